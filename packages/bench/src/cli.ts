@@ -1,0 +1,37 @@
+/** `npm run bench -- NAME`: one benchmark; `--json FILE` writes its result beside the printed table. */
+import { writeFileSync } from "node:fs";
+import cac from "cac";
+
+interface Flags {
+  json?: string;
+  quick?: boolean;
+}
+
+/** A benchmark prints its tables and returns what `--json` writes. */
+type Benchmark = (options: { quick: boolean }) => Promise<unknown>;
+
+const benchmarks: Record<string, { what: string; load: () => Promise<{ run: Benchmark }> }> = {
+  coders: { what: "Entropy coders: bits and MB/s beside the entropy and zlib, brotli, fflate, pako", load: () => import("./coders.js") },
+  training: { what: "A training step of ResNet-20 and BERT: wasm against cpu backend and PyTorch", load: () => import("./training.js") },
+  "entropy-loss": { what: "Soft entropy forward + backward: window against dense", load: () => import("./entropy-loss.js") },
+};
+
+const cli = cac("bench");
+for (const [name, { what, load }] of Object.entries(benchmarks)) {
+  cli
+    .command(name, what)
+    .option("--json <file>", "Also write the result as JSON")
+    .option("--quick", "Fewer rounds: a look, not a measurement")
+    .action(async (flags: Flags) => {
+      const { run } = await load();
+      const result = await run({ quick: flags.quick ?? false });
+      if (flags.json) writeFileSync(flags.json, `${JSON.stringify(result, null, 2)}\n`);
+    });
+}
+cli.command("", "Show what there is").action(() => cli.outputHelp());
+cli.on("command:*", () => {
+  console.error(`bench: no benchmark "${cli.args[0]}"; there is ${Object.keys(benchmarks).join(", ")}`);
+  process.exitCode = 2;
+});
+cli.help();
+cli.parse();
