@@ -1,0 +1,106 @@
+// Checks every published package as a stranger gets it: `npm pack`, publint --strict, are-the-types-wrong, then installs
+// the tarball with its peers into an empty project and uses it there as an ES module, as CommonJS and from TypeScript.
+// The TypeScript and ESM programs are the README's own blocks. Usage: node scripts/check-packs.mjs [package …]
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { transformSync } from "esbuild";
+import { readmeBlocks } from "./readme-blocks.mjs";
+
+const root = resolve(import.meta.dirname, "..");
+const bin = (name) => join(root, "node_modules", ".bin", name);
+const scratch = mkdtempSync(join(tmpdir(), "bitdiet-packs-"));
+
+function run(command, args, cwd) {
+  try {
+    return execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  } catch (error) {
+    throw new Error(
+      `${command} ${args.join(" ")} failed in ${cwd}\n${error.stdout ?? ""}${error.stderr ?? ""}`,
+    );
+  }
+}
+
+function check(name) {
+  const folder = join(root, "packages", name);
+  const {
+    name: packageName,
+    exports,
+    peerDependencies = {},
+    private: isPrivate,
+  } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  if (isPrivate) return;
+  run(bin("publint"), ["--strict"], folder);
+  const [{ filename, size }] = JSON.parse(
+    run("npm", ["pack", "--json", "--pack-destination", scratch], folder),
+  );
+  const tarball = join(scratch, filename);
+  run(bin("attw"), [tarball, "--no-color"], folder);
+
+  const project = join(scratch, name);
+  mkdirSync(project);
+  writeFileSync(join(project, "package.json"), '{ "private": true }\n');
+  // The README's blocks may use a tfjs backend beside the peers; a user installs one, too.
+  const peers = Object.entries(peerDependencies).map(([peer, range]) => `${peer}@${range}`);
+  const backends = peers.length
+    ? ["@tensorflow/tfjs-backend-cpu@4.22.0", "@tensorflow/tfjs-layers@4.22.0"]
+    : [];
+  run(
+    "npm",
+    ["install", "--no-audit", "--no-fund", "--prefer-offline", tarball, ...peers, ...backends],
+    project,
+  );
+
+  const paths = Object.keys(exports)
+    .filter((path) => path !== "./package.json")
+    .map((path) => packageName + path.slice(1));
+  for (const [index, path] of paths.entries()) {
+    writeFileSync(
+      join(project, `same-${index}.mjs`),
+      `import { createRequire } from "node:module";
+       import * as esm from ${JSON.stringify(path)};
+       const cjs = createRequire(import.meta.url)(${JSON.stringify(path)});
+       const names = (module) => Object.keys(module).filter((key) => key !== "default" && key !== "__esModule").sort().join();
+       if (!names(esm) || names(esm) !== names(cjs)) throw new Error("ESM and CommonJS export different names");`,
+    );
+    run(process.execPath, [`same-${index}.mjs`], project);
+  }
+  const blocks = readmeBlocks(join(folder, "README.md"));
+  for (const [index, { code }] of blocks.entries()) {
+    writeFileSync(join(project, `readme-${index}.mts`), `${code}\nexport {};\n`);
+    writeFileSync(
+      join(project, `readme-${index}.mjs`),
+      transformSync(code, { loader: "ts", format: "esm" }).code,
+    );
+    run(process.execPath, [`readme-${index}.mjs`], project);
+  }
+  const commonjs = paths.map(
+    (path, index) => `import p${index} = require(${JSON.stringify(path)});\nvoid p${index};`,
+  );
+  writeFileSync(join(project, "commonjs.cts"), `${commonjs.join("\n")}\n`);
+  const options = {
+    module: "nodenext",
+    strict: true,
+    noEmit: true,
+    skipLibCheck: true,
+    target: "es2022",
+    lib: ["es2022", "dom"],
+    types: [],
+  };
+  writeFileSync(
+    join(project, "tsconfig.json"),
+    JSON.stringify({ compilerOptions: options, include: ["*.mts", "*.cts"] }),
+  );
+  run(bin("tsc"), ["-p", "."], project);
+  console.log(
+    `ok ${packageName}: ${(size / 1024).toFixed(1)} kB packed, ${blocks.length} README blocks as ESM and TypeScript`,
+  );
+}
+
+try {
+  const names = process.argv.slice(2);
+  for (const name of names.length ? names : readdirSync(join(root, "packages"))) check(name);
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}

@@ -1,0 +1,19 @@
+// The runnable code blocks of a README: ```ts and ```js. Other tags (sh, text, json) are for reading only.
+// Each block is one ES module. What it prints is part of the documentation: a line `console.log(x); // 1.5` must print
+// "1.5", so the expected output of a block is the list of those trailing comments.
+import { readFileSync } from "node:fs";
+
+/**
+ * @param {string} path a Markdown file
+ * @returns {{ line: number, code: string, expected: string[] }[]} `line` is where the block's code starts, from 1
+ */
+export function readmeBlocks(path) {
+  const text = readFileSync(path, "utf8");
+  return [...text.matchAll(/^```(?:ts|js)\n([\s\S]*?)^```$/gm)].map((match) => ({
+    line: text.slice(0, match.index).split("\n").length + 1,
+    code: match[1],
+    expected: [...match[1].matchAll(/^\s*console\.log\(.*\);?\s*\/\/ (.*)$/gm)].map((comment) =>
+      comment[1].trim(),
+    ),
+  }));
+}

@@ -1,0 +1,96 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, normalize, relative } from "node:path";
+import { expect, test } from "vitest";
+
+/**
+ * The arrows of the house: which package may import which, in its sources. Anything not listed must not be imported.
+ * xxhash32 is private and bundled into the coders, so a published coder still has no dependency.
+ */
+const tf = "@tensorflow/tfjs-core";
+const arrows: Record<string, string[]> = {
+  xxhash32: [],
+  huffman: ["@bitdiet/xxhash32"],
+  ans: ["@bitdiet/xxhash32"],
+  cabac: ["@bitdiet/xxhash32"],
+  "dct-transform": [],
+  "entropy-loss": [tf],
+  "fake-quant": [tf],
+  "wasm-training": [tf, "@tensorflow/tfjs-backend-wasm"],
+};
+/** The one door through which dct-transform sees tf. */
+const trainingDoor = { "dct-transform": { file: "src/training.ts", imports: [tf] } } as Record<
+  string,
+  { file: string; imports: string[] }
+>;
+
+const root = join(import.meta.dirname, "..");
+
+function sources(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts"))
+    .map((name) => join(folder, name));
+}
+
+/** What a file imports or re-exports, types included. */
+function imports(file: string): string[] {
+  const text = readFileSync(file, "utf8").replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, "");
+  const found = text.matchAll(
+    /(?:^|[\s;}])(?:import|export)\s[^'";]*?from\s*"([^"]+)"|import\s*\(?\s*"([^"]+)"/g,
+  );
+  return [...found].map((match) => match[1] ?? match[2]);
+}
+
+test.each(Object.keys(arrows))("%s imports only what the architecture's arrows allow", (name) => {
+  const folder = join(root, "packages", name);
+  const door = trainingDoor[name];
+  for (const file of sources(join(folder, "src"))) {
+    const allowed = [
+      ...arrows[name],
+      ...(door && relative(folder, file) === normalize(door.file) ? door.imports : []),
+    ];
+    const foreign = imports(file).filter((path) => !path.startsWith("."));
+    expect({
+      file: relative(root, file),
+      foreign: foreign.filter((path) => !allowed.includes(path)),
+    }).toEqual({
+      file: relative(root, file),
+      foreign: [],
+    });
+  }
+});
+
+test("every folder in packages has its arrows written down, or is the bench", () => {
+  const folders = readdirSync(join(root, "packages"));
+  expect(folders.filter((name) => !(name in arrows) && name !== "bench")).toEqual([]);
+});
+
+test.each(Object.keys(arrows))("%s has no circle of imports among its files", (name) => {
+  const files = sources(join(root, "packages", name, "src"));
+  const graph = new Map(
+    files.map((file) => [
+      file,
+      imports(file)
+        .filter((path) => path.startsWith("."))
+        .map((path) => join(dirname(file), path.replace(/\.js$/, ".ts"))),
+    ]),
+  );
+  const done = new Set<string>();
+  function visit(file: string, trail: string[]): void {
+    if (trail.includes(file))
+      throw new Error(`circle: ${[...trail, file].map((step) => relative(root, step)).join(" -> ")}`);
+    if (done.has(file)) return;
+    for (const next of graph.get(file) ?? []) visit(next, [...trail, file]);
+    done.add(file);
+  }
+  for (const file of files) visit(file, []);
+  expect(done.size).toBe(files.length);
+});
+
+test("nothing published depends on the examples or the bench, and leaves have no runtime dependency", () => {
+  for (const name of Object.keys(arrows)) {
+    const { dependencies = {} } = JSON.parse(
+      readFileSync(join(root, "packages", name, "package.json"), "utf8"),
+    );
+    expect({ name, dependencies }).toEqual({ name, dependencies: {} });
+  }
+});
