@@ -1,6 +1,7 @@
 // The hooks of a model. A model is a plain function `logits = model(parameters, x, hooks)` that shows every weight
 // it reads and every activation it would write to memory to its hooks, and goes on with what they return. Fake
 // quantization is a hook; its closure collects the rate terms. `{}` gives the float model.
+// Models open no tf.tidy of their own: what a hook makes lives until the caller's tidy or gradient ends.
 // Example: `{ weight: (w, name) => quantizers[name].fakeQuantize(w) }` trains with quantized weights.
 import type { Tensor } from "@tensorflow/tfjs-core";
 
