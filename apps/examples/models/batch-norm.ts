@@ -1,6 +1,7 @@
 // Batch normalization (Ioffe & Szegedy 2015): y = gamma (x - mean) / sqrt(variance + epsilon) + beta, per channel.
 // Inference takes running statistics, training those of the batch; folded parameters need neither. Example, one
 // channel with mean 2, variance 4, gamma 3, beta 1: y = 1.5 x - 2, so a filter is scaled by 1.5 and its bias is -2.
+import { batchNorm } from "@bitdiet/wasm-training";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Parameters } from "./hooks.js";
 import { parameter } from "./parameters.js";
@@ -114,12 +115,4 @@ function runningAffine(parameters: Parameters, norm: string) {
 
 function move(running: tf.Variable, target: tf.Tensor, momentum: number): void {
   running.assign(tf.add(running, tf.mul(tf.sub(target, running), momentum)));
-}
-
-// TEMPORARY: becomes an import from @bitdiet/wasm-training.
-function batchNorm(x: tf.Tensor4D, gamma: tf.Tensor1D, beta: tf.Tensor1D, epsilon: number) {
-  const { mean, variance } = tf.moments(x, [0, 1, 2]);
-  const gain = tf.mul(gamma, tf.rsqrt(tf.add(variance, epsilon)));
-  const output = tf.add(tf.mul(tf.sub(x, mean), gain), beta) as tf.Tensor4D;
-  return { output, mean: mean as tf.Tensor1D, variance: variance as tf.Tensor1D };
 }

@@ -205,7 +205,11 @@ function readValues(bytes: Uint8Array, begin: number, end: number, dtype: Safete
   const Stored = STORED[dtype];
   const aligned = (bytes.byteOffset + begin) % Stored.BYTES_PER_ELEMENT === 0;
   const raw = aligned ? bytes.subarray(begin, end) : new Uint8Array(bytes.subarray(begin, end));
-  const stored = new Stored(raw.buffer as ArrayBuffer, raw.byteOffset, raw.byteLength / Stored.BYTES_PER_ELEMENT);
+  const stored = new Stored(
+    raw.buffer as ArrayBuffer,
+    raw.byteOffset,
+    raw.byteLength / Stored.BYTES_PER_ELEMENT,
+  );
   if (dtype === "F16") return floatFromHalf(stored as Uint16Array);
   if (dtype === "BF16") return floatFromBfloat(stored as Uint16Array);
   return stored;
