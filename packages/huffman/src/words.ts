@@ -1,0 +1,121 @@
+/**
+ * Words: the strings of symbols that get a code. A code of single symbols cannot go below 1 bit a symbol; a code of
+ * strings can. Two ways to cut, both with exactly one reading of any symbols:
+ *
+ * - groups (the extended alphabet of Shannon's theorem): always `groupSize` symbols. Symbols s0, s1, ... of an
+ *   alphabet of A are the word s0 + A s1 + A^2 s2 + ...
+ * - runs (zero run, value): r < runLimit zeros and the value v that ends them are the word r (A - 1) + v - 1;
+ *   `runLimit` zeros in a row are the last word.
+ *
+ *     A = 4, groups of 2:  1 2 0 3        -> words 1 + 4*2 = 9, 0 + 4*3 = 12
+ *     A = 4, runs up to 8: 0 0 3 1 0 0..  -> words 2*3 + 2 = 8, 0*3 + 0 = 0, ...
+ *
+ * Symbols that end inside a word are continued by zeros up to the word's end.
+ */
+import type { Symbols } from "./histogram.js";
+
+export interface Cutting {
+  /** Symbols are 0 .. alphabetSize - 1; at most 65,536 of them. */
+  alphabetSize: number;
+  /** Symbols a word, 1 .. 8; 1 together with runLimit 0 is the plain code of single symbols. */
+  groupSize: number;
+  /** 0: no runs. Else groupSize is 1 and a word has up to this many zeros, a power of two in 2 .. 256. */
+  runLimit: number;
+}
+
+/** A word's index is stored in 16 bits, and a group is written by one 8-byte store. */
+export function isCutting({ alphabetSize, groupSize, runLimit }: Cutting): boolean {
+  if (groupSize === 1 && runLimit === 0) return alphabetSize >= 1 && alphabetSize <= 65536;
+  if (alphabetSize < 2) return false;
+  if (runLimit === 0) {
+    return groupSize <= (alphabetSize > 256 ? 4 : 8) && alphabetSize ** groupSize <= 65536;
+  }
+  const isPower = runLimit >= 2 && runLimit <= 256 && (runLimit & (runLimit - 1)) === 0;
+  return groupSize === 1 && isPower && runLimit * (alphabetSize - 1) < 65536;
+}
+
+/** How many different words there are. */
+export function wordCount({ alphabetSize, groupSize, runLimit }: Cutting): number {
+  return runLimit > 0 ? runLimit * (alphabetSize - 1) + 1 : alphabetSize ** groupSize;
+}
+
+/** Symbols of the longest word. */
+export function longestWord({ groupSize, runLimit }: Cutting): number {
+  return Math.max(groupSize, runLimit);
+}
+
+/**
+ * Cuts symbols into words.
+ *
+ * @throws RangeError when a symbol is outside the alphabet
+ */
+export function cut(symbols: Symbols, { alphabetSize, groupSize, runLimit }: Cutting): Symbols {
+  if (runLimit > 0) return cutRuns(symbols, alphabetSize, runLimit);
+  if (groupSize > 1) return cutGroups(symbols, alphabetSize, groupSize);
+  return symbols;
+}
+
+function cutGroups(symbols: Symbols, alphabetSize: number, groupSize: number): Uint16Array {
+  const words = new Uint16Array(Math.ceil(symbols.length / groupSize));
+  const whole = Math.floor(symbols.length / groupSize);
+  let at = 0;
+  let largest = 0;
+  if (groupSize === 2) {
+    for (let i = 0; i < whole; i++, at += 2) {
+      const a = symbols[at];
+      const b = symbols[at + 1];
+      largest = Math.max(largest, a, b);
+      words[i] = a + alphabetSize * b;
+    }
+  } else {
+    for (let i = 0; i < whole; i++, at += groupSize) {
+      let word = 0;
+      for (let k = at + groupSize - 1; k >= at; k--) {
+        const symbol = symbols[k];
+        largest = Math.max(largest, symbol);
+        word = word * alphabetSize + symbol;
+      }
+      words[i] = word;
+    }
+  }
+  let last = 0;
+  for (let k = symbols.length - 1; k >= at; k--) {
+    largest = Math.max(largest, symbols[k]);
+    last = last * alphabetSize + symbols[k];
+  }
+  if (whole < words.length) words[whole] = last;
+  checkLargest(largest, alphabetSize);
+  return words;
+}
+
+function cutRuns(symbols: Symbols, alphabetSize: number, runLimit: number): Uint16Array {
+  const { length } = symbols;
+  const words = new Uint16Array(length);
+  const values = alphabetSize - 1;
+  const allZeros = runLimit * values;
+  let count = 0;
+  let largest = 0;
+  let zeros = 0;
+  for (let at = 0; at < length; at++) {
+    const symbol = symbols[at];
+    if (symbol === 0) {
+      if (++zeros === runLimit) {
+        words[count++] = allZeros;
+        zeros = 0;
+      }
+    } else {
+      if (symbol > largest) largest = symbol;
+      words[count++] = zeros * values + symbol - 1;
+      zeros = 0;
+    }
+  }
+  if (zeros > 0) words[count++] = allZeros;
+  checkLargest(largest, alphabetSize);
+  return words.subarray(0, count);
+}
+
+function checkLargest(largest: number, alphabetSize: number): void {
+  if (largest >= alphabetSize) {
+    throw new RangeError(`symbols: expected values below alphabetSize ${alphabetSize}, got ${largest}`);
+  }
+}
