@@ -5,3 +5,4 @@ export { countSymbols, type Symbols, shannonEntropy } from "./histogram.js";
 export { type HuffmanCode, huffmanCode } from "./huffman-code.js";
 export { groupCode, learnCode, runCode } from "./learned-code.js";
 export { decodeTable, encodeTable } from "./table.js";
+export { type Cutting, cut } from "./words.js";
