@@ -1,0 +1,85 @@
+/**
+ * The soft histogram of CAT (Baskin et al., "CAT: Compression-Aware Training for bandwidth reduction", JMLR 22, 2021):
+ * each value belongs to every level by a softmax over -T distance^2, in units of the level spacing, and the histogram
+ * is the mean of these assignments. It is differentiable where counting is not, and T to infinity is counting.
+ *
+ * x = [0, 1.35, 3], levels 0..3, T = 10: [0.3333, 0.3176, 0.0158, 0.3333]; counting gives [1/3, 1/3, 0, 1/3]
+ */
+import {
+  customGrad,
+  getBackend,
+  Tensor,
+  type Tensor1D,
+  tensor1d,
+  tidy,
+  zerosLike,
+} from "@tensorflow/tfjs-core";
+import { denseGradient, denseHistogram } from "./dense.js";
+import { describe, levelGrid } from "./levels.js";
+import { sampleElements } from "./sample.js";
+import { windowGradient, windowHistogram } from "./window.js";
+
+export interface SoftHistogramOptions {
+  /** T > 0 of the soft assignment: larger is nearer to counting, and reaches fewer values. 10 by default, as in CAT. */
+  sharpness?: number;
+  /** Look at this many elements instead of all: an unbiased estimate of the histogram. See `sampleElements`. */
+  sampleSize?: number;
+  /** Which sample; 0 by default. Pass the number of the training step, or every step sees the same elements. */
+  seed?: number;
+}
+
+/**
+ * Probabilities of the levels, softly counted. Differentiable in x (first order); the levels are constants, so a learned
+ * scale gets its gradient through `x.div(scale)` and integer levels.
+ *
+ * Between two levels the distance is in units of their gap, so values are always divided between levels at the middle
+ * of a gap. Values beyond the outermost levels, infinities included, belong to the outermost one, with a gradient that
+ * vanishes as they go. NaN in x makes every probability NaN. One level gives [1] and no gradient, whatever x.
+ *
+ * @param x float32 tensor of any shape, not empty
+ * @param levels strictly ascending, finite, in units of x
+ * @returns shape [levels], sums to 1
+ * @throws TypeError if x is no float32 tensor or levels none of rank 1; RangeError if x is empty, if levels are not
+ *   ascending and finite, if sharpness is not positive and finite, or sampleSize or seed no integer in range
+ */
+export function softHistogram(
+  x: Tensor,
+  levels: Tensor1D,
+  { sharpness = 10, sampleSize, seed = 0 }: SoftHistogramOptions = {},
+): Tensor1D {
+  if (!(x instanceof Tensor) || x.dtype !== "float32") {
+    throw new TypeError(`x: expected a float32 tensor, got ${describe(x)}`);
+  }
+  if (x.size === 0) throw new RangeError(`x: expected at least one element, got shape [${x.shape}]`);
+  if (!(sharpness > 0 && Number.isFinite(sharpness))) {
+    throw new RangeError(`sharpness: expected a positive finite number, got ${sharpness}`);
+  }
+  const grid = levelGrid(levels);
+  return tidy(() => {
+    const values = sampleSize === undefined ? x : sampleElements(x, sampleSize, seed);
+    if (grid.values.length === 1) {
+      return customGrad<Tensor1D>((input) => ({
+        value: tensor1d([1]),
+        gradFunc: () => zerosLike(input as Tensor),
+      }))(values);
+    }
+    const atHand = dataAtHand();
+    return customGrad<Tensor1D>((input, save) => {
+      (save as (tensors: Tensor[]) => void)([input as Tensor]);
+      return {
+        value: (atHand ? windowHistogram : denseHistogram)(input as Tensor, grid, sharpness),
+        gradFunc: (dy: Tensor1D, [saved]: Tensor[]) =>
+          (atHand ? windowGradient : denseGradient)(saved, grid, sharpness, dy),
+      };
+    })(values);
+  });
+}
+
+/**
+ * Whether tensor data can be read without waiting for a device. These three backends compute on the CPU and hand their
+ * data over at once; on any other (webgl, webgpu, or one we don't know) reading would stall the pipeline in every
+ * layer of every step, so the histogram stays in tensor operations there.
+ */
+function dataAtHand(): boolean {
+  return ["cpu", "wasm", "tensorflow"].includes(getBackend());
+}
