@@ -1,0 +1,27 @@
+/**
+ * Quantizers with straight-through gradients for TensorFlow.js, and the calibration of their ranges.
+ *
+ *     affineQuantizer({ bits: 4, scale: 0.1 }).fakeQuantize([0.26, 9]) = [0.3, 1.5]
+ */
+export { type AffineOptions, affineQuantizer } from "./affine.js";
+export {
+  affineFromRange,
+  gaussRange,
+  laplaceRange,
+  type Moments,
+  mergeMoments,
+  minMaxRange,
+  moments,
+  mseRange,
+  percentileRange,
+  type Range,
+  sigmaRange,
+  type Values,
+} from "./calibration.js";
+export { clipQuantizer } from "./clip.js";
+export { codebookQuantizer } from "./codebook.js";
+export { lsqInitialScale, lsqScale } from "./learned-scale.js";
+export type { Quantizer } from "./quantizer.js";
+export { scaleGradient, stopGradient, straightThrough } from "./straight-through.js";
+export { ternaryQuantizer, twnRule } from "./ternary.js";
+export type { Grid } from "./uniform.js";
