@@ -7,6 +7,7 @@ import type { Dropout } from "./dropout.js";
 import { gelu } from "./gelu.js";
 import type { Hooks, Parameters } from "./hooks.js";
 import { layerNorm } from "./layer-norm.js";
+import { namedSeed } from "./named-seed.js";
 import { parameter } from "./parameters.js";
 
 /** The sizes of a BERT, under the names of Hugging Face's config.json in camel case. */
@@ -128,20 +129,19 @@ export function bert(
 
 /** Parameters to train from: matrices and tables normal with deviation 0.02, LayerNorm 1 and 0, biases 0. */
 export function initialBert(config: BertConfig, seed: number): Parameters {
-  const gaussian = normal(uniform(seed));
-  return Object.fromEntries(
-    Object.entries(bertShapes(config)).map(([name, shape]) => {
-      if (name.endsWith(".bias")) return [name, tf.zeros(shape)];
-      if (name.endsWith("LayerNorm.weight")) return [name, tf.ones(shape)];
-      const [rows, columns] = shape as [number, number];
-      return [
-        name,
-        tf.tensor(
-          Float32Array.from({ length: rows * columns }, () => 0.02 * gaussian()),
-          shape,
-        ),
-      ];
-    }),
+  const entries = Object.entries(bertShapes(config));
+  return Object.fromEntries(entries.map(([name, shape]) => [name, initialBertTensor(name, shape, seed)]));
+}
+
+/** One of these parameters; its values depend on its name, its shape and the seed alone. */
+export function initialBertTensor(name: string, shape: number[], seed: number): tf.Tensor {
+  if (name.endsWith(".bias")) return tf.zeros(shape);
+  if (name.endsWith("LayerNorm.weight")) return tf.ones(shape);
+  const gaussian = normal(uniform(namedSeed(name, seed)));
+  const size = shape.reduce((product, side) => product * side, 1);
+  return tf.tensor(
+    Float32Array.from({ length: size }, () => 0.02 * gaussian()),
+    shape,
   );
 }
 

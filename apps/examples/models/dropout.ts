@@ -1,6 +1,7 @@
 // Dropout (Srivastava et al. 2014), seeded: an element is zero with probability `rate`, else divided by 1 - rate.
 // Example: of ones at rate 0.1 about a tenth are 0 and the others 1.1111.
 import * as tf from "@tensorflow/tfjs-core";
+import { namedSeed } from "./named-seed.js";
 
 /** Drops elements of an activation on its way into the layer called `name`. */
 export type Dropout = <T extends tf.Tensor>(x: T, name: string) => T;
@@ -16,7 +17,7 @@ export function seededDropout(rate: number, seed: number): Dropout {
   if (!(rate >= 0 && rate < 1)) throw new RangeError(`rate must be in [0, 1), got ${rate}.`);
   return (x, name) => {
     if (rate === 0) return x;
-    const mask = tf.tensor(dropoutMask(x.size, rate, hash(name, seed)), x.shape);
+    const mask = tf.tensor(dropoutMask(x.size, rate, namedSeed(name, seed)), x.shape);
     return tf.mul(x, mask);
   };
 }
@@ -35,13 +36,4 @@ function dropoutMask(size: number, rate: number, seed: number): Float32Array {
     if (i + 1 < size) mask[i + 1] = state >>> 16 >= threshold ? kept : 0;
   }
   return mask;
-}
-
-// FNV-1a over the name, started from the seed, then scrambled; never 0, where xorshift would stay.
-function hash(name: string, seed: number): number {
-  let state = (seed ^ 0x811c9dc5) >>> 0;
-  for (let i = 0; i < name.length; i++) state = Math.imul(state ^ name.charCodeAt(i), 0x01000193);
-  state = Math.imul(state ^ (state >>> 16), 0x7feb352d);
-  state = Math.imul(state ^ (state >>> 15), 0x846ca68b);
-  return state ^ (state >>> 16) || 1;
 }
