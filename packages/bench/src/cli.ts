@@ -11,9 +11,22 @@ interface Flags {
 type Benchmark = (options: { quick: boolean }) => Promise<unknown>;
 
 const benchmarks: Record<string, { what: string; load: () => Promise<{ run: Benchmark }> }> = {
-  coders: { what: "Entropy coders: bits and MB/s beside the entropy and zlib, brotli, fflate, pako", load: () => import("./coders.js") },
-  training: { what: "A training step of ResNet-20 and BERT: wasm against cpu backend and PyTorch", load: () => import("./training.js") },
-  "entropy-loss": { what: "Soft entropy forward + backward: window against dense", load: () => import("./entropy-loss.js") },
+  coders: {
+    what: "Entropy coders: bits and MB/s beside the entropy and zlib, brotli, fflate, pako",
+    load: () => import("./coders.js"),
+  },
+  training: {
+    what: "A training step of ResNet-20 and BERT: wasm against cpu backend and PyTorch",
+    load: () => import("./training.js"),
+  },
+  "entropy-loss": {
+    what: "Soft entropy forward + backward: window against dense",
+    load: () => import("./entropy-loss.js"),
+  },
+  transforms: {
+    what: "DCT, 8 × 8 blocks and eigensolver against matrix products and SciPy",
+    load: () => import("./transforms.js"),
+  },
 };
 
 const cli = cac("bench");

@@ -15,9 +15,8 @@ const c5 = Math.sin((3 * Math.PI) / 16) / 2;
 const c6 = Math.sin(Math.PI / 8) / 2;
 const c7 = Math.sin(Math.PI / 16) / 2;
 
-/** Both passes read and write float64, so that the one kernel stays monomorphic, and round only once. */
-const block = new Float64Array(64);
-const transposed = new Float64Array(64);
+/** What the first pass leaves for the second: float32 as input and output are, so that one kernel serves both at full speed. */
+const scratch = new Float32Array(64);
 
 /**
  * @param blocks count × 64 values, each block row-major
@@ -28,10 +27,8 @@ export function dct8x8(blocks: Float32Array): Float32Array {
   checkRows("blocks", blocks, 64);
   const output = new Float32Array(blocks.length);
   for (let offset = 0; offset < blocks.length; offset += 64) {
-    for (let i = 0; i < 64; i++) block[i] = blocks[offset + i];
-    analyse(block, transposed);
-    analyse(transposed, block);
-    for (let i = 0; i < 64; i++) output[offset + i] = block[i];
+    analyse(blocks, offset, scratch, 0);
+    analyse(scratch, 0, output, offset);
   }
   return output;
 }
@@ -41,30 +38,35 @@ export function idct8x8(blocks: Float32Array): Float32Array {
   checkRows("blocks", blocks, 64);
   const output = new Float32Array(blocks.length);
   for (let offset = 0; offset < blocks.length; offset += 64) {
-    for (let i = 0; i < 64; i++) block[i] = blocks[offset + i];
-    synthesise(block, transposed);
-    synthesise(transposed, block);
-    for (let i = 0; i < 64; i++) output[offset + i] = block[i];
+    synthesise(blocks, offset, scratch, 0);
+    synthesise(scratch, 0, output, offset);
   }
   return output;
 }
 
 /** The transform of each column, written as a row: two calls transform both ways and end as they began. */
-function analyse(input: Float64Array, output: Float64Array): void {
-  for (let p = 0; p < 8; p++) {
-    const s0 = input[p] + input[p + 56];
-    const d0 = input[p] - input[p + 56];
-    const s1 = input[p + 8] + input[p + 48];
-    const d1 = input[p + 8] - input[p + 48];
-    const s2 = input[p + 16] + input[p + 40];
-    const d2 = input[p + 16] - input[p + 40];
-    const s3 = input[p + 24] + input[p + 32];
-    const d3 = input[p + 24] - input[p + 32];
+function analyse(input: Float32Array, from: number, output: Float32Array, to: number): void {
+  for (let p = from, o = to; p < from + 8; p++, o += 8) {
+    const x0 = input[p];
+    const x1 = input[p + 8];
+    const x2 = input[p + 16];
+    const x3 = input[p + 24];
+    const x4 = input[p + 32];
+    const x5 = input[p + 40];
+    const x6 = input[p + 48];
+    const x7 = input[p + 56];
+    const s0 = x0 + x7;
+    const s1 = x1 + x6;
+    const s2 = x2 + x5;
+    const s3 = x3 + x4;
+    const d0 = x0 - x7;
+    const d1 = x1 - x6;
+    const d2 = x2 - x5;
+    const d3 = x3 - x4;
     const e0 = s0 + s3;
     const e1 = s1 + s2;
     const f0 = s0 - s3;
     const f1 = s1 - s2;
-    const o = 8 * p;
     output[o] = (e0 + e1) * c4;
     output[o + 1] = d0 * c1 + d1 * c3 + d2 * c5 + d3 * c7;
     output[o + 2] = f0 * c2 + f1 * c6;
@@ -76,16 +78,20 @@ function analyse(input: Float64Array, output: Float64Array): void {
   }
 }
 
-function synthesise(input: Float64Array, output: Float64Array): void {
-  for (let p = 0; p < 8; p++) {
+function synthesise(input: Float32Array, from: number, output: Float32Array, to: number): void {
+  for (let p = from, o = to; p < from + 8; p++, o += 8) {
+    const y0 = input[p];
     const y1 = input[p + 8];
+    const y2 = input[p + 16];
     const y3 = input[p + 24];
+    const y4 = input[p + 32];
     const y5 = input[p + 40];
+    const y6 = input[p + 48];
     const y7 = input[p + 56];
-    const e0 = (input[p] + input[p + 32]) * c4;
-    const e1 = (input[p] - input[p + 32]) * c4;
-    const f0 = input[p + 16] * c2 + input[p + 48] * c6;
-    const f1 = input[p + 16] * c6 - input[p + 48] * c2;
+    const e0 = (y0 + y4) * c4;
+    const e1 = (y0 - y4) * c4;
+    const f0 = y2 * c2 + y6 * c6;
+    const f1 = y2 * c6 - y6 * c2;
     const s0 = e0 + f0;
     const s1 = e1 + f1;
     const s2 = e1 - f1;
@@ -94,7 +100,6 @@ function synthesise(input: Float64Array, output: Float64Array): void {
     const d1 = y1 * c3 - y3 * c7 - y5 * c1 - y7 * c5;
     const d2 = y1 * c5 - y3 * c1 + y5 * c7 + y7 * c3;
     const d3 = y1 * c7 - y3 * c5 + y5 * c3 - y7 * c1;
-    const o = 8 * p;
     output[o] = s0 + d0;
     output[o + 1] = s1 + d1;
     output[o + 2] = s2 + d2;

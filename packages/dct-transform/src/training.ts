@@ -21,7 +21,9 @@ export function forward(transform: Transform, x: tf.Tensor): tf.Tensor {
   return tf.tidy(() => {
     const samples = tf.reshape(x, [-1, size]) as tf.Tensor2D;
     const centred = mean ? tf.sub(samples, tf.tensor1d(mean)) : samples;
-    return tf.reshape(tf.matMul(centred, tf.tensor2d(basis, [rows, size]), false, true), [...leading, rows]);
+    // Transposed beforehand: matMul's own flag is slower on the wasm backend as shipped.
+    const columns = tf.transpose(tf.tensor2d(basis, [rows, size]));
+    return tf.reshape(tf.matMul(centred, columns), [...leading, rows]);
   });
 }
 

@@ -1,0 +1,191 @@
+/**
+ * The linear transforms: DCT of rows against a matrix product and SciPy, 8 × 8 blocks, and the eigensolver, in one
+ * alternating run. SciPy comes from `python3`, or from the one PYTHON names; without it its columns stay empty.
+ */
+import { spawn } from "node:child_process";
+import { cpus } from "node:os";
+import { createInterface } from "node:readline";
+import "@tensorflow/tfjs-backend-wasm";
+import { dct, dct8x8, dctTransform, forward, idct, idct8x8, symmetricEigen } from "@bitdiet/dct-transform";
+import * as training from "@bitdiet/dct-transform/training";
+import * as tf from "@tensorflow/tfjs-core";
+import { alternate, type Timing } from "./timing.js";
+
+/** Mulberry32: uniform numbers in [−1, 1). */
+function uniform(count: number, seed: number): Float32Array {
+  let state = seed;
+  return Float32Array.from({ length: count }, () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 31 - 1;
+  });
+}
+
+/** What a first implementation looks like: three loops, one sum. */
+function naiveProduct(rows: Float32Array, basis: Float32Array, size: number): Float32Array {
+  const output = new Float32Array(rows.length);
+  for (let row = 0; row < rows.length; row += size) {
+    for (let k = 0; k < size; k++) {
+      let sum = 0;
+      for (let j = 0; j < size; j++) sum += rows[row + j] * basis[k * size + j];
+      output[row + k] = sum;
+    }
+  }
+  return output;
+}
+
+const python = `
+import sys
+import numpy as np
+from scipy import fft
+data = {}
+for line in sys.stdin:
+    what, size, count = line.split()
+    size, count = int(size), int(count)
+    key = (what, size)
+    if key not in data:
+        r = np.random.default_rng(1)
+        if what == "eigh":
+            a = r.uniform(-1, 1, (size, size))
+            data[key] = a + a.T
+        else:
+            data[key] = r.uniform(-1, 1, (count, 8, 8) if what == "blocks" else (count, size)).astype(np.float32)
+    x = data[key]
+    if what == "dct": fft.dct(x, norm="ortho", axis=-1)
+    elif what == "idct": fft.idct(x, norm="ortho", axis=-1)
+    elif what == "blocks": fft.dctn(x, norm="ortho", axes=(1, 2))
+    else: np.linalg.eigh(x)
+    print("done", flush=True)
+`;
+
+/** A Python process that does one transform a line; undefined where there is no SciPy. */
+async function scipy(): Promise<{ ask: (line: string) => Promise<void>; stop: () => void } | undefined> {
+  const child = spawn(process.env.PYTHON ?? "python3", ["-c", python], {
+    stdio: ["pipe", "pipe", "ignore"],
+    env: { ...process.env, OMP_NUM_THREADS: "1", OPENBLAS_NUM_THREADS: "1", MKL_NUM_THREADS: "1" },
+  });
+  let waiting: ((alive: boolean) => void) | undefined;
+  createInterface({ input: child.stdout }).on("line", () => waiting?.(true));
+  for (const event of ["error", "close"]) child.on(event, () => waiting?.(false));
+  child.stdin.on("error", () => waiting?.(false));
+  const ask = (line: string): Promise<boolean> =>
+    new Promise((resolve) => {
+      waiting = resolve;
+      child.stdin.write(`${line}\n`);
+    });
+  if (!(await ask("dct 8 1"))) return undefined;
+  return {
+    ask: async (line) => {
+      if (!(await ask(line))) throw new Error(`The Python process ended at "${line}"`);
+    },
+    stop: () => child.stdin.end(),
+  };
+}
+
+/** Values a run of a quadratic contender works on: a whole number of rows, about 16 M multiplications. */
+function fewRows(size: number): number {
+  return size * Math.max(8, Math.floor(2 ** 24 / size / size));
+}
+
+export async function run({ quick }: { quick: boolean }): Promise<unknown> {
+  const rounds = quick ? 3 : 15;
+  await tf.setBackend("wasm");
+  const peer = await scipy();
+  if (!peer) console.log("Without SciPy (set PYTHON to an interpreter that has it): its columns stay empty.");
+  const total = 2 ** 21;
+  const x = uniform(total, 1);
+  const rate = (times: Timing[], name: string, values: number): number | undefined => {
+    const timing = times.find((entry) => entry.name === name);
+    return timing && values / timing.minMs / 1000;
+  };
+  const show = (value: number | undefined): string =>
+    value === undefined ? "" : value.toFixed(value < 10 ? 1 : 0);
+
+  const rows = [];
+  for (const size of [64, 96, 256, 384, 512, 2048]) {
+    const transform = dctTransform(size);
+    const few = x.subarray(0, fewRows(size));
+    const count = Math.floor(total / size);
+    const all = x.subarray(0, count * size);
+    const tensor = tf.tensor2d(few, [few.length / size, size]);
+    const times = await alternate(
+      {
+        naive: () => naiveProduct(few, transform.basis, size),
+        matrix: () => forward(transform, few),
+        tensor: () => tf.tidy(() => training.forward(transform, tensor).dataSync()),
+        dct: () => dct(all, size),
+        idct: () => idct(all, size),
+        ...(peer && {
+          scipy: () => peer.ask(`dct ${size} ${count}`),
+          scipyInverse: () => peer.ask(`idct ${size} ${count}`),
+        }),
+      },
+      { rounds },
+    );
+    tensor.dispose();
+    rows.push({
+      size,
+      dct: rate(times, "dct", all.length),
+      idct: rate(times, "idct", all.length),
+      naive: rate(times, "naive", few.length),
+      matrix: rate(times, "matrix", few.length),
+      tfjsWasm: rate(times, "tensor", few.length),
+      scipy: rate(times, "scipy", all.length),
+      scipyInverse: rate(times, "scipyInverse", all.length),
+    });
+  }
+  console.log(
+    `DCT of float32 rows, million values a second (best of ${rounds} alternating rounds, ${cpus()[0]?.model}, Node ${process.version})`,
+  );
+  console.table(
+    Object.fromEntries(
+      rows.map((row) => [
+        row.size,
+        {
+          dct: show(row.dct),
+          idct: show(row.idct),
+          "forward (matrix)": show(row.matrix),
+          "three loops": show(row.naive),
+          "tfjs-wasm matMul": show(row.tfjsWasm),
+          "SciPy dct": show(row.scipy),
+          "dct / three loops": show(row.dct! / row.naive!),
+          "dct / SciPy": row.scipy ? (row.dct! / row.scipy).toFixed(2) : "",
+        },
+      ]),
+    ),
+  );
+
+  const blockTimes = await alternate(
+    {
+      dct8x8: () => dct8x8(x),
+      idct8x8: () => idct8x8(x),
+      ...(peer && { scipy: () => peer.ask(`blocks 8 ${total / 64}`) }),
+    },
+    { rounds },
+  );
+  const blocks = Object.fromEntries(blockTimes.map(({ name }) => [name, rate(blockTimes, name, total)]));
+  console.log("8 × 8 blocks, million values a second");
+  console.table(Object.fromEntries(Object.entries(blocks).map(([name, value]) => [name, show(value)])));
+
+  const eigen = [];
+  for (const size of quick ? [64, 256] : [64, 256, 512, 1024]) {
+    const values = uniform(size * size, size);
+    const matrix = Float64Array.from(
+      values,
+      (value, at) => value + values[(at % size) * size + Math.floor(at / size)],
+    );
+    const times = await alternate(
+      {
+        symmetricEigen: () => symmetricEigen(matrix, size),
+        ...(peer && { numpy: () => peer.ask(`eigh ${size} 1`) }),
+      },
+      { rounds: size > 512 ? 3 : rounds, warmup: size > 512 ? 0 : 1 },
+    );
+    eigen.push({ size, ...Object.fromEntries(times.map(({ name, minMs }) => [name, minMs])) });
+  }
+  console.log("Eigenvalues and eigenvectors of a symmetric matrix, ms (best)");
+  console.table(eigen);
+  peer?.stop();
+  return { rows, blocks, eigen };
+}
