@@ -15,7 +15,16 @@ function padImage(x: Tensor4D, info: Conv2DInfo, value = 0): Tensor4D {
   const width = (outWidth - 1) * strideWidth + info.effectiveFilterWidth;
   const bottom = Math.max(0, height - padInfo.top - x.shape[1]);
   const right = Math.max(0, width - padInfo.left - x.shape[2]);
-  return tf.pad(x, [[0, 0], [padInfo.top, bottom], [padInfo.left, right], [0, 0]], value);
+  return tf.pad(
+    x,
+    [
+      [0, 0],
+      [padInfo.top, bottom],
+      [padInfo.left, right],
+      [0, 0],
+    ],
+    value,
+  );
 }
 
 /** What the filter's tap (row, column) sees: [batch, outHeight, outWidth, channels]. */
@@ -40,14 +49,23 @@ function scatterWindow(values: Tensor4D, info: Conv2DInfo, row: number, column: 
   const [batch, height, width, channels] = values.shape;
   const { strideHeight, strideWidth, padInfo, inHeight, inWidth } = info;
   // Zeros between the rows, then between the columns.
-  const rows = tf.pad(tf.reshape(values, [batch * height, 1, width * channels]), [[0, 0], [0, strideHeight - 1], [0, 0]]);
+  const rows = tf.pad(tf.reshape(values, [batch * height, 1, width * channels]), [
+    [0, 0],
+    [0, strideHeight - 1],
+    [0, 0],
+  ]);
   const columns = tf.pad(tf.reshape(rows, [batch * height * strideHeight * width, 1, channels]), [
     [0, 0],
     [0, strideWidth - 1],
     [0, 0],
   ]);
   const spread: Tensor4D = tf.reshape(columns, [batch, height * strideHeight, width * strideWidth, channels]);
-  return place(place(spread, 1, row * info.dilationHeight - padInfo.top, inHeight), 2, column * info.dilationWidth - padInfo.left, inWidth);
+  return place(
+    place(spread, 1, row * info.dilationHeight - padInfo.top, inHeight),
+    2,
+    column * info.dilationWidth - padInfo.left,
+    inWidth,
+  );
 }
 
 /** Shifts along an axis by `offset` (negative: cut) and cuts or pads the axis to `size`. */
@@ -57,13 +75,21 @@ function place(x: Tensor4D, axis: number, offset: number, size: number): Tensor4
   begin[axis] = Math.min(Math.max(0, -offset), x.shape[axis]);
   const before = Math.min(Math.max(0, offset), size);
   length[axis] = Math.max(0, Math.min(x.shape[axis] - begin[axis], size - before));
-  const paddings: Array<[number, number]> = [[0, 0], [0, 0], [0, 0], [0, 0]];
+  const paddings: Array<[number, number]> = [
+    [0, 0],
+    [0, 0],
+    [0, 0],
+    [0, 0],
+  ];
   if (length[axis] === 0) {
     length[axis] = size;
     return tf.zeros(length as [number, number, number, number]);
   }
   paddings[axis] = [before, size - before - length[axis]];
-  return tf.pad(tf.slice(x, begin as [number, number, number, number], length as [number, number, number, number]), paddings);
+  return tf.pad(
+    tf.slice(x, begin as [number, number, number, number], length as [number, number, number, number]),
+    paddings,
+  );
 }
 
 /** d loss / d filter [height, width, in, out]: for each tap, window'ᵀ · dy. */
@@ -107,7 +133,10 @@ export function composedDepthwiseBackpropInput(dy: Tensor4D, filter: Tensor4D, i
     let sum: Tensor4D = tf.zeros(info.inShape);
     for (let row = 0; row < info.filterHeight; row++) {
       for (let column = 0; column < info.filterWidth; column++) {
-        const tap = tf.reshape(tf.slice(filter, [row, column, 0, 0], [1, 1, -1, -1]), [info.inChannels, multiplier]);
+        const tap = tf.reshape(tf.slice(filter, [row, column, 0, 0], [1, 1, -1, -1]), [
+          info.inChannels,
+          multiplier,
+        ]);
         const window: Tensor4D = tf.reshape(tf.sum(tf.mul(gradient, tap), 2), [
           info.batchSize,
           info.outHeight,
@@ -145,10 +174,17 @@ export function composedUnsortedSegmentSum(x: Tensor, segmentIds: Tensor1D, numS
     const rowSize = x.size / Math.max(1, segmentIds.size);
     // Rows without a segment are collected in one more segment, which is cut off.
     const inside = tf.logicalAnd(tf.greaterEqual(segmentIds, 0), tf.less(segmentIds, numSegments));
-    const ids = tf.where(inside, tf.cast(segmentIds, "int32"), tf.fill(segmentIds.shape, numSegments, "int32"));
+    const ids = tf.where(
+      inside,
+      tf.cast(segmentIds, "int32"),
+      tf.fill(segmentIds.shape, numSegments, "int32"),
+    );
     const rows = tf.reshape(x, [segmentIds.size, rowSize]);
     const sums = tf.scatterND(tf.reshape(ids, [-1, 1]), rows, [numSegments + 1, rowSize]);
-    return tf.reshape(tf.slice(sums, [0, 0], [numSegments, rowSize]), [numSegments, ...x.shape.slice(segmentIds.rank)]);
+    return tf.reshape(tf.slice(sums, [0, 0], [numSegments, rowSize]), [
+      numSegments,
+      ...x.shape.slice(segmentIds.rank),
+    ]);
   });
 }
 

@@ -1,56 +1,70 @@
 /** Puts the kernels of this package in the place of the wasm backend's own, or where it has none. */
-import type { Tensor, TensorInfo } from "@tensorflow/tfjs-core";
-import * as tf from "@tensorflow/tfjs-core";
-import {
-  asTensor,
-  composedConv2DBackpropFilter,
-  composedDepthwiseBackpropFilter,
-  composedDepthwiseBackpropInput,
-  composedMaxPoolGrad,
-  composedUnsortedSegmentSum,
-} from "./composed.js";
+import type { KernelConfig, Tensor, TensorInfo } from "@tensorflow/tfjs-core";
+import { getKernel, registerGradient, registerKernel, unregisterKernel } from "@tensorflow/tfjs-core";
+import { batchNormBackward, batchNormForward, batchNormGradient } from "./batch-norm.js";
+import { conv2D, conv2DBackpropFilter, conv2DBackpropInput } from "./convolution.js";
+import { depthwiseBackpropFilter, depthwiseBackpropInput } from "./depthwise.js";
 import { einsum } from "./einsum.js";
+import { heapOf } from "./heap.js";
+import type { TrainingKernel } from "./kernel.js";
+import { batchMatMul } from "./matmul.js";
+import { maxPoolGrad } from "./pool.js";
+import { unsortedSegmentSum } from "./segment-sum.js";
 
-type Kernel = (inputs: Record<string, TensorInfo>, attrs: any) => TensorInfo;
-
-const kernels: Record<string, Kernel> = {
-  Conv2DBackpropFilter: ({ x, dy }, { strides, pad, dimRoundingMode, filterShape }) =>
-    composedConv2DBackpropFilter(
-      asTensor<tf.Rank.R4>(x),
-      asTensor<tf.Rank.R4>(dy),
-      tf.backend_util.computeConv2DInfo(x.shape as any, filterShape, strides, 1, pad, dimRoundingMode),
-    ),
-  DepthwiseConv2dNativeBackpropFilter: ({ x, dy }, { strides, dilations, pad, dimRoundingMode, filterShape }) =>
-    composedDepthwiseBackpropFilter(
-      asTensor<tf.Rank.R4>(x),
-      asTensor<tf.Rank.R4>(dy),
-      tf.backend_util.computeConv2DInfo(x.shape as any, filterShape, strides, dilations, pad, dimRoundingMode, true),
-    ),
-  DepthwiseConv2dNativeBackpropInput: ({ dy, filter }, { strides, dilations, pad, dimRoundingMode, inputShape }) =>
-    composedDepthwiseBackpropInput(
-      asTensor<tf.Rank.R4>(dy),
-      asTensor<tf.Rank.R4>(filter),
-      tf.backend_util.computeConv2DInfo(inputShape, filter.shape as any, strides, dilations, pad, dimRoundingMode, true),
-    ),
-  UnsortedSegmentSum: ({ x, segmentIds }, { numSegments }) =>
-    composedUnsortedSegmentSum(asTensor(x), asTensor<tf.Rank.R1>(segmentIds), numSegments),
-  Einsum: (inputs, { equation }) => einsum(equation, Object.values(inputs) as Tensor[]),
-  MaxPoolGrad: ({ dy, input, output }, { filterSize, strides, pad, dimRoundingMode }) =>
-    composedMaxPoolGrad(
-      asTensor<tf.Rank.R4>(dy),
-      asTensor<tf.Rank.R4>(input),
-      asTensor<tf.Rank.R4>(output),
-      tf.backend_util.computePool2DInfo(input.shape as any, filterSize, strides, 1, pad, dimRoundingMode),
-    ),
+const einsumKernel: TrainingKernel = {
+  name: "Einsum",
+  onHeap: (_, call) => einsumKernel.composed(call),
+  composed: ({ inputs, attrs }) => einsum(attrs.equation as string, Object.values(inputs) as Tensor[]),
 };
 
+const kernels: TrainingKernel[] = [
+  batchMatMul,
+  batchNormBackward,
+  batchNormForward,
+  conv2D,
+  conv2DBackpropFilter,
+  conv2DBackpropInput,
+  depthwiseBackpropFilter,
+  depthwiseBackpropInput,
+  einsumKernel,
+  maxPoolGrad,
+  unsortedSegmentSum,
+];
+
+/** What we registered, to know it again. */
+const registered = new WeakSet<KernelConfig>();
+
+/**
+ * Makes the wasm backend train: registers the gradient kernels that it lacks and faster or correct ones in the place
+ * of some that it ships. Call it once after importing @tensorflow/tfjs-backend-wasm, before or after
+ * `tf.setBackend("wasm")`; calling it again does nothing. Other backends are not touched.
+ */
 export function registerTrainingKernels(): void {
-  for (const [kernelName, run] of Object.entries(kernels)) {
-    if (tf.getKernel(kernelName, "wasm")) tf.unregisterKernel(kernelName, "wasm");
-    tf.registerKernel({
-      kernelName,
+  for (const kernel of kernels) {
+    const shipped = getKernel(kernel.name, "wasm");
+    if (shipped && registered.has(shipped)) continue;
+    if (shipped) unregisterKernel(kernel.name, "wasm");
+    const config: KernelConfig = {
+      kernelName: kernel.name,
       backendName: "wasm",
-      kernelFunc: ({ inputs, attrs }) => run(inputs as any, attrs as any),
-    });
+      // The shipped kernel still serves the cases that ours leaves to it, so it must be set up.
+      setupFunc: shipped?.setupFunc,
+      disposeFunc: shipped?.disposeFunc,
+      kernelFunc: (args) => {
+        const call = {
+          inputs: args.inputs as Record<string, TensorInfo>,
+          attrs: args.attrs ?? {},
+          shipped: () => {
+            if (!shipped) throw new Error(`the wasm backend ships no kernel ${kernel.name}`);
+            return shipped.kernelFunc(args);
+          },
+        };
+        const heap = heapOf(args.backend as Parameters<typeof heapOf>[0]);
+        return heap ? kernel.onHeap(heap, call) : kernel.composed(call);
+      },
+    };
+    registered.add(config);
+    registerKernel(config);
   }
+  registerGradient(batchNormGradient);
 }

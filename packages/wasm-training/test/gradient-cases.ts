@@ -1,0 +1,330 @@
+/** Random gradient computations; on the shared heap and on the composed fallback they must equal the cpu backend's. */
+import * as tf from "@tensorflow/tfjs-core";
+import { integerBetween, randomSource, randomTensor } from "./backends.js";
+
+interface Case {
+  label: string;
+  compute: () => tf.Tensor[];
+}
+
+type Padding =
+  | "same"
+  | "valid"
+  | number
+  | [[number, number], [number, number], [number, number], [number, number]];
+
+function randomPadding(
+  random: () => number,
+  [height, width]: [number, number],
+  strides: [number, number],
+): Padding {
+  const kind = integerBetween(random, 0, 3);
+  if (kind === 0) return "same";
+  if (kind === 1) return "valid";
+  // tfjs-core takes the height's filter and stride for both axes where the padding is one number.
+  if (kind === 2 && height === width && strides[0] === strides[1])
+    return integerBetween(random, 0, height - 1);
+  const side = (filter: number): [number, number] => [
+    integerBetween(random, 0, filter - 1),
+    integerBetween(random, 0, filter - 1),
+  ];
+  return [[0, 0], side(height), side(width), [0, 0]];
+}
+
+/** Forward, input gradient and filter gradient of conv2d. */
+export function convolutionCases(count: number, seed: number): Case[] {
+  return Array.from({ length: count }, (_, index) => {
+    const random = randomSource(seed + index);
+    // Every other case is what Winograd's algorithm takes: 3 × 3, stride 1, channels in fours.
+    const winograd = index % 2 === 0;
+    const filterHeight = winograd ? 3 : integerBetween(random, 1, 5);
+    const filterWidth = winograd ? 3 : integerBetween(random, 1, 5);
+    const stride: [number, number] = winograd
+      ? [1, 1]
+      : [integerBetween(random, 1, 3), integerBetween(random, 1, 3)];
+    const inputs = winograd ? 4 * integerBetween(random, 2, 6) : integerBetween(random, 1, 9);
+    const outputs = winograd ? 4 * integerBetween(random, 2, 6) : integerBetween(random, 1, 11);
+    const shape = [
+      integerBetween(random, 1, 3),
+      integerBetween(random, 5, 14),
+      integerBetween(random, 5, 14),
+      inputs,
+    ];
+    const padding = randomPadding(random, [filterHeight, filterWidth], stride);
+    return {
+      label: `x [${shape}], filter [${filterHeight}, ${filterWidth}, ${inputs}, ${outputs}], stride [${stride}], pad ${JSON.stringify(padding)}`,
+      compute: () => {
+        const values = randomSource(seed + index + 1e6);
+        const x = randomTensor<tf.Rank.R4>(shape, values);
+        const filter = randomTensor<tf.Rank.R4>([filterHeight, filterWidth, inputs, outputs], values);
+        const convolve = (a: tf.Tensor, b: tf.Tensor) =>
+          tf.conv2d(a as tf.Tensor4D, b as tf.Tensor4D, stride, padding as number);
+        const y = convolve(x, filter);
+        const dy = randomTensor(y.shape, values);
+        return [y, ...tf.grads(convolve)([x, filter], dy)];
+      },
+    };
+  });
+}
+
+/** The two gradient kernels of depthwise convolution, with dilations, which tfjs's own gradient does not reach. */
+export function depthwiseCases(count: number, seed: number): Case[] {
+  return Array.from({ length: count }, (_, index) => {
+    const random = randomSource(seed + index);
+    const filterHeight = integerBetween(random, 1, 4);
+    const filterWidth = integerBetween(random, 1, 4);
+    const dilated = index % 3 === 0;
+    const between = (low: number, high: number): [number, number] => [
+      integerBetween(random, low, high),
+      integerBetween(random, low, high),
+    ];
+    const strides = dilated ? ([1, 1] as [number, number]) : between(1, 3);
+    const dilations = dilated ? between(1, 3) : ([1, 1] as [number, number]);
+    const channels = integerBetween(random, 1, 9);
+    const multiplier = integerBetween(random, 1, 3);
+    const shape = [
+      integerBetween(random, 1, 3),
+      integerBetween(random, 10, 14),
+      integerBetween(random, 10, 14),
+      channels,
+    ];
+    const pad = randomPadding(random, [filterHeight, filterWidth], strides);
+    return {
+      label: `x [${shape}], filter [${filterHeight}, ${filterWidth}, ${channels}, ${multiplier}], strides [${strides}], dilations [${dilations}], pad ${JSON.stringify(pad)}`,
+      compute: () => {
+        const values = randomSource(seed + index + 1e6);
+        const x = randomTensor<tf.Rank.R4>(shape, values);
+        const filterShape: [number, number, number, number] = [
+          filterHeight,
+          filterWidth,
+          channels,
+          multiplier,
+        ];
+        const filter = randomTensor<tf.Rank.R4>(filterShape, values);
+        const info = tf.backend_util.computeConv2DInfo(
+          x.shape,
+          filterShape,
+          strides,
+          dilations,
+          pad as number,
+          undefined,
+          true,
+        );
+        const dy = randomTensor<tf.Rank.R4>(info.outShape, values);
+        if (tf.getBackend() === "cpu" && dilated) return dilatedReference(x, dy, filter, dilations, pad);
+        const attrs = { strides, dilations, pad: pad as number };
+        return [
+          tf
+            .engine()
+            .runKernel(
+              "DepthwiseConv2dNativeBackpropFilter",
+              { x, dy },
+              { ...attrs, filterShape },
+            ) as tf.Tensor,
+          tf
+            .engine()
+            .runKernel(
+              "DepthwiseConv2dNativeBackpropInput",
+              { dy, filter },
+              { ...attrs, inputShape: x.shape },
+            ) as tf.Tensor,
+        ];
+      },
+    };
+  });
+}
+
+/**
+ * The cpu backend's own depthwise gradients ignore dilations. A dilated filter is a larger one with zeros between its
+ * taps: gradients of that one, of which only the taps count.
+ */
+function dilatedReference(
+  x: tf.Tensor4D,
+  dy: tf.Tensor4D,
+  filter: tf.Tensor4D,
+  [byRow, byColumn]: [number, number],
+  pad: Padding,
+): tf.Tensor[] {
+  const [height, width, channels, multiplier] = filter.shape;
+  const [tall, wide] = [(height - 1) * byRow + 1, (width - 1) * byColumn + 1];
+  const spread = tf.buffer([tall, wide, channels, multiplier]);
+  const taps = filter.arraySync();
+  for (let r = 0; r < height; r++)
+    for (let s = 0; s < width; s++)
+      for (let c = 0; c < channels; c++)
+        for (let m = 0; m < multiplier; m++) spread.set(taps[r][s][c][m], r * byRow, s * byColumn, c, m);
+  const [dx, dFilter] = tf.grads((a, b) =>
+    tf.depthwiseConv2d(a as tf.Tensor4D, b as tf.Tensor4D, 1, pad as number),
+  )([x, spread.toTensor()], dy);
+  return [tf.stridedSlice(dFilter, [0, 0, 0, 0], dFilter.shape, [byRow, byColumn, 1, 1]), dx];
+}
+
+/** Gradients of max and average pooling; the values of half the cases are all negative. */
+export function poolingCases(count: number, seed: number): Case[] {
+  return Array.from({ length: count }, (_, index) => {
+    const random = randomSource(seed + index);
+    const filter: [number, number] = [integerBetween(random, 1, 4), integerBetween(random, 1, 4)];
+    const strides: [number, number] = [integerBetween(random, 1, 3), integerBetween(random, 1, 3)];
+    const shape = [
+      integerBetween(random, 1, 3),
+      integerBetween(random, 4, 11),
+      integerBetween(random, 4, 11),
+      integerBetween(random, 1, 9),
+    ];
+    const kind = integerBetween(random, 0, filter[0] === filter[1] && strides[0] === strides[1] ? 2 : 1);
+    const pad = kind === 0 ? "same" : kind === 1 ? "valid" : filter[0] - 1;
+    const negative = index % 2 === 0;
+    return {
+      label: `x [${shape}]${negative ? ", all negative" : ""}, filter [${filter}], strides [${strides}], pad ${pad}`,
+      compute: () => {
+        const values = randomSource(seed + index + 1e6);
+        const x = tf.sub(randomTensor<tf.Rank.R4>(shape, values), negative ? 2 : 0) as tf.Tensor4D;
+        const max = (a: tf.Tensor) => tf.maxPool(a as tf.Tensor4D, filter, strides, pad);
+        const mean = (a: tf.Tensor) => tf.avgPool(a as tf.Tensor4D, filter, strides, pad);
+        const dy = randomTensor(max(x).shape, values);
+        return [tf.grad(max)(x, dy), tf.grad(mean)(x, dy)];
+      },
+    };
+  });
+}
+
+/** matMul with every transposition, plain, batched and broadcast, and its gradients. */
+export function matMulCases(count: number, seed: number): Case[] {
+  return Array.from({ length: count }, (_, index) => {
+    const random = randomSource(seed + index);
+    const [transposeA, transposeB] = [index % 2 === 1, index % 4 >= 2];
+    const large = index % 8 < 2;
+    const size = () => integerBetween(random, 1, large ? 300 : 21);
+    const [m, n, k] = [size(), size(), size()];
+    const batches: Array<[number[], number[]]> = [
+      [[], []],
+      [[3], [3]],
+      [[1], [4]],
+      [
+        [2, 3],
+        [2, 3],
+      ],
+      [
+        [2, 1],
+        [1, 3],
+      ],
+    ];
+    const [batchA, batchB] = large ? batches[0] : batches[index % batches.length];
+    const shapeA = [...batchA, ...(transposeA ? [k, m] : [m, k])];
+    const shapeB = [...batchB, ...(transposeB ? [n, k] : [k, n])];
+    return {
+      label: `[${shapeA}]${transposeA ? "ᵀ" : ""} · [${shapeB}]${transposeB ? "ᵀ" : ""}`,
+      compute: () => {
+        const values = randomSource(seed + index + 1e6);
+        const a = randomTensor(shapeA, values);
+        const b = randomTensor(shapeB, values);
+        const product = (p: tf.Tensor, q: tf.Tensor) => tf.matMul(p, q, transposeA, transposeB);
+        // The cpu backend takes wrong matrices where both operands are broadcast, and tfjs's gradient of matMul does not
+        // sum over a broadcast batch: there the operands are repeated for it.
+        if (String(batchA) !== String(batchB)) {
+          if (tf.getBackend() !== "cpu") return [product(a, b)];
+          const batch = tf.broadcast_util.assertAndGetBroadcastShape(batchA, batchB);
+          return [
+            product(
+              tf.broadcastTo(a, [...batch, ...shapeA.slice(-2)]),
+              tf.broadcastTo(b, [...batch, ...shapeB.slice(-2)]),
+            ),
+          ];
+        }
+        const y = product(a, b);
+        return [y, ...tf.grads(product)([a, b], randomTensor(y.shape, values))];
+      },
+    };
+  });
+}
+
+/** Gradients of gather, by rows and by another axis, with ids that repeat; and segment sums that drop some ids. */
+export function segmentCases(count: number, seed: number): Case[] {
+  return Array.from({ length: count }, (_, index) => {
+    const random = randomSource(seed + index);
+    const shape = [integerBetween(random, 2, 9), integerBetween(random, 2, 9), integerBetween(random, 1, 9)];
+    const axis = index % 2;
+    const ids = Array.from({ length: integerBetween(random, 1, 20) }, () =>
+      integerBetween(random, 0, shape[axis] - 1),
+    );
+    return {
+      label: `gather of [${shape}] along ${axis} by [${ids}]`,
+      compute: () => {
+        const values = randomSource(seed + index + 1e6);
+        const x = randomTensor(shape, values);
+        const indices = tf.tensor1d(ids, "int32");
+        const gather = (a: tf.Tensor) => tf.gather(a, indices, axis);
+        const dy = randomTensor(gather(x).shape, values);
+        const someOutside = tf.sub(indices, tf.scalar(1, "int32")) as tf.Tensor1D;
+        const rows = randomTensor([ids.length, 5], values);
+        return [tf.grad(gather)(x, dy), tf.unsortedSegmentSum(rows, someOutside, shape[axis] - 1)];
+      },
+    };
+  });
+}
+
+export function einsumCases(): Case[] {
+  const equations: Array<[string, number[][]]> = [
+    ["ij->ji", [[3, 4]]],
+    ["ijk->ik", [[3, 4, 5]]],
+    ["ij->", [[3, 4]]],
+    ["i,i->", [[7], [7]]],
+    ["i,j->ij", [[3], [4]]],
+    [
+      "bi,bi->b",
+      [
+        [3, 4],
+        [3, 4],
+      ],
+    ],
+    [
+      "ij,jk->ik",
+      [
+        [3, 4],
+        [4, 5],
+      ],
+    ],
+    [
+      "ij,kj->ki",
+      [
+        [3, 4],
+        [5, 4],
+      ],
+    ],
+    [
+      "bqhd,bkhd->bhqk",
+      [
+        [2, 3, 4, 5],
+        [2, 6, 4, 5],
+      ],
+    ],
+    [
+      "bhqk,bkhd->bqhd",
+      [
+        [2, 4, 3, 6],
+        [2, 6, 4, 5],
+      ],
+    ],
+    [
+      "abc,cd->abd",
+      [
+        [2, 3, 4],
+        [4, 5],
+      ],
+    ],
+    [
+      "abx,bc->ac",
+      [
+        [2, 3, 4],
+        [3, 5],
+      ],
+    ],
+  ];
+  return equations.map(([equation, shapes], index) => ({
+    label: equation,
+    compute: () => {
+      const values = randomSource(9000 + index);
+      return [tf.einsum(equation, ...shapes.map((shape) => randomTensor(shape, values)))];
+    },
+  }));
+}
