@@ -8,12 +8,11 @@
  */
 import {
   customGrad,
-  gather,
+  gatherND,
   reshape,
   scatterND,
   Tensor,
   type Tensor1D,
-  tensor1d,
   tensor2d,
   tidy,
 } from "@tensorflow/tfjs-core";
@@ -34,21 +33,21 @@ export function sampleElements(x: Tensor, size: number, seed = 0): Tensor1D {
   if (!(Number.isInteger(size) && size > 0))
     throw new RangeError(`sampleSize: expected a positive integer, got ${size}`);
   if (!Number.isInteger(seed)) throw new RangeError(`seed: expected an integer, got ${seed}`);
-  const all = size >= x.size;
   const { shape, size: length } = x;
+  if (size >= length) {
+    return customGrad<Tensor1D>((input) => ({
+      value: reshape(input as Tensor, [-1]),
+      gradFunc: (dy: Tensor1D) => reshape(dy, shape),
+    }))(x);
+  }
+  const indices = sampleIndices(length, size, seed);
   return tidy(() =>
-    customGrad<Tensor1D>((input) => {
-      const elements: Tensor1D = reshape(input as Tensor, [-1]);
-      return {
-        value: all ? elements : gather(elements, tensor1d(sampleIndices(length, size, seed), "int32")),
-        gradFunc: (dy: Tensor1D) => {
-          if (all) return reshape(dy, shape);
-          // An element drawn twice, at the seam of two stretches, gets both gradients: scatterND adds.
-          const indices = tensor2d(sampleIndices(length, size, seed), [size, 1], "int32");
-          return reshape(scatterND(indices, dy, [length]), shape);
-        },
-      };
-    })(x),
+    customGrad<Tensor1D>((input) => ({
+      value: gatherND(reshape(input as Tensor, [-1]), tensor2d(indices, [size, 1], "int32")) as Tensor1D,
+      // An element drawn twice, at the seam of two stretches, gets both gradients: scatterND adds.
+      gradFunc: (dy: Tensor1D) =>
+        reshape(scatterND(tensor2d(indices, [size, 1], "int32"), dy, [length]), shape),
+    }))(x),
   );
 }
 

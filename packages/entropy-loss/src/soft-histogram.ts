@@ -10,12 +10,13 @@ import {
   getBackend,
   Tensor,
   type Tensor1D,
+  tensor,
   tensor1d,
   tidy,
   zerosLike,
 } from "@tensorflow/tfjs-core";
 import { denseGradient, denseHistogram } from "./dense.js";
-import { describe, levelGrid } from "./levels.js";
+import { describe, type LevelGrid, levelGrid } from "./levels.js";
 import { sampleElements } from "./sample.js";
 import { windowGradient, windowHistogram } from "./window.js";
 
@@ -63,16 +64,30 @@ export function softHistogram(
         gradFunc: () => zerosLike(input as Tensor),
       }))(values);
     }
-    const atHand = dataAtHand();
-    return customGrad<Tensor1D>((input, save) => {
-      (save as (tensors: Tensor[]) => void)([input as Tensor]);
-      return {
-        value: (atHand ? windowHistogram : denseHistogram)(input as Tensor, grid, sharpness),
-        gradFunc: (dy: Tensor1D, [saved]: Tensor[]) =>
-          (atHand ? windowGradient : denseGradient)(saved, grid, sharpness, dy),
-      };
-    })(values);
+    return (dataAtHand() ? histogramByWindow : histogramByDense)(values, grid, sharpness);
   });
+}
+
+/** The values are read once, and kept for the gradient as an array: a saved tensor would be copied, and read again. */
+function histogramByWindow(x: Tensor, grid: LevelGrid, sharpness: number): Tensor1D {
+  const { shape } = x;
+  return customGrad<Tensor1D>((input) => {
+    const values = (input as Tensor).dataSync<"float32">();
+    return {
+      value: tensor1d(windowHistogram(values, grid, sharpness)),
+      gradFunc: (dy: Tensor1D) => tensor(windowGradient(values, grid, sharpness, dy.dataSync()), shape),
+    };
+  })(x);
+}
+
+function histogramByDense(x: Tensor, grid: LevelGrid, sharpness: number): Tensor1D {
+  return customGrad<Tensor1D>((input, save) => {
+    (save as (tensors: Tensor[]) => void)([input as Tensor]);
+    return {
+      value: denseHistogram(input as Tensor, grid, sharpness),
+      gradFunc: (dy: Tensor1D, [saved]: Tensor[]) => denseGradient(saved, grid, sharpness, dy),
+    };
+  })(x);
 }
 
 /**

@@ -10,7 +10,6 @@
  *
  * T = 10: r = 1, three levels a value. y = 3.4: weights exp(-14), 1, exp(-2), so 0.8808 to level 3, 0.1192 to level 4
  */
-import { type Tensor, type Tensor1D, tensor, tensor1d } from "@tensorflow/tfjs-core";
 import { gapIndex, type LevelGrid, toCoordinates } from "./levels.js";
 
 const NEGLIGIBLE = 1e-8;
@@ -26,9 +25,8 @@ export function windowRadius(sharpness: number): number {
   return Math.max(1, Math.ceil(Math.sqrt(0.25 - Math.log(NEGLIGIBLE) / sharpness) - 0.5));
 }
 
-/** Mean soft assignment to each level: shape [levels], sums to 1. NaN throughout if x holds a NaN. */
-export function windowHistogram(x: Tensor, grid: LevelGrid, sharpness: number): Tensor1D {
-  const values = x.dataSync<"float32">();
+/** Mean soft assignment to each level; sums to 1. NaN throughout if a value is NaN. */
+export function windowHistogram(values: Float32Array, grid: LevelGrid, sharpness: number): Float32Array {
   const last = grid.values.length - 1;
   const radius = Math.min(windowRadius(sharpness), last);
   const decay = decays(sharpness, radius);
@@ -61,20 +59,24 @@ export function windowHistogram(x: Tensor, grid: LevelGrid, sharpness: number): 
   // A NaN has reached level 0 and its window only, but it spoils every mean.
   const spoilt = Number.isNaN(sums[radius]);
   const inside = sums.subarray(radius, radius + last + 1);
-  return tensor1d(Float32Array.from(inside, (sum) => (spoilt ? Number.NaN : sum / values.length)));
+  return Float32Array.from(inside, (sum) => (spoilt ? Number.NaN : sum / values.length));
 }
 
 /**
- * Gradient of a loss by x, given its gradient v by the histogram: (2 T / N) Cov_q(k, v) dy/dx, where q is the value's
- * own soft assignment. Same shape as x.
+ * Gradient of a loss by the values, given its gradient v by the histogram: (2 T / N) Cov_q(k, v) dy/dx, where q is the
+ * value's own soft assignment.
  */
-export function windowGradient(x: Tensor, grid: LevelGrid, sharpness: number, byHistogram: Tensor): Tensor {
-  const values = x.dataSync<"float32">();
+export function windowGradient(
+  values: Float32Array,
+  grid: LevelGrid,
+  sharpness: number,
+  byHistogram: ArrayLike<number>,
+): Float32Array {
   const last = grid.values.length - 1;
   const radius = Math.min(windowRadius(sharpness), last);
   const decay = decays(sharpness, radius);
   const v = new Float64Array(last + 1 + 2 * radius);
-  v.set(byHistogram.dataSync(), radius);
+  v.set(byHistogram, radius);
   const scale = (2 * sharpness) / values.length;
   const gradient = new Float32Array(values.length);
   eachBlock(values, grid, sharpness, (nearest, up, down, count, from) => {
@@ -105,7 +107,7 @@ export function windowGradient(x: Tensor, grid: LevelGrid, sharpness: number, by
     }
   });
   perUnitOfX(gradient, values, grid);
-  return tensor(gradient, x.shape);
+  return gradient;
 }
 
 /** exp(-2 T (m - 1)), for m = 1 .. radius: what the step from level m - 1 to level m loses besides `up` or `down`. */

@@ -12,7 +12,7 @@ const levelSets = {
   two: [-1, 1],
   many: Array.from({ length: 256 }, (_, k) => (k - 128) / 32),
 };
-const x = Float32Array.from([...laplace(1000, 21), -50, 50], (v) => v + 0.4);
+const x = Float32Array.from([...laplace(400, 21), -9, 9], (v) => v + 0.4);
 
 describe.each(backends)("on the %s backend", (backend) => {
   beforeAll(async () => {
@@ -28,17 +28,22 @@ describe.each(backends)("on the %s backend", (backend) => {
           const values = tf.tensor1d(x);
           const exact = reference(x, Array.from(grid.values), sharpness);
           const byHistogram = tf.tensor1d(exact.histogram.map((p) => -Math.log2(Math.max(p, 1e-38))));
-          const window = windowHistogram(values, grid, sharpness).dataSync();
+          const window = windowHistogram(values.dataSync<"float32">(), grid, sharpness);
           // 3,000 elements a chunk: several chunks, the last of them not full
           const dense = denseHistogram(values, grid, sharpness, 3000).dataSync();
           expect(difference(window, exact.histogram)).toBeLessThan(1e-6);
-          expect(difference(dense, exact.histogram)).toBeLessThan(1e-4);
-          expect(
-            difference(windowGradient(values, grid, sharpness, byHistogram).dataSync(), exact.gradient),
-          ).toBeLessThan(1e-5);
-          expect(
-            difference(denseGradient(values, grid, sharpness, byHistogram, 3000).dataSync(), exact.gradient),
-          ).toBeLessThan(5e-4);
+          const byWindow = windowGradient(
+            values.dataSync<"float32">(),
+            grid,
+            sharpness,
+            byHistogram.dataSync(),
+          );
+          expect(difference(byWindow, exact.gradient)).toBeLessThan(2e-6);
+          // The dense form's coordinates are float32: they are off by up to half an ulp, the logits by 2 T times that.
+          const rounding = 2e-6 + 2 * sharpness * levels.length * 2 ** -24;
+          expect(difference(dense, exact.histogram)).toBeLessThan(rounding);
+          const byDense = denseGradient(values, grid, sharpness, byHistogram, 3000).dataSync();
+          expect(difference(byDense, exact.gradient)).toBeLessThan(8 * rounding);
         });
       },
     );
@@ -46,10 +51,10 @@ describe.each(backends)("on the %s backend", (backend) => {
 
   test("the chunks of the dense form don't show", () => {
     const grid = levelGrid(tf.tensor1d(levelSets.uneven));
-    const values = tf.tensor2d(x, [2, 501]);
+    const values = tf.tensor2d(x, [2, 201]);
     const v = tf.tensor1d(levelSets.uneven);
     const whole = denseGradient(values, grid, 4, v);
-    expect(whole.shape).toEqual([2, 501]);
+    expect(whole.shape).toEqual([2, 201]);
     for (const chunkElements of [1, 9, 100, 9018]) {
       expect(denseGradient(values, grid, 4, v, chunkElements).dataSync()).toEqual(whole.dataSync());
       const sums = denseHistogram(values, grid, 4, chunkElements).dataSync();
