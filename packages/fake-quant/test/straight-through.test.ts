@@ -12,16 +12,10 @@ onEachBackend(() => {
       expect([...tf.grad(square)(x).dataSync()]).toEqual([0, 2, 4]);
     });
 
-    it("does not give away the upstream gradient, which tfjs may dispose", () => {
+    it("returns a gradient of its own, not the upstream one under another name", () => {
       const x = tf.tensor1d([0.4, 2.6]);
       const dy = tf.tensor1d([1, 2]);
-      const grad = tf.grad((x) => tf.add(straightThrough(tf.round, x), x))(x, dy);
-      expect([...grad.dataSync()]).toEqual([2, 4]);
-      expect([
-        ...tf
-          .grad((x) => straightThrough(tf.round, x))(x, dy)
-          .dataSync(),
-      ]).toEqual([1, 2]);
+      tf.grad((x) => straightThrough(tf.round, x))(x, dy).dispose();
       expect([...dy.dataSync()]).toEqual([1, 2]);
     });
   });
