@@ -78,7 +78,7 @@ function reordered(i: number, size: number): number {
  */
 function evenPlan(size: number): Plan {
   const half = size / 2;
-  const { place, run } = fft(half);
+  const { place, run, runGathered } = fft(half);
   const source = Uint32Array.from({ length: size }, (_, i) => reordered(i, size));
   const gather = new Uint32Array(size);
   for (let n = 0; n < half; n++) {
@@ -102,8 +102,7 @@ function evenPlan(size: number): Plan {
   return {
     size,
     forward(input, output, offset) {
-      for (let i = 0; i < size; i++) z[i] = input[offset + gather[i]];
-      run(z);
+      runGathered(z, input, offset, gather);
       output[offset] = (z[0] + z[1]) * root;
       output[offset + half] = (z[0] - z[1]) * root;
       for (let k = 1, t = 6; k <= pairs; k++, t += 6) {
