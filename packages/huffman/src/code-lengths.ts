@@ -125,6 +125,12 @@ function packageMerge(weights: Float64Array, limit: number): Uint8Array {
   return lengths;
 }
 
+/** A code for n >= 2 equally likely symbols: the first ones get floor(log2 n) bits, the rest one more if need be. */
+export function flatLengths(n: number): Uint8Array {
+  const bits = 31 - Math.clz32(n);
+  return new Uint8Array(n).fill(bits + 1).fill(bits, 0, 2 ** (bits + 1) - n);
+}
+
 /**
  * Exact size of the symbols' codes, without table and padding.
  *

@@ -24,6 +24,8 @@ export interface DecodeTable {
   content: Float64Array;
   /** Bits used | bytes of output gained << 8 | zero bytes before the content << 20; 0: the code is longer than `bits`. */
   step: Uint32Array;
+  /** Without runs, and up to 12 bits, the same in one byte: bits used | bytes of output gained << 4. */
+  shortStep: Uint8Array | undefined;
   /** The most bytes one look-up gains. */
   longestStep: number;
   /** Canonical order of the words, for codes longer than the table, and for a stream's last words. */
@@ -56,6 +58,7 @@ export function buildDecodeTable(
 
   const content = new Float64Array(1 << bits);
   const step = new Uint32Array(1 << bits);
+  const shortStep = cutting.runLimit === 0 && bits <= 12 ? new Uint8Array(1 << bits) : undefined;
   const { alphabetSize, groupSize, runLimit } = cutting;
   const capacity = alphabetSize > (width === 1 ? 240 : 0x7ff0) ? 6 : 8;
   const entry = new DataView(new ArrayBuffer(8));
@@ -67,6 +70,7 @@ export function buildDecodeTable(
     if (used === 0) return; // the first code is longer than the table
     content.fill(entry.getFloat64(0, true), at, end);
     step.fill(used | ((skip + size) << 8) | (skip << 20), at, end);
+    shortStep?.fill(used | (size << 4), at, end);
     longestStep = Math.max(longestStep, skip + size);
   }
 
@@ -111,5 +115,5 @@ export function buildDecodeTable(
   }
 
   fill(0, 0, 0, 0);
-  return { cutting, width, bits, content, step, longestStep, order, limit, first };
+  return { cutting, width, bits, content, step, shortStep, longestStep, order, limit, first };
 }

@@ -23,13 +23,13 @@ export function decodePair(
   middle: number,
   end: number,
 ): void {
-  const { content, step, bits } = table;
+  const { content, step, shortStep, bits } = table;
   const view = new DataView(bytes.buffer, bytes.byteOffset + from, to - from);
   const output = new DataView(out.buffer, out.byteOffset, out.byteLength);
   const shift = 32 - bits;
   const top = view.byteLength - 4; // where B's first load is
   const last = top << 3; // a load at a bit position up to this one stays inside the view
-  // An iteration gains up to two steps and stores 8 bytes past the first; segments' ends are left to `finish`.
+  // An iteration gains up to two steps and stores 8 bytes past the first; `decodeRest` does the segments' ends.
   const slack = 2 * table.longestStep + 8;
   const stopA = middle - slack;
   const stopB = end - slack;
@@ -37,10 +37,36 @@ export function decodePair(
   let pB = 0;
   let oA = start;
   let oB = middle;
-  if (bits <= 12) {
-    while (oA <= stopA && oB <= stopB && pA <= last && pB <= last) {
-      let wA = view.getUint32(pA >>> 3, false) << (pA & 7);
-      let wB = view.getUint32(top - (pB >>> 3), true) << (pB & 7);
+  // The loops leave off where a segment or the bytes are near their end, or at a code longer than the table.
+  for (let escaped = true; escaped; ) {
+    while (shortStep && oA <= stopA && oB <= stopB && pA <= last && pB <= last) {
+      const wA = view.getUint32(pA >>> 3, false) << (pA & 7);
+      const wB = view.getUint32(top - (pB >>> 3), true) << (pB & 7);
+      let iA = wA >>> shift;
+      let iB = wB >>> shift;
+      let sA = shortStep[iA];
+      let sB = shortStep[iB];
+      output.setFloat64(oA, content[iA], true);
+      output.setFloat64(oB, content[iB], true);
+      oA += sA >>> 4;
+      oB += sB >>> 4;
+      pA += sA & 15;
+      pB += sB & 15;
+      iA = (wA << (sA & 15)) >>> shift;
+      iB = (wB << (sB & 15)) >>> shift;
+      sA = shortStep[iA];
+      sB = shortStep[iB];
+      output.setFloat64(oA, content[iA], true);
+      output.setFloat64(oB, content[iB], true);
+      oA += sA >>> 4;
+      oB += sB >>> 4;
+      pA += sA & 15;
+      pB += sB & 15;
+      if (sA === 0 || sB === 0) break;
+    }
+    while (!shortStep && oA <= stopA && oB <= stopB && pA <= last && pB <= last) {
+      const wA = view.getUint32(pA >>> 3, false) << (pA & 7);
+      const wB = view.getUint32(top - (pB >>> 3), true) << (pB & 7);
       let iA = wA >>> shift;
       let iB = wB >>> shift;
       let sA = step[iA];
@@ -51,25 +77,31 @@ export function decodePair(
       oB += (sB >>> 8) & 0xfff;
       pA += sA & 255;
       pB += sB & 255;
-      wA <<= sA;
-      wB <<= sB;
-      iA = wA >>> shift;
-      iB = wB >>> shift;
-      sA = step[iA];
-      sB = step[iB];
-      output.setFloat64(oA + (sA >>> 20), content[iA], true);
-      output.setFloat64(oB + (sB >>> 20), content[iB], true);
-      oA += (sA >>> 8) & 0xfff;
-      oB += (sB >>> 8) & 0xfff;
-      pA += sA & 255;
-      pB += sB & 255;
-      if (sA === 0) {
-        const word = longWord(table, view.getUint32(pA >>> 3, false) << (pA & 7));
+      if (bits <= 12) {
+        iA = (wA << sA) >>> shift;
+        iB = (wB << sB) >>> shift;
+        sA = step[iA];
+        sB = step[iB];
+        output.setFloat64(oA + (sA >>> 20), content[iA], true);
+        output.setFloat64(oB + (sB >>> 20), content[iB], true);
+        oA += (sA >>> 8) & 0xfff;
+        oB += (sB >>> 8) & 0xfff;
+        pA += sA & 255;
+        pB += sB & 255;
+      }
+      if (sA === 0 || sB === 0) break;
+    }
+    escaped = oA <= stopA && oB <= stopB && pA <= last && pB <= last;
+    if (escaped) {
+      const wA = peek(view, false, pA);
+      const wB = peek(view, true, pB);
+      if (step[wA >>> shift] === 0) {
+        const word = longWord(table, wA);
         oA = putWord(table, word & 0xffff, out, oA, middle);
         pA += word >>> 16;
       }
-      if (sB === 0) {
-        const word = longWord(table, view.getUint32(top - (pB >>> 3), true) << (pB & 7));
+      if (step[wB >>> shift] === 0) {
+        const word = longWord(table, wB);
         oB = putWord(table, word & 0xffff, out, oB, end);
         pB += word >>> 16;
       }
@@ -77,7 +109,12 @@ export function decodePair(
   }
   pA = decodeRest(table, view, false, pA, out, output, oA, middle);
   pB = decodeRest(table, view, true, pB, out, output, oB, end);
-  if (((pA + 7) >>> 3) + ((pB + 7) >>> 3) !== to - from) {
+  checkEnd(view, pA, pB);
+}
+
+/** Two streams that end at these bit positions must fill the view, but for padding of zeros to whole bytes. */
+export function checkEnd(view: DataView, pA: number, pB: number): void {
+  if (((pA + 7) >>> 3) + ((pB + 7) >>> 3) !== view.byteLength) {
     throw new CorruptInputError("the coded symbols do not end where the bytes do");
   }
   if ((peek(view, false, pA) & paddingMask(pA)) !== 0 || (peek(view, true, pB) & paddingMask(pB)) !== 0) {
@@ -86,7 +123,7 @@ export function decodePair(
 }
 
 /** The rest of one stream: by the table while no store can cross the segment's end, then word by word. */
-function decodeRest(
+export function decodeRest(
   table: DecodeTable,
   view: DataView,
   backwards: boolean,
@@ -143,9 +180,9 @@ function paddingMask(p: number): number {
 }
 
 /** One word by the canonical limits, any length. @returns word | length << 16 */
-function longWord({ order, limit, first }: DecodeTable, w: number): number {
+function longWord({ bits, order, limit, first }: DecodeTable, w: number): number {
   const code = w >>> 0;
-  let length = 1;
+  let length = code >= limit[bits] ? bits + 1 : 1;
   while (code >= limit[length]) length++;
   return order[first[length] + (code >>> (32 - length))] | (length << 16);
 }

@@ -8,6 +8,9 @@
 /** Integers 0 .. 255 or 0 .. 65,535; a level of a quantizer, one element a value. */
 export type Symbols = Uint8Array | Uint16Array;
 
+/** From this many symbols on, clearing and summing 65,536 counters of pairs is worth it. */
+const PAIRWISE = 1 << 18;
+
 /**
  * How often each symbol occurs.
  *
@@ -18,7 +21,7 @@ export type Symbols = Uint8Array | Uint16Array;
 export function countSymbols(symbols: Symbols, alphabetSize?: number): Uint32Array {
   checkSymbols(symbols);
   if (alphabetSize !== undefined) checkAlphabetSize(alphabetSize);
-  const all = symbols instanceof Uint8Array ? countBytes(symbols) : countWords16(symbols);
+  const all = symbols instanceof Uint8Array ? countBytes(symbols) : countShorts(symbols);
   let used = all.length;
   while (used > 1 && all[used - 1] === 0) used--;
   if (alphabetSize === undefined) return all.slice(0, used);
@@ -30,39 +33,59 @@ export function countSymbols(symbols: Symbols, alphabetSize?: number): Uint32Arr
   return counts;
 }
 
-/** Four tables, so that a run of one symbol does not wait for its own counter. */
+/** By pairs of symbols where there are enough: half as many increments. */
 function countBytes(symbols: Uint8Array): Uint32Array {
   const { length } = symbols;
+  const view = new DataView(symbols.buffer, symbols.byteOffset, length);
   const counts = new Uint32Array(256);
+  // Tables enough that equal neighbours do not wait for each other's counter.
+  const a = new Uint32Array(length < PAIRWISE ? 256 : 65536);
+  const b = new Uint32Array(a.length);
   let at = 0;
-  if (length >= 1024) {
-    const view = new DataView(symbols.buffer, symbols.byteOffset, length);
-    const b = new Uint32Array(256);
-    const c = new Uint32Array(256);
-    const d = new Uint32Array(256);
-    for (const last = length - 8; at <= last; at += 8) {
+  if (length < PAIRWISE) {
+    for (; at + 4 <= length; at += 4) {
+      const x = view.getUint32(at, true);
+      a[x & 255]++;
+      b[(x >>> 8) & 255]++;
+      counts[(x >>> 16) & 255]++;
+      a[x >>> 24]++;
+    }
+    for (let s = 0; s < 256; s++) counts[s] += a[s] + b[s];
+  } else {
+    for (; at + 8 <= length; at += 8) {
       const x = view.getUint32(at, true);
       const y = view.getUint32(at + 4, true);
-      counts[x & 255]++;
-      b[(x >>> 8) & 255]++;
-      c[(x >>> 16) & 255]++;
-      d[x >>> 24]++;
-      counts[y & 255]++;
-      b[(y >>> 8) & 255]++;
-      c[(y >>> 16) & 255]++;
-      d[y >>> 24]++;
+      a[x & 65535]++;
+      b[x >>> 16]++;
+      a[y & 65535]++;
+      b[y >>> 16]++;
     }
-    for (let s = 0; s < 256; s++) counts[s] += b[s] + c[s] + d[s];
+    for (let pair = 0; pair < 65536; pair++) {
+      const count = a[pair] + b[pair];
+      counts[pair & 255] += count;
+      counts[pair >>> 8] += count;
+    }
   }
   for (; at < length; at++) counts[symbols[at]]++;
   return counts;
 }
 
-function countWords16(symbols: Uint16Array): Uint32Array {
-  let largest = 0;
-  for (let i = 0; i < symbols.length; i++) if (symbols[i] > largest) largest = symbols[i];
+function countShorts(symbols: Uint16Array): Uint32Array {
+  const { length } = symbols;
+  let largest = 65535;
+  if (length < PAIRWISE) {
+    largest = 0;
+    for (let i = 0; i < length; i++) largest = symbols[i] > largest ? symbols[i] : largest;
+  }
   const counts = new Uint32Array(largest + 1);
-  for (let i = 0; i < symbols.length; i++) counts[symbols[i]]++;
+  const odd = new Uint32Array(largest + 1);
+  let i = 0;
+  for (; i + 2 <= length; i += 2) {
+    counts[symbols[i]]++;
+    odd[symbols[i + 1]]++;
+  }
+  if (i < length) counts[symbols[i]]++;
+  for (let s = 0; s <= largest; s++) counts[s] += odd[s];
   return counts;
 }
 

@@ -4,11 +4,10 @@
  *     const code = huffmanCode(Uint8Array.of(1, 2, 2));
  *     code.encode(Uint8Array.of(0, 1, 2))    // bits 0 10 11
  */
-import { packedCodes } from "./canonical.js";
 import { checkLengths, codedBits } from "./code-lengths.js";
 import { decodePair } from "./decode.js";
 import { buildDecodeTable, type DecodeTable } from "./decode-table.js";
-import { encodePair } from "./encode.js";
+import { buildEncodeTable, type EncodeTable, encodePair, pairCapacity } from "./encode.js";
 import { CorruptInputError } from "./errors.js";
 import { checkSymbols, countSymbols, describe, type Symbols } from "./histogram.js";
 import { type Cutting, cut, longestWord } from "./words.js";
@@ -50,7 +49,7 @@ export function huffmanCode(lengths: Uint8Array): HuffmanCode {
 export function wordCode({ alphabetSize, groupSize, runLimit }: Cutting, lengths: Uint8Array): HuffmanCode {
   const cutting = { alphabetSize, groupSize, runLimit };
   const codes = lengths.reduce((sum, length) => sum + (length > 0 ? 1 : 0), 0);
-  let packed: Uint32Array | undefined;
+  let encoder: EncodeTable | undefined;
   const tables: DecodeTable[] = [];
 
   function encode(symbols: Symbols): Uint8Array {
@@ -61,8 +60,9 @@ export function wordCode({ alphabetSize, groupSize, runLimit }: Cutting, lengths
     const [a, b] = streams(symbols);
     const bits = codedBits(countWords(a), lengths) + codedBits(countWords(b), lengths);
     if (bits === 0) return new Uint8Array(0);
-    packed ??= packedCodes(lengths);
-    return encodePair(a, b, packed, bits);
+    if (!encoder?.pairs) encoder = buildEncodeTable(lengths, symbols.length);
+    const bytes = new Uint8Array(pairCapacity(bits));
+    return bytes.subarray(0, encodePair(a, b, encoder, bits, bytes, 0));
   }
 
   function streams(symbols: Symbols): [Symbols, Symbols] {
@@ -90,7 +90,7 @@ export function wordCode({ alphabetSize, groupSize, runLimit }: Cutting, lengths
       if (bytes.length > 0) throw new CorruptInputError("bytes: expected none, for what costs no bits");
       return codes === 1 ? result.fill(lengths.indexOf(1)) : result;
     }
-    const size = count < 8192 ? 10 : 12;
+    const size = tableBits(lengths, count);
     let table = tables.find((known) => known.bits >= size);
     if (!table) tables.push((table = buildDecodeTable(lengths, cutting, width, size)));
     const out = new Uint8Array(result.buffer);
@@ -111,7 +111,16 @@ export function wordCode({ alphabetSize, groupSize, runLimit }: Cutting, lengths
   };
 }
 
-/** Where stream A's symbols end and B's begin: A takes the larger half, of a few symbols all. */
-function segmentEnd(count: number): number {
-  return count < SHORTEST_PAIR ? count : (count + 1) >>> 1;
+/**
+ * Bits of a decoder's look-up: more give more symbols each, and take longer to prepare; for large alphabets, enough
+ * that few codes are longer.
+ */
+export function tableBits(lengths: Uint8Array, count: number): number {
+  if (count < 1 << 14) return count < 1 << 11 ? 8 : 10;
+  return lengths.length > 4096 && count > 1 << 18 ? 16 : 12;
+}
+
+/** Where stream A's symbols end and B's begin: at half, made even; of a few symbols A takes all. */
+export function segmentEnd(count: number): number {
+  return count < SHORTEST_PAIR ? count : 2 * Math.ceil(count / 4);
 }

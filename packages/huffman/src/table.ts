@@ -40,11 +40,11 @@ export interface BitReader {
   position: number;
 }
 
-function readBits(reader: BitReader, count: number): number {
+export function readBits(reader: BitReader, count: number): number {
   let value = 0;
   for (let k = 0; k < count; k++, reader.position++) {
     const at = reader.position >>> 3;
-    if (at >= reader.bytes.length) throw new CorruptInputError("the code's table is truncated");
+    if (at >= reader.bytes.length) throw new CorruptInputError("the header is truncated");
     value = (value << 1) | ((reader.bytes[at] >>> (7 - (reader.position & 7))) & 1);
   }
   return value;
@@ -58,10 +58,21 @@ function readGamma(reader: BitReader): number {
   return (1 << zeros) | readBits(reader, zeros);
 }
 
-function writeVarint(bytes: number[], value: number): void {
+/** Seven bits a byte, the lowest first, the top bit set on all but the last. */
+export function writeVarint(bytes: number[], value: number): void {
   let rest = value;
   for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 128);
   bytes.push(rest);
+}
+
+export function readVarint(reader: BitReader): number {
+  let value = 0;
+  for (let scale = 1; ; scale *= 128) {
+    const byte = readBits(reader, 8);
+    value += (byte & 127) * scale;
+    if (byte < 128) return value;
+    if (scale > 2 ** 28) throw new CorruptInputError("a number in the header is too long");
+  }
 }
 
 /** Cutting and lengths as bytes, the last one padded with zero bits. */

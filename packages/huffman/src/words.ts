@@ -58,13 +58,14 @@ export function cut(symbols: Symbols, { alphabetSize, groupSize, runLimit }: Cut
 function cutGroups(symbols: Symbols, alphabetSize: number, groupSize: number): Uint16Array {
   const words = new Uint16Array(Math.ceil(symbols.length / groupSize));
   const whole = Math.floor(symbols.length / groupSize);
+  const largest = alphabetSize - 1;
+  let outside = 0; // negative once a symbol is above the largest
   let at = 0;
-  let largest = 0;
   if (groupSize === 2) {
     for (let i = 0; i < whole; i++, at += 2) {
       const a = symbols[at];
       const b = symbols[at + 1];
-      largest = Math.max(largest, a, b);
+      outside |= (largest - a) | (largest - b);
       words[i] = a + alphabetSize * b;
     }
   } else {
@@ -72,7 +73,7 @@ function cutGroups(symbols: Symbols, alphabetSize: number, groupSize: number): U
       let word = 0;
       for (let k = at + groupSize - 1; k >= at; k--) {
         const symbol = symbols[k];
-        largest = Math.max(largest, symbol);
+        outside |= largest - symbol;
         word = word * alphabetSize + symbol;
       }
       words[i] = word;
@@ -80,11 +81,11 @@ function cutGroups(symbols: Symbols, alphabetSize: number, groupSize: number): U
   }
   let last = 0;
   for (let k = symbols.length - 1; k >= at; k--) {
-    largest = Math.max(largest, symbols[k]);
+    outside |= largest - symbols[k];
     last = last * alphabetSize + symbols[k];
   }
   if (whole < words.length) words[whole] = last;
-  checkLargest(largest, alphabetSize);
+  if (outside < 0) throwOutside(symbols, alphabetSize);
   return words;
 }
 
@@ -93,29 +94,31 @@ function cutRuns(symbols: Symbols, alphabetSize: number, runLimit: number): Uint
   const words = new Uint16Array(length);
   const values = alphabetSize - 1;
   const allZeros = runLimit * values;
+  let outside = 0;
   let count = 0;
-  let largest = 0;
   let zeros = 0;
+  // Whether a symbol is zero is unpredictable, so there is no branch on it: a word is written in any case, and the
+  // next one overwrites it unless it counts.
   for (let at = 0; at < length; at++) {
     const symbol = symbols[at];
-    if (symbol === 0) {
-      if (++zeros === runLimit) {
-        words[count++] = allZeros;
-        zeros = 0;
-      }
-    } else {
-      if (symbol > largest) largest = symbol;
-      words[count++] = zeros * values + symbol - 1;
+    const ends = -symbol >>> 31; // 1 for a value, 0 for a zero
+    outside |= values - symbol;
+    words[count] = zeros * values + symbol - 1;
+    count += ends;
+    zeros = (zeros + 1) & (ends - 1);
+    if (zeros === runLimit) {
+      words[count++] = allZeros;
       zeros = 0;
     }
   }
   if (zeros > 0) words[count++] = allZeros;
-  checkLargest(largest, alphabetSize);
+  if (outside < 0) throwOutside(symbols, alphabetSize);
   return words.subarray(0, count);
 }
 
-function checkLargest(largest: number, alphabetSize: number): void {
-  if (largest >= alphabetSize) {
-    throw new RangeError(`symbols: expected values below alphabetSize ${alphabetSize}, got ${largest}`);
-  }
+function throwOutside(symbols: Symbols, alphabetSize: number): never {
+  const at = symbols.findIndex((symbol) => symbol >= alphabetSize);
+  throw new RangeError(
+    `symbols[${at}]: expected a value below alphabetSize ${alphabetSize}, got ${symbols[at]}`,
+  );
 }

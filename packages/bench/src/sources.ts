@@ -1,0 +1,137 @@
+/**
+ * Data to code, seeded, with an entropy that is known or measured: quantized Laplace noise, uniform noise, sparse
+ * feature maps, and the weights of real networks where they are at hand.
+ *
+ * Signed levels are mapped 0, -1, 1, -2, 2 .. -> 0, 1, 2, 3, 4 .., so 0 is the most frequent symbol.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export interface Source {
+  name: string;
+  symbols: Uint8Array;
+  /** Symbols are 0 .. alphabetSize - 1. */
+  alphabetSize: number;
+  /** Height, width and channels of each map, for coders with context; a map after another. */
+  shape?: [number, number, number];
+}
+
+/** mulberry32: uniform numbers in [0, 1). */
+export function random(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let x = Math.imul(state ^ (state >>> 15), 1 | state);
+    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
+    return ((x ^ (x >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/** Two-sided geometric probabilities of a Laplace variable with P(level) ~ decay^|level|, levels to symbols by zigzag. */
+function laplace(decay: number, alphabetSize: number): Float64Array {
+  const p = Float64Array.from({ length: alphabetSize }, (_, s) => decay ** ((s + 1) >> 1));
+  const total = p.reduce((sum, x) => sum + x, 0);
+  return p.map((x) => x / total);
+}
+
+function entropyOf(p: Float64Array): number {
+  return p.reduce((bits, x) => (x > 0 ? bits - x * Math.log2(x) : bits), 0);
+}
+
+/** `count` independent symbols of a quantized Laplace variable whose entropy is `bits` a symbol. */
+export function laplaceSource(bits: number, count: number, seed = 1): Source {
+  const alphabetSize = 256;
+  let low = 1e-6;
+  let high = 1;
+  for (let step = 0; step < 60; step++) {
+    const middle = (low + high) / 2;
+    if (entropyOf(laplace(middle, alphabetSize)) < bits) low = middle;
+    else high = middle;
+  }
+  return { name: `Laplace ${bits}`, symbols: draw(laplace(low, alphabetSize), count, seed), alphabetSize };
+}
+
+/** Independent symbols of these probabilities. */
+export function draw(p: Float64Array, count: number, seed: number): Uint8Array {
+  const next = random(seed);
+  // A table of 65,536 equally likely entries, each refined by a second draw where two symbols share it.
+  const cumulative = new Float64Array(p.length + 1);
+  for (let s = 0; s < p.length; s++) cumulative[s + 1] = cumulative[s] + p[s];
+  cumulative[p.length] = 1;
+  const first = new Uint16Array(65536);
+  for (let i = 0, s = 0; i < 65536; i++) {
+    while (cumulative[s + 1] <= i / 65536) s++;
+    first[i] = s;
+  }
+  const symbols = new Uint8Array(count);
+  for (let i = 0; i < count; i++) {
+    const u = next();
+    let s = first[Math.floor(u * 65536)];
+    while (cumulative[s + 1] <= u) s++;
+    symbols[i] = s;
+  }
+  return symbols;
+}
+
+export function uniformSource(alphabetSize: number, count: number, seed = 1): Source {
+  const next = random(seed);
+  const symbols = Uint8Array.from({ length: count }, () => Math.floor(next() * alphabetSize));
+  return { name: `uniform ${alphabetSize}`, symbols, alphabetSize };
+}
+
+/**
+ * Feature maps as a ReLU leaves them: white Gaussian noise smoothed by a separable binomial filter (1 4 6 4 1), cut at
+ * the quantile `zeros`, and what is above it quantized to levels 1 .. 15 in equal steps up to the 99.9 % quantile.
+ */
+export function featureMapSource(zeros: number, maps = 8192, size = 32, seed = 1): Source {
+  const next = random(seed);
+  const field = new Float32Array(maps * size * size);
+  const noise = new Float32Array(size * size);
+  const rows = new Float32Array(size * size);
+  const taps = [1, 4, 6, 4, 1];
+  const wrap = (i: number) => (i + size) % size;
+  for (let m = 0; m < maps; m++) {
+    for (let i = 0; i < noise.length; i += 2) {
+      const radius = Math.sqrt(-2 * Math.log(1 - next()));
+      const angle = 2 * Math.PI * next();
+      noise[i] = radius * Math.cos(angle);
+      noise[i + 1] = radius * Math.sin(angle);
+    }
+    for (let y = 0; y < size; y++) {
+      for (let x = 0; x < size; x++) {
+        let sum = 0;
+        for (let k = 0; k < 5; k++) sum += taps[k] * noise[y * size + wrap(x + k - 2)];
+        rows[y * size + x] = sum;
+      }
+    }
+    for (let y = 0; y < size; y++) {
+      for (let x = 0; x < size; x++) {
+        let sum = 0;
+        for (let k = 0; k < 5; k++) sum += taps[k] * rows[wrap(y + k - 2) * size + x];
+        field[m * size * size + y * size + x] = sum;
+      }
+    }
+  }
+  const sample = field.slice(0, Math.min(field.length, 1 << 20)).sort();
+  const threshold = sample[Math.floor(zeros * sample.length)];
+  const top = sample[Math.floor(0.999 * sample.length)];
+  const symbols = new Uint8Array(field.length);
+  for (let i = 0; i < field.length; i++) {
+    if (field[i] > threshold) {
+      symbols[i] = Math.min(15, 1 + Math.floor((15 * (field[i] - threshold)) / (top - threshold)));
+    }
+  }
+  return {
+    name: `map ${Math.round(zeros * 100)} % zeros`,
+    symbols,
+    alphabetSize: 16,
+    shape: [size, size, 1],
+  };
+}
+
+/** The folder of models and images, or undefined where there is none. */
+export function dataFolder(): string | undefined {
+  const folder = process.env.BITDIET_DATA ?? fileURLToPath(new URL("../../../../shared/data", import.meta.url));
+  return existsSync(join(folder, "models")) ? folder : undefined;
+}
