@@ -20,10 +20,11 @@ import type { Quantizer } from "./quantizer.js";
  */
 export function codebookQuantizer(centers: ArrayLike<number> | tf.Tensor1D): Quantizer {
   const learned = centers instanceof tf.Tensor;
-  const levels = learned ? centers : tf.tensor1d(checkedCenters(centers));
-  if (levels.rank !== 1 || levels.size === 0) {
-    throw new RangeError(`centers: expected shape [n], n >= 1, got [${levels.shape}]`);
+  const shape = learned ? centers.shape : [centers.length];
+  if (shape.length !== 1 || shape[0] === 0) {
+    throw new RangeError(`centers: expected shape [n], n >= 1, got [${shape}]`);
   }
+  const levels = learned ? centers : tf.tensor1d(checkedCenters(centers));
   const count = levels.size;
 
   const indices = (x: tf.Tensor): tf.Tensor => {

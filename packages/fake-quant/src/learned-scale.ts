@@ -1,6 +1,6 @@
 /**
  * The two formulas around a learned scale: where it starts, and how far its gradient is damped so that it moves in
- * proportion to the weights (LSQ; Esser et al. 2020, arXiv 1902.08153, section 2.2).
+ * proportion to the weights (LSQ; Esser et al. 2020, arXiv 1902.08153, sections 2.1 and 2.2).
  *
  *     w = [0.5, -0.25, 0.125, -1], 4 bits signed: start 0.331456, gradient times 1 / sqrt(4 * 7) = 0.188982
  */
@@ -10,7 +10,8 @@ import { scaleGradient } from "./straight-through.js";
 import { type Grid, levelRange } from "./uniform.js";
 
 /**
- * A scale to start from: 2 mean|x| / sqrt(Q), Q = 2^(bits - 1) if signed, 2^bits if not. 1 if every value is 0.
+ * A scale to start from: 2 mean|x| / sqrt(Q), Q = 2^(bits - 1) if signed, 2^bits if not (the paper's Q
+ * is one less). 1 if every value is 0.
  *
  * @throws {RangeError} if x is empty or holds NaN or infinities, or bits is out of range
  */

@@ -1,6 +1,6 @@
 /**
  * Ternary quantization to {-scale, 0, +scale}, with the rule of ternary weight networks (TWN; Li, Zhang, Liu 2016,
- * arXiv 1605.04711, eqs. 6 and 8): threshold 0.7 mean|w|, scale the mean of |w| over the weights beyond it.
+ * arXiv 1605.04711): threshold 0.7 mean|w|, scale the mean of |w| over the weights beyond it.
  *
  *     w = [0.9, -0.8, 0.1, -0.05, 0.4]: threshold 0.315, scale 0.7, values [0.7, -0.7, 0, 0, 0.7]
  */

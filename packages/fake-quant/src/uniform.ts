@@ -6,8 +6,8 @@
  * With low 0, high 15 and scale 0.1, x = 0.26 has index 3 and value 0.3; x = 9 has index 15 and value 1.5.
  * This is the only place where data are rounded: `tf.round`, ties to even.
  *
- * Written with the kernels that are fast on the wasm backend, where a comparison takes eight times and a `gather` a
- * hundred times as long as a multiplication: hence arithmetic where a mask or a look-up would read more easily.
+ * Written with the kernels that are fast on the wasm backend, where a comparison takes six times and a `gather` eighty
+ * times as long as a multiplication: hence arithmetic where a mask or a look-up would read more easily.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Quantizer } from "./quantizer.js";

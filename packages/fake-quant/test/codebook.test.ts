@@ -66,6 +66,11 @@ onEachBackend(() => {
       centers.dispose();
     });
 
+    it("gives NaN to the lowest center, infinities to the outermost", () => {
+      const x = tf.tensor1d([Number.NaN, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]);
+      expect(list(codebookQuantizer([-1, 0, 2]).quantize(x))).toEqual([0, 0, 2]);
+    });
+
     it("takes one center, and empty tensors", () => {
       const q = codebookQuantizer([0.5]);
       expect(list(q.fakeQuantize(tf.tensor1d([-3, 7])))).toEqual([0.5, 0.5]);
@@ -118,6 +123,11 @@ onEachBackend(() => {
       expectDecodedExactly(q, x);
       const zeros = ternaryQuantizer(twnRule([0, 0]));
       expect(list(zeros.quantize(tf.tensor1d([0, -0])))).toEqual([1, 1]);
+    });
+
+    it("leaves NaN visible", () => {
+      const q = ternaryQuantizer({ scale: 1, threshold: 0.5 });
+      expect(list(q.fakeQuantize(tf.tensor1d([Number.NaN, 1])))).toEqual([Number.NaN, 1]);
     });
 
     it("passes the gradient straight through to x, and its signed sum to a scale a channel", () => {
