@@ -1,0 +1,18 @@
+export type { WeightContexts } from "./contexts.js";
+export { weightContexts } from "./contexts.js";
+export { CorruptInputError } from "./errors.js";
+export type { RangeDecoder, RangeEncoder } from "./range-coder.js";
+export {
+  decodeBit,
+  encodeBit,
+  finishDecoding,
+  finishEncoding,
+  LEAST_PROBABILITY,
+  rangeDecoder,
+  rangeEncoder,
+} from "./range-coder.js";
+export type { WeightRateModel } from "./rate.js";
+export { estimateBits, weightRateModel } from "./rate.js";
+export { compress, decompress } from "./stream.js";
+export type { Levels, WeightOptions, WeightShape } from "./weights.js";
+export { decodeWeights, encodeWeights } from "./weights.js";

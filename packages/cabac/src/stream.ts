@@ -1,0 +1,98 @@
+/**
+ * A self-describing stream around the payload: it says what it holds, ends exactly and carries a checksum. See FORMAT.md.
+ *
+ *     compress(Int8Array.of(0, 1, -1, 0), { rowLength: 2 })   // 10 bytes of header and 1 of payload
+ *
+ *     0xC1 · count · row length · kernel height · kernel width (LEB128 each) · xxHash32 (4 bytes, little-endian) · payload
+ */
+import { xxHash32 } from "@bitdiet/xxhash32";
+import { CorruptInputError } from "./errors.js";
+import type { Levels, WeightShape } from "./weights.js";
+import { checkedLevels, decodeWeights, encodeWeights } from "./weights.js";
+
+const FORMAT = 0xc1;
+/** No level costs less than 0.00053 bits, so this bounds what a payload byte can stand for. */
+const LEVELS_PER_BYTE = 16384;
+
+/**
+ * @param levels -(2^31 - 1) .. 2^31 - 1
+ * @throws RangeError if a level is -2^31 or the shape does not divide the levels
+ */
+export function compress(levels: Levels, { rowLength, kernel = [1, 1] }: WeightShape = {}): Uint8Array {
+  const values = checkedLevels(levels);
+  const shape = { rowLength: rowLength ?? Math.max(values.length, 1), kernel };
+  const payload = encodeWeights(values, shape);
+  const header = [FORMAT];
+  for (const number of [values.length, shape.rowLength, kernel[0], kernel[1]]) pushNumber(header, number);
+  const bytes = new Uint8Array(header.length + 4 + payload.length);
+  bytes.set(header);
+  new DataView(bytes.buffer).setUint32(
+    header.length,
+    checksum(bytes.subarray(0, header.length), values),
+    true,
+  );
+  bytes.set(payload, header.length + 4);
+  return bytes;
+}
+
+/**
+ * @param options maxLength: refuse to decode more levels than this
+ * @throws CorruptInputError if the bytes are not exactly what `compress` wrote; RangeError if they hold too many levels
+ */
+export function decompress(
+  bytes: Uint8Array,
+  { maxLength = Infinity }: { maxLength?: number } = {},
+): Int32Array {
+  if (!(bytes instanceof Uint8Array))
+    throw new TypeError(`bytes: expected a Uint8Array, got ${typeof bytes}`);
+  if (bytes[0] !== FORMAT)
+    throw new CorruptInputError("Not a stream of coded weights: the first byte is not 0xC1");
+  const numbers: number[] = [];
+  let at = 1;
+  for (let i = 0; i < 4; i++) {
+    let number = 0;
+    for (let unit = 1; ; unit *= 128) {
+      if (at === bytes.length || unit > 2 ** 42)
+        throw new CorruptInputError("The header is cut or malformed");
+      const byte = bytes[at++];
+      number += (byte & 127) * unit;
+      if (byte < 128) {
+        if (byte === 0 && unit > 1)
+          throw new CorruptInputError("The header is not written in the shortest way");
+        break;
+      }
+    }
+    numbers.push(number);
+  }
+  const [count, rowLength, height, width] = numbers;
+  const payload = bytes.subarray(at + 4);
+  if (at + 4 > bytes.length) throw new CorruptInputError("The header is cut");
+  if (count > maxLength)
+    throw new RangeError(`maxLength: ${maxLength} levels allowed, the stream holds ${count}`);
+  if (count > (payload.length + 4) * LEVELS_PER_BYTE) {
+    throw new CorruptInputError(`${payload.length} bytes cannot hold ${count} levels`);
+  }
+  if (
+    rowLength === 0 ||
+    count % rowLength !== 0 ||
+    height * width === 0 ||
+    rowLength % (height * width) !== 0
+  ) {
+    throw new CorruptInputError("The row length and the kernel in the header do not divide the levels");
+  }
+  const levels = decodeWeights(payload, count, { rowLength, kernel: [height, width] });
+  const stored = new DataView(bytes.buffer, bytes.byteOffset).getUint32(at, true);
+  if (checksum(bytes.subarray(0, at), levels) !== stored)
+    throw new CorruptInputError("The checksum does not match");
+  return levels;
+}
+
+/** Of the levels as little-endian 32-bit integers (the byte order of every machine with a JavaScript engine) and the header. */
+function checksum(header: Uint8Array, levels: Int32Array): number {
+  return xxHash32(new Uint8Array(levels.buffer, levels.byteOffset, levels.byteLength), xxHash32(header));
+}
+
+function pushNumber(bytes: number[], number: number): void {
+  for (; number > 127; number = Math.floor(number / 128)) bytes.push((number % 128) + 128);
+  bytes.push(number);
+}

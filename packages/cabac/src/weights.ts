@@ -1,0 +1,212 @@
+/**
+ * Signed integers as binary decisions, as in DeepCABAC (Wiedemann et al., arXiv 1907.11900, section III): is it zero? its
+ * sign, is the magnitude above 1, above 2, … above 9?, and what remains as an exp-Golomb number.
+ *
+ *     -3 = not zero · negative · above 1 · above 2 · not above 3                    5 decisions
+ *     14 = not zero · positive · above 1 … above 9 · remainder 4 = 100b: longer than 1, than 2, not than 3 bits · 0 · 0
+ *
+ * Every decision has its contexts (contexts.ts) and goes through the range coder with the probability that they give.
+ */
+import type { WeightContexts, WeightModel } from "./contexts.js";
+import {
+  adapt,
+  advance,
+  FLAGS,
+  firstAfterSign,
+  LOW_BITS,
+  lengthContext,
+  probability,
+  topBitContext,
+  weightContexts,
+  weightModel,
+} from "./contexts.js";
+import { CorruptInputError } from "./errors.js";
+import type { RangeDecoder } from "./range-coder.js";
+import {
+  decodeBit,
+  encodeBit,
+  finishDecoding,
+  finishEncoding,
+  isPastEnd,
+  rangeDecoder,
+  rangeEncoder,
+} from "./range-coder.js";
+
+export type Levels = Int8Array | Int16Array | Int32Array;
+
+export interface WeightShape {
+  /** Weights in one row (one output channel); all rows are equally long. Default: one row. */
+  rowLength?: number;
+  /** Height and width of the kernels that rows consist of, e.g. [3, 3] for OIHW convolutions. Default: [1, 1]. */
+  kernel?: readonly [number, number];
+}
+
+export interface WeightOptions extends WeightShape {
+  /** Adaptive probabilities to start from and to leave the learned ones in. Default: fresh ones, `weightContexts()`. */
+  contexts?: WeightContexts;
+}
+
+/** The decisions that spell one level: their two contexts and their outcomes. */
+export interface Decisions {
+  readonly first: Int32Array;
+  readonly second: Int32Array;
+  readonly bit: Uint8Array;
+}
+
+export function decisions(): Decisions {
+  return { first: new Int32Array(80), second: new Int32Array(80), bit: new Uint8Array(80) };
+}
+
+/** Spells the level at the model's position. @returns the count of decisions, 1 .. 2 + 9 + 62 */
+export function spell(model: WeightModel, level: number, { first, second, bit }: Decisions): number {
+  first[0] = model.first;
+  second[0] = model.second;
+  if (level === 0) {
+    bit[0] = 0;
+    return 1;
+  }
+  bit[0] = 1;
+  const unexpected = (level < 0 ? 1 : 0) ^ model.expectedSign;
+  first[1] = model.firstSign;
+  second[1] = model.secondSign;
+  bit[1] = unexpected;
+  const magnitude = Math.abs(level);
+  const flags = firstAfterSign(model, unexpected);
+  let n = 2;
+  for (let k = 1; k < FLAGS; k++, n++) {
+    first[n] = flags + k;
+    second[n] = model.second + k;
+    bit[n] = magnitude > k ? 1 : 0;
+    if (magnitude <= k) return n + 1;
+  }
+  const remainder = magnitude - FLAGS + 1;
+  const length = 32 - Math.clz32(remainder);
+  for (let bits = 1; bits <= length; bits++, n++) {
+    first[n] = second[n] = lengthContext(model, bits);
+    bit[n] = bits < length ? 1 : 0;
+  }
+  for (let place = length - 2; place >= 0; place--, n++) {
+    first[n] = second[n] = place === length - 2 ? topBitContext(model, length) : LOW_BITS;
+    bit[n] = (remainder >>> place) & 1;
+  }
+  return n;
+}
+
+function decodeDecision(
+  coder: RangeDecoder,
+  contexts: WeightContexts,
+  first: number,
+  second: number,
+): number {
+  const bit = decodeBit(coder, probability(contexts, first, second));
+  adapt(contexts, first, second, bit);
+  return bit;
+}
+
+/** The inverse of `spell`. */
+function decodeLevel(coder: RangeDecoder, model: WeightModel): number {
+  const { contexts } = model;
+  if (!decodeDecision(coder, contexts, model.first, model.second)) return 0;
+  const unexpected = decodeDecision(coder, contexts, model.firstSign, model.secondSign);
+  const sign = unexpected ^ model.expectedSign ? -1 : 1;
+  const flags = firstAfterSign(model, unexpected);
+  for (let k = 1; k < FLAGS; k++) {
+    if (!decodeDecision(coder, contexts, flags + k, model.second + k)) return sign * k;
+  }
+  let length = 1;
+  for (; ; length++) {
+    const context = lengthContext(model, length);
+    if (!decodeDecision(coder, contexts, context, context)) break;
+    if (length === 31) throw new CorruptInputError("A weight in the coded payload is too large for 32 bits");
+  }
+  let remainder = 1;
+  for (let place = length - 2; place >= 0; place--) {
+    const context = place === length - 2 ? topBitContext(model, length) : LOW_BITS;
+    remainder = 2 * remainder + decodeDecision(coder, contexts, context, context);
+  }
+  const magnitude = remainder + FLAGS - 1;
+  if (magnitude > 0x7fffffff)
+    throw new CorruptInputError("A weight in the coded payload is too large for 32 bits");
+  return sign * magnitude;
+}
+
+/**
+ * Codes a tensor of quantized weights row by row: the payload alone, without any header or checksum.
+ * The decoder must know the count, the shape and the contexts.
+ *
+ * @param levels -(2^31 - 1) .. 2^31 - 1, small ones being cheap
+ * @returns the bytes, 0 for no levels
+ * @throws RangeError if a level is -2^31 or the shape does not divide the levels
+ */
+export function encodeWeights(levels: Levels, options: WeightOptions = {}): Uint8Array {
+  const model = modelOf(levels.length, options);
+  const values = checkedLevels(levels);
+  const coder = rangeEncoder();
+  const { contexts } = model;
+  const spelling = decisions();
+  const { first, second, bit } = spelling;
+  for (let i = 0; i < values.length; i++) {
+    const level = values[i];
+    const n = spell(model, level, spelling);
+    for (let j = 0; j < n; j++) {
+      encodeBit(coder, probability(contexts, first[j], second[j]), bit[j]);
+      adapt(contexts, first[j], second[j], bit[j]);
+    }
+    advance(model, level);
+  }
+  return finishEncoding(coder);
+}
+
+/**
+ * The inverse of `encodeWeights`, given the same options.
+ * @throws CorruptInputError if the bytes do not end exactly with the last level
+ */
+export function decodeWeights(bytes: Uint8Array, count: number, options: WeightOptions = {}): Int32Array {
+  const model = modelOf(count, options);
+  const coder = rangeDecoder(bytes);
+  let levels = new Int32Array(Math.min(count, 4096));
+  for (let i = 0; i < count; i++) {
+    if (i === levels.length) {
+      const longer = new Int32Array(Math.min(count, 2 * i));
+      longer.set(levels);
+      levels = longer;
+    }
+    const level = decodeLevel(coder, model);
+    if (isPastEnd(coder)) throw new CorruptInputError("The coded payload is too short");
+    levels[i] = level;
+    advance(model, level);
+  }
+  finishDecoding(coder);
+  return levels;
+}
+
+/** The levels as 32-bit integers. */
+export function checkedLevels(levels: Levels): Int32Array {
+  if (levels instanceof Int8Array || levels instanceof Int16Array) return new Int32Array(levels);
+  if (!(levels instanceof Int32Array)) {
+    throw new TypeError(`levels: expected an Int8Array, Int16Array or Int32Array, got ${typeof levels}`);
+  }
+  const least = levels.indexOf(-(2 ** 31));
+  if (least >= 0)
+    throw new RangeError(`levels: expected -(2^31 - 1) to 2^31 - 1, got -2^31 at index ${least}`);
+  return levels;
+}
+
+/** A model at the start of a tensor. @throws RangeError if the shape is none of `count` weights */
+export function modelOf(count: number, options: WeightOptions): WeightModel {
+  const { rowLength = Math.max(count, 1), kernel = [1, 1], contexts = weightContexts() } = options;
+  const [height, width] = kernel;
+  if (!Number.isInteger(count) || count < 0) {
+    throw new RangeError(`count: expected a whole number of weights, got ${count}`);
+  }
+  if (!(Number.isInteger(rowLength) && rowLength > 0 && count % rowLength === 0)) {
+    throw new RangeError(`rowLength: expected a divisor of the ${count} weights, got ${rowLength}`);
+  }
+  if (!(Number.isInteger(height) && Number.isInteger(width) && height > 0 && width > 0)) {
+    throw new RangeError(`kernel: expected a height and a width of 1 or more, got [${kernel}]`);
+  }
+  if (rowLength % (height * width) !== 0 && count > 0) {
+    throw new RangeError(`kernel: expected ${rowLength} weights a row to be whole kernels, got [${kernel}]`);
+  }
+  return weightModel(rowLength, height, width, contexts);
+}
