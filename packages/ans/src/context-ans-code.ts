@@ -1,0 +1,128 @@
+/**
+ * tANS with a table a context, over one state range: a symbol's table follows from symbols before it, its state
+ * only from the bits, so states can stay interleaved. The payload is that of payload.ts.
+ *
+ *     const contexts = neighbourContexts({ height: 32, width: 32, channels: 16 });
+ *     const code = contextAnsCode(learnContextTables(training, contexts, { alphabetSize: 16 }), contexts);
+ */
+import type { AnsCode } from "./ans-code.js";
+import { checkBytes, checkCount, checkSymbol } from "./check.js";
+import { type ContextTables, checkContextTables } from "./context-tables.js";
+import { type CallerContexts, type Contexts, checkedContext, checkMaps, contextsOf } from "./contexts.js";
+import { log2 } from "./log2.js";
+import { neighbourDecoder } from "./neighbour-decoder.js";
+import { type DecodeStretch, decodePayload, encodePayload, overheadBits, stateCount } from "./payload.js";
+import { contextDecodeTable, type DecodeTable, type EncodeTables, encodeTables } from "./tables.js";
+
+function callerDecoder(
+  table: DecodeTable,
+  tables: ContextTables,
+  values: Uint16Array,
+  contexts: CallerContexts,
+  count: number,
+): DecodeStretch<Uint8Array | Uint16Array> {
+  const mask = stateCount(count) - 1;
+  return (reader, out, from, to) => {
+    const { view, states, end } = reader;
+    let { position } = reader;
+    for (let i = from; i < to && position <= end; i++) {
+      const start = tables.tableOf[checkedContext(contexts, out, i)] << tables.tableLog;
+      const entry = table[start + states[i & mask]];
+      const word = view.getInt32(position >>> 3, true) >>> (position & 7);
+      states[i & mask] = ((entry >>> 6) & 0x3fff) + (word & ~(-1 << entry));
+      position += entry & 31;
+      out[i] = values[entry >>> 20];
+    }
+    reader.position = position;
+  };
+}
+
+/** The symbols that any of the tables has, and the tables over these symbols alone. */
+function compactTables(tables: readonly ArrayLike<number>[]): {
+  values: Uint16Array;
+  compact: Uint16Array[];
+} {
+  const present: number[] = [];
+  for (let symbol = 0; symbol < tables[0].length; symbol++) {
+    if (tables.some((table) => table[symbol] > 0)) present.push(symbol);
+  }
+  if (present.length > 4096)
+    throw new RangeError(`tables: expected at most 4096 symbols in all, got ${present.length}`);
+  return {
+    values: Uint16Array.from(present),
+    compact: tables.map((table) => Uint16Array.from(present, (symbol) => table[symbol])),
+  };
+}
+
+/**
+ * A fixed code: tables and contexts known to both sides, no header.
+ *
+ * @param tables from learnContextTables, or any frequencies of one alphabet that each sum to 2^tableLog
+ * @param contexts from neighbourContexts, or a caller's own: { count, contextOf(symbols, index) }
+ * @returns encode, decode and estimateBits as ansCode has them; for neighbour contexts of whole maps only
+ * @throws RangeError when tables and contexts do not fit each other
+ */
+export function contextAnsCode(tables: ContextTables, contexts: Contexts): AnsCode {
+  checkContextTables(tables, contexts);
+  const { tableLog, tableOf } = tables;
+  const alphabet = tables.tables[0].length;
+  const { values, compact } = compactTables(tables.tables);
+  const indexOf = new Int32Array(alphabet).fill(-1);
+  values.forEach((symbol, index) => {
+    indexOf[symbol] = index;
+  });
+  let encoder: EncodeTables | undefined;
+  let decoder: DecodeTable | undefined;
+
+  /** Calls back with table and symbol index of each symbol. */
+  const walk = (
+    symbols: ArrayLike<number>,
+    visit: (i: number, table: number, index: number) => void,
+  ): void => {
+    for (let i = 0; i < symbols.length; i++) checkSymbol(symbols[i], i, alphabet);
+    const all = contextsOf(symbols, contexts, alphabet);
+    for (let i = 0; i < symbols.length; i++) {
+      const table = tableOf[all[i]];
+      const index = indexOf[symbols[i]];
+      if (index < 0 || compact[table][index] === 0) {
+        throw new RangeError(
+          `symbols[${i}]: expected a symbol of frequency > 0 in its context, got ${symbols[i]}`,
+        );
+      }
+      visit(i, table, index);
+    }
+  };
+
+  return {
+    encode(symbols) {
+      encoder ??= encodeTables(compact, tableLog);
+      const all = new Int32Array(symbols.length);
+      walk(symbols, (i, table, index) => {
+        all[i] = table * values.length + index;
+      });
+      return encodePayload(symbols.length, tableLog, encoder, (slots, from, to) => {
+        slots.set(all.subarray(from, to));
+      });
+    },
+    decode(bytes, count) {
+      checkBytes(bytes);
+      checkCount(count);
+      decoder ??= contextDecodeTable(compact, tableLog);
+      if (!("contextOf" in contexts)) checkMaps(count, contexts);
+      const decode =
+        "contextOf" in contexts
+          ? callerDecoder(decoder, tables, values, contexts, count)
+          : neighbourDecoder(decoder, tableOf, tableLog, values, contexts, count);
+      const allocate = (length: number): Uint8Array | Uint16Array =>
+        alphabet <= 256 ? new Uint8Array(length) : new Uint16Array(length);
+      return decodePayload(bytes, count, tableLog, allocate, decode);
+    },
+    estimateBits(symbols) {
+      let bits = overheadBits(symbols.length, tableLog);
+      walk(symbols, (_, table, index) => {
+        bits += tableLog - log2(compact[table][index]);
+      });
+      return bits;
+    },
+  };
+}

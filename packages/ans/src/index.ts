@@ -1,0 +1,25 @@
+/**
+ * tANS entropy coding of integers: static and context-switched tables, fixed codes and self-describing streams.
+ *
+ *     import { compress, decompress } from "@bitdiet/ans";
+ */
+export { type AnsCode, ansCode } from "./ans-code.js";
+export { compress, compressMap, estimateCompressedBits } from "./compress.js";
+export { contextAnsCode } from "./context-ans-code.js";
+export {
+  type ContextTables,
+  decodeContextTables,
+  encodeContextTables,
+  learnContextTables,
+} from "./context-tables.js";
+export {
+  type CallerContexts,
+  type Contexts,
+  type MapShape,
+  magnitudeThresholds,
+  type NeighbourContexts,
+  neighbourContexts,
+} from "./contexts.js";
+export { decompress } from "./decompress.js";
+export { CorruptInputError } from "./errors.js";
+export { normalizeCounts } from "./normalize.js";
