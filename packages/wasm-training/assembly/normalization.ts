@@ -201,3 +201,111 @@ export function batchNormGradient(
     }
   }
 }
+
+/** Layer normalisation: y [rows][columns], and mean and 1/√(variance + ε) of each row for the gradient. */
+export function layerNorm(
+  x: usize, rows: i32, columns: i32, gamma: usize, beta: usize, epsilon: f32, y: usize, mean: usize, inverse: usize,
+): void {
+  const bytes: usize = <usize>columns * 4;
+  for (let row: i32 = 0; row < rows; row++) {
+    let sums = f32x4.splat(0);
+    let at: usize = 0;
+    for (; at + 16 <= bytes; at += 16) sums = f32x4.add(sums, v128.load(x + at));
+    let sum: f32 = 0;
+    for (; at < bytes; at += 4) sum += f32.load(x + at);
+    const m = (sum + lanes(sums)) / <f32>columns;
+    sums = f32x4.splat(0);
+    sum = 0;
+    for (at = 0; at + 16 <= bytes; at += 16) {
+      const d = f32x4.sub(v128.load(x + at), f32x4.splat(m));
+      sums = f32x4.add(sums, f32x4.mul(d, d));
+    }
+    for (; at < bytes; at += 4) {
+      const d = f32.load(x + at) - m;
+      sum += d * d;
+    }
+    const s: f32 = 1 / sqrt<f32>((sum + lanes(sums)) / <f32>columns + epsilon);
+    for (at = 0; at + 16 <= bytes; at += 16) {
+      const n = f32x4.mul(f32x4.sub(v128.load(x + at), f32x4.splat(m)), f32x4.splat(s));
+      v128.store(y + at, f32x4.add(f32x4.mul(n, v128.load(gamma + at)), v128.load(beta + at)));
+    }
+    for (; at < bytes; at += 4) {
+      f32.store(y + at, (f32.load(x + at) - m) * s * f32.load(gamma + at) + f32.load(beta + at));
+    }
+    f32.store(mean, m);
+    f32.store(inverse, s);
+    mean += 4;
+    inverse += 4;
+    x += bytes;
+    y += bytes;
+  }
+}
+
+/** dx, dγ and dβ of the above; scratch: 2 floats a column. Sums over rows in float32, block by block. */
+export function layerNormGradient(
+  dy: usize, x: usize, rows: i32, columns: i32, gamma: usize, mean: usize, inverse: usize, dx: usize, dGamma: usize,
+  dBeta: usize, scratch: usize,
+): void {
+  const bytes: usize = <usize>columns * 4;
+  const partialGamma = scratch;
+  const partialBeta = scratch + bytes;
+  memory.fill(dGamma, 0, bytes);
+  memory.fill(dBeta, 0, bytes);
+  memory.fill(scratch, 0, 2 * bytes);
+  for (let row: i32 = 0; row < rows; row++) {
+    const m = f32.load(mean + <usize>row * 4);
+    const s = f32.load(inverse + <usize>row * 4);
+    let sumG = f32x4.splat(0), sumGN = sumG;
+    let g1: f32 = 0;
+    let gn1: f32 = 0;
+    let at: usize = 0;
+    for (; at + 16 <= bytes; at += 16) {
+      const d = v128.load(dy + at);
+      const n = f32x4.mul(f32x4.sub(v128.load(x + at), f32x4.splat(m)), f32x4.splat(s));
+      const g = f32x4.mul(d, v128.load(gamma + at));
+      const dn = f32x4.mul(d, n);
+      sumG = f32x4.add(sumG, g);
+      sumGN = f32x4.add(sumGN, f32x4.mul(g, n));
+      v128.store(partialBeta + at, f32x4.add(v128.load(partialBeta + at), d));
+      v128.store(partialGamma + at, f32x4.add(v128.load(partialGamma + at), dn));
+    }
+    for (; at < bytes; at += 4) {
+      const d = f32.load(dy + at);
+      const n = (f32.load(x + at) - m) * s;
+      const g = d * f32.load(gamma + at);
+      g1 += g;
+      gn1 += g * n;
+      f32.store(partialBeta + at, f32.load(partialBeta + at) + d);
+      f32.store(partialGamma + at, f32.load(partialGamma + at) + d * n);
+    }
+    const meanG = (g1 + lanes(sumG)) / <f32>columns;
+    const meanGN = (gn1 + lanes(sumGN)) / <f32>columns;
+    for (at = 0; at + 16 <= bytes; at += 16) {
+      const n = f32x4.mul(f32x4.sub(v128.load(x + at), f32x4.splat(m)), f32x4.splat(s));
+      const g = f32x4.mul(v128.load(dy + at), v128.load(gamma + at));
+      const rest = f32x4.sub(f32x4.sub(g, f32x4.splat(meanG)), f32x4.mul(n, f32x4.splat(meanGN)));
+      v128.store(dx + at, f32x4.mul(rest, f32x4.splat(s)));
+    }
+    for (; at < bytes; at += 4) {
+      const n = (f32.load(x + at) - m) * s;
+      f32.store(dx + at, (f32.load(dy + at) * f32.load(gamma + at) - meanG - n * meanGN) * s);
+    }
+    dy += bytes;
+    x += bytes;
+    dx += bytes;
+    if ((row & (BLOCK_ROWS - 1)) == BLOCK_ROWS - 1 || row == rows - 1) {
+      for (at = 0; at < bytes; at += 4) {
+        f32.store(dGamma + at, f32.load(dGamma + at) + f32.load(partialGamma + at));
+        f32.store(dBeta + at, f32.load(dBeta + at) + f32.load(partialBeta + at));
+      }
+      memory.fill(scratch, 0, 2 * bytes);
+    }
+  }
+}
+
+/** Sum of the four lanes. */
+// @ts-ignore: decorator
+@inline
+function lanes(x: v128): f32 {
+  return f32x4.extract_lane(x, 0) + f32x4.extract_lane(x, 1) + (f32x4.extract_lane(x, 2) + f32x4.extract_lane(x, 3));
+}

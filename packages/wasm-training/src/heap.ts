@@ -4,6 +4,7 @@
  * looked for; where one is missing, `heapOf` is null and the kernels are composed from the backend's own instead.
  */
 import type { DataId, KernelBackend, TensorInfo } from "@tensorflow/tfjs-core";
+import { util } from "@tensorflow/tfjs-core";
 import { kernelsBase64 } from "./generated/kernels.js";
 
 /** Exports of assembly/index.ts. Addresses and sizes are 32-bit integers. */
@@ -24,13 +25,25 @@ type KernelName =
   | "batchNormScratch"
   | "columnMoments"
   | "maxPoolGradient"
-  | "segmentSum";
+  | "segmentSum"
+  | "layerNorm"
+  | "layerNormGradient"
+  | "sumAxis"
+  | "sumScratch"
+  | "gelu"
+  | "geluGradient"
+  | "reluGradient"
+  | "copyRuns"
+  | "gatherRows"
+  | "repeatRow";
 
 export interface Heap {
   /** What assembly/index.ts exports; booleans are passed as 0 or 1. */
   kernels: Record<KernelName, (...numbers: number[]) => number>;
   /** Address of a tensor's first element. */
   address(tensor: TensorInfo): number;
+  /** A view of an int32 tensor, valid until something is allocated. */
+  integers(tensor: TensorInfo): Int32Array;
   /** A new tensor of float32, its values undefined. */
   allocate(shape: number[]): TensorInfo;
   /** Calls `use` with the address of `bytes` of scratch, freed afterwards. */
@@ -75,6 +88,8 @@ function open(backend: SharedBackend): Heap | null {
   return {
     kernels,
     address: (tensor) => dataIdMap.get(tensor.dataId).memoryOffset,
+    integers: ({ dataId, shape }) =>
+      new Int32Array(memory.buffer, dataIdMap.get(dataId).memoryOffset, util.sizeFromShape(shape)),
     allocate: (shape) => makeOutput(shape, "float32"),
     scratch: (bytes, use) => {
       const address = malloc(bytes) >>> 0;

@@ -1,11 +1,12 @@
 /** How a kernel of this package is written down; register.ts hands it to tfjs. */
-import type { NamedAttrMap, TensorInfo } from "@tensorflow/tfjs-core";
+import type { KernelBackend, NamedAttrMap, TensorInfo } from "@tensorflow/tfjs-core";
 import type { Heap } from "./heap.js";
 
 /** One call: the inputs by name, the attributes, and the backend's own kernel of this name, if it ships one. */
 export interface KernelCall {
   inputs: Record<string, TensorInfo>;
   attrs: NamedAttrMap;
+  backend: KernelBackend;
   shipped: () => TensorInfo | TensorInfo[];
 }
 

@@ -1,15 +1,20 @@
 /** Puts the kernels of this package in the place of the wasm backend's own, or where it has none. */
-import type { KernelConfig, Tensor, TensorInfo } from "@tensorflow/tfjs-core";
+import type { KernelBackend, KernelConfig, Tensor, TensorInfo } from "@tensorflow/tfjs-core";
 import { getKernel, registerGradient, registerKernel, unregisterKernel } from "@tensorflow/tfjs-core";
 import { batchNormBackward, batchNormForward, batchNormGradient } from "./batch-norm.js";
 import { conv2D, conv2DBackpropFilter, conv2DBackpropInput } from "./convolution.js";
+import { cast, gather, identity, slice, transpose } from "./copy.js";
 import { depthwiseBackpropFilter, depthwiseBackpropInput } from "./depthwise.js";
 import { einsum } from "./einsum.js";
+import { geluBackward, geluForward, geluGradConfig } from "./gelu.js";
 import { heapOf } from "./heap.js";
 import type { TrainingKernel } from "./kernel.js";
-import { batchMatMul } from "./matmul.js";
+import { layerNormBackward, layerNormForward, layerNormGradConfig } from "./layer-norm.js";
+import { batchMatMul, fusedMatMul } from "./matmul.js";
 import { maxPoolGrad } from "./pool.js";
+import { reluGradConfig, reluGradient } from "./relu.js";
 import { unsortedSegmentSum } from "./segment-sum.js";
+import { sum } from "./sum.js";
 
 const einsumKernel: TrainingKernel = {
   name: "Einsum",
@@ -19,6 +24,7 @@ const einsumKernel: TrainingKernel = {
 
 const kernels: TrainingKernel[] = [
   batchMatMul,
+  fusedMatMul,
   batchNormBackward,
   batchNormForward,
   conv2D,
@@ -29,7 +35,20 @@ const kernels: TrainingKernel[] = [
   einsumKernel,
   maxPoolGrad,
   unsortedSegmentSum,
+  identity,
+  cast,
+  transpose,
+  slice,
+  gather,
+  sum,
+  reluGradient,
+  geluForward,
+  geluBackward,
+  layerNormForward,
+  layerNormBackward,
 ];
+
+const gradients = [batchNormGradient, reluGradConfig, geluGradConfig, layerNormGradConfig];
 
 /** What we registered, to know it again. */
 const registered = new WeakSet<KernelConfig>();
@@ -37,7 +56,8 @@ const registered = new WeakSet<KernelConfig>();
 /**
  * Makes the wasm backend train: registers the gradient kernels that it lacks and faster or correct ones in the place
  * of some that it ships. Call it once after importing @tensorflow/tfjs-backend-wasm, before or after
- * `tf.setBackend("wasm")`; calling it again does nothing. Other backends are not touched.
+ * `tf.setBackend("wasm")`; calling it again does nothing. Kernels of other backends are not touched; the gradient of
+ * ReLU, which tfjs keeps for all backends at once, is replaced by an equal one.
  */
 export function registerTrainingKernels(): void {
   for (const kernel of kernels) {
@@ -51,7 +71,9 @@ export function registerTrainingKernels(): void {
       setupFunc: shipped?.setupFunc,
       disposeFunc: shipped?.disposeFunc,
       kernelFunc: (args) => {
+        const backend = args.backend as KernelBackend;
         const call = {
+          backend,
           inputs: args.inputs as Record<string, TensorInfo>,
           attrs: args.attrs ?? {},
           shipped: () => {
@@ -59,12 +81,12 @@ export function registerTrainingKernels(): void {
             return shipped.kernelFunc(args);
           },
         };
-        const heap = heapOf(args.backend as Parameters<typeof heapOf>[0]);
+        const heap = heapOf(backend);
         return heap ? kernel.onHeap(heap, call) : kernel.composed(call);
       },
     };
     registered.add(config);
     registerKernel(config);
   }
-  registerGradient(batchNormGradient);
+  for (const gradient of gradients) registerGradient(gradient);
 }

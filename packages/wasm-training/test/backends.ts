@@ -21,8 +21,8 @@ export function randomTensor<R extends tf.Rank>(shape: number[], random: () => n
   const size = shape.reduce((product, length) => product * length, 1);
   return tf.tensor(
     Float32Array.from({ length: size }, () => 2 * random() - 1),
-    shape,
-  ) as tf.Tensor<R>;
+    shape as [number],
+  ) as tf.Tensor as tf.Tensor<R>;
 }
 
 export function integerBetween(random: () => number, low: number, high: number): number {

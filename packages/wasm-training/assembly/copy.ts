@@ -1,0 +1,49 @@
+/** Runs of memory picked out of a tensor. E.g. a slice [64, 2, 8] -> [64, 1, 8] is 64 runs of 8 floats, 16 apart. */
+
+// @ts-ignore: decorator
+@inline
+function copyRun(target: usize, source: usize, floats: i32): void {
+  if (floats >= 128) {
+    memory.copy(target, source, <usize>floats * 4);
+    return;
+  }
+  let i: i32 = 0;
+  for (; i + 4 <= floats; i += 4) {
+    v128.store(target, v128.load(source));
+    target += 16;
+    source += 16;
+  }
+  for (; i < floats; i++) {
+    f32.store(target, f32.load(source));
+    target += 4;
+    source += 4;
+  }
+}
+
+/** `count` runs of `floats` floats, `pitch` floats apart in the source, one after another in the target. */
+export function copyRuns(source: usize, target: usize, count: i32, floats: i32, pitch: i32): void {
+  for (let i: i32 = 0; i < count; i++) {
+    copyRun(target, source, floats);
+    source += <usize>pitch * 4;
+    target += <usize>floats * 4;
+  }
+}
+
+/** Rows of x [outer][rows][rowSize] by index: out [outer][indices][rowSize]. The indices are in range. */
+export function gatherRows(x: usize, indices: usize, outer: i32, rows: i32, count: i32, rowSize: i32, out: usize): void {
+  for (let o: i32 = 0; o < outer; o++) {
+    for (let i: i32 = 0; i < count; i++) {
+      copyRun(out, x + <usize>i32.load(indices + <usize>i * 4) * <usize>rowSize * 4, rowSize);
+      out += <usize>rowSize * 4;
+    }
+    x += <usize>rows * <usize>rowSize * 4;
+  }
+}
+
+/** `rows` copies of a row: out [rows][rowSize]. */
+export function repeatRow(row: usize, out: usize, rows: i32, rowSize: i32): void {
+  for (let i: i32 = 0; i < rows; i++) {
+    copyRun(out, row, rowSize);
+    out += <usize>rowSize * 4;
+  }
+}
