@@ -41,8 +41,8 @@ import numpy as np
 from scipy import fft
 data = {}
 for line in sys.stdin:
-    what, size, count = line.split()
-    size, count = int(size), int(count)
+    what, *numbers = line.split()
+    size, count, repeats = map(int, numbers)
     key = (what, size)
     if key not in data:
         r = np.random.default_rng(1)
@@ -52,10 +52,11 @@ for line in sys.stdin:
         else:
             data[key] = r.uniform(-1, 1, (count, 8, 8) if what == "blocks" else (count, size)).astype(np.float32)
     x = data[key]
-    if what == "dct": fft.dct(x, norm="ortho", axis=-1)
-    elif what == "idct": fft.idct(x, norm="ortho", axis=-1)
-    elif what == "blocks": fft.dctn(x, norm="ortho", axes=(1, 2))
-    else: np.linalg.eigh(x)
+    for _ in range(repeats):
+        if what == "dct": fft.dct(x, norm="ortho", axis=-1)
+        elif what == "idct": fft.idct(x, norm="ortho", axis=-1)
+        elif what == "blocks": fft.dctn(x, norm="ortho", axes=(1, 2))
+        else: np.linalg.eigh(x)
     print("done", flush=True)
 `;
 
@@ -74,7 +75,7 @@ async function scipy(): Promise<{ ask: (line: string) => Promise<void>; stop: ()
       waiting = resolve;
       child.stdin.write(`${line}\n`);
     });
-  if (!(await ask("dct 8 1"))) return undefined;
+  if (!(await ask("dct 8 1 1"))) return undefined;
   return {
     ask: async (line) => {
       if (!(await ask(line))) throw new Error(`The Python process ended at "${line}"`);
@@ -83,17 +84,20 @@ async function scipy(): Promise<{ ask: (line: string) => Promise<void>; stop: ()
   };
 }
 
-/** Values a run of a quadratic contender works on: a whole number of rows, about 16 M multiplications. */
+/** Values a run of a quadratic contender works on: a whole number of rows, about 4 M multiplications. */
 function fewRows(size: number): number {
-  return size * Math.max(8, Math.floor(2 ** 24 / size / size));
+  return size * Math.max(8, Math.floor(2 ** 22 / size / size));
 }
 
 export async function run({ quick }: { quick: boolean }): Promise<unknown> {
-  const rounds = quick ? 3 : 15;
+  // Many short turns, of which the best counts: one that another process interrupts does no harm.
+  const rounds = quick ? 9 : 100;
   await tf.setBackend("wasm");
   const peer = await scipy();
   if (!peer) console.log("Without SciPy (set PYTHON to an interpreter that has it): its columns stay empty.");
-  const total = 2 ** 21;
+  const total = 2 ** 18;
+  // A question to the other process costs about as much as one transform, so that one asks for four.
+  const repeats = 4;
   const x = uniform(total, 1);
   const rate = (times: Timing[], name: string, values: number): number | undefined => {
     const timing = times.find((entry) => entry.name === name);
@@ -117,11 +121,11 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
         dct: () => dct(all, size),
         idct: () => idct(all, size),
         ...(peer && {
-          scipy: () => peer.ask(`dct ${size} ${count}`),
-          scipyInverse: () => peer.ask(`idct ${size} ${count}`),
+          scipy: () => peer.ask(`dct ${size} ${count} ${repeats}`),
+          scipyInverse: () => peer.ask(`idct ${size} ${count} ${repeats}`),
         }),
       },
-      { rounds },
+      { rounds, minMs: 0 },
     );
     tensor.dispose();
     rows.push({
@@ -131,8 +135,8 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
       naive: rate(times, "naive", few.length),
       matrix: rate(times, "matrix", few.length),
       tfjsWasm: rate(times, "tensor", few.length),
-      scipy: rate(times, "scipy", all.length),
-      scipyInverse: rate(times, "scipyInverse", all.length),
+      scipy: rate(times, "scipy", repeats * all.length),
+      scipyInverse: rate(times, "scipyInverse", repeats * all.length),
     });
   }
   console.log(
@@ -160,11 +164,13 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
     {
       dct8x8: () => dct8x8(x),
       idct8x8: () => idct8x8(x),
-      ...(peer && { scipy: () => peer.ask(`blocks 8 ${total / 64}`) }),
+      ...(peer && { scipy: () => peer.ask(`blocks 8 ${total / 64} ${repeats}`) }),
     },
-    { rounds },
+    { rounds, minMs: 0 },
   );
-  const blocks = Object.fromEntries(blockTimes.map(({ name }) => [name, rate(blockTimes, name, total)]));
+  const blocks = Object.fromEntries(
+    blockTimes.map(({ name }) => [name, rate(blockTimes, name, name === "scipy" ? repeats * total : total)]),
+  );
   console.log("8 × 8 blocks, million values a second");
   console.table(Object.fromEntries(Object.entries(blocks).map(([name, value]) => [name, show(value)])));
 
@@ -178,9 +184,9 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
     const times = await alternate(
       {
         symmetricEigen: () => symmetricEigen(matrix, size),
-        ...(peer && { numpy: () => peer.ask(`eigh ${size} 1`) }),
+        ...(peer && { numpy: () => peer.ask(`eigh ${size} 1 1`) }),
       },
-      { rounds: size > 512 ? 3 : rounds, warmup: size > 512 ? 0 : 1 },
+      { rounds: Math.max(2, Math.floor(rounds / (size / 32))), minMs: 0 },
     );
     eigen.push({ size, ...Object.fromEntries(times.map(({ name, minMs }) => [name, minMs])) });
   }
