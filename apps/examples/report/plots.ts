@@ -1,0 +1,129 @@
+// Plots as SVG text, drawn by vega-lite without a browser, so that a report is one file that opens by itself.
+import { parse, View } from "vega";
+import { compile, type TopLevelSpec } from "vega-lite";
+
+const FONT = "system-ui, sans-serif";
+const CONFIG = {
+  font: FONT,
+  background: "transparent",
+  axis: { labelFontSize: 11, titleFontSize: 12, gridColor: "#e5e7eb" },
+  legend: { labelFontSize: 12, titleFontSize: 12 },
+  view: { stroke: "transparent" },
+};
+
+/** One colour a network, in every plot of a report. */
+export const NETWORK_COLOURS = { float: "#6b7280", quantized: "#2563eb", "compression-aware": "#ea580c" };
+
+async function svg(spec: TopLevelSpec): Promise<string> {
+  const view = new View(parse(compile({ ...spec, config: CONFIG } as TopLevelSpec).spec), {
+    renderer: "none",
+  });
+  const text = await view.toSVG();
+  view.finalize();
+  return text;
+}
+
+export interface LayerBits {
+  layer: string;
+  network: string;
+  bits: number;
+}
+
+/** Bars side by side: bits per value of every layer, a colour a network. */
+export function layerBitsPlot(rows: LayerBits[], title: string): Promise<string> {
+  const layers = [...new Set(rows.map(({ layer }) => layer))];
+  return svg({
+    data: { values: rows },
+    width: 90 * layers.length + 80,
+    height: 200,
+    mark: { type: "bar", tooltip: true },
+    encoding: {
+      x: { field: "layer", type: "nominal", sort: layers, title: null, axis: { labelAngle: 0 } },
+      xOffset: { field: "network", sort: Object.keys(NETWORK_COLOURS) },
+      y: { field: "bits", type: "quantitative", title },
+      color: colourByNetwork(),
+    },
+  } as TopLevelSpec);
+}
+
+export interface LevelShare {
+  layer: string;
+  network: string;
+  level: number;
+  /** Share of the layer's values on this level, 0 .. 1. */
+  share: number;
+}
+
+/** Small multiples: how a layer's values are spread over the levels, one panel a layer. */
+export function levelHistogramPlot(rows: LevelShare[]): Promise<string> {
+  const layers = [...new Set(rows.map(({ layer }) => layer))];
+  return svg({
+    data: { values: rows },
+    columns: 2,
+    facet: { field: "layer", type: "nominal", sort: layers, title: null },
+    spec: {
+      width: 330,
+      height: 130,
+      mark: { type: "bar", tooltip: true },
+      encoding: {
+        x: { field: "level", type: "ordinal", title: "level", axis: { labelAngle: 0, labelOverlap: true } },
+        xOffset: { field: "network", sort: Object.keys(NETWORK_COLOURS) },
+        y: { field: "share", type: "quantitative", title: "share of values", axis: { format: "%" } },
+        color: colourByNetwork(),
+      },
+    },
+  } as TopLevelSpec);
+}
+
+export interface RatePoint {
+  curve: string;
+  /** Coded bits per activation value. */
+  bits: number;
+  /** 0 .. 1, on decoded feature maps. */
+  accuracy: number;
+  /** What tells the point from the others of its curve. */
+  label: string;
+}
+
+/** Rate against accuracy: a line a curve, its points labelled, and the float network's accuracy as a rule. */
+export function ratePlot(points: RatePoint[], floatAccuracy: number): Promise<string> {
+  const accuracies = [...points.map(({ accuracy }) => accuracy), floatAccuracy];
+  const y = {
+    field: "accuracy",
+    type: "quantitative",
+    title: "accuracy on decoded values",
+    scale: { domain: [Math.min(...accuracies) - 0.002, Math.max(...accuracies) + 0.002], zero: false },
+    axis: { format: ".1%" },
+  };
+  const x = { field: "bits", type: "quantitative", title: "coded bits per value" };
+  return svg({
+    width: 620,
+    height: 320,
+    layer: [
+      {
+        data: { values: [{ accuracy: floatAccuracy }] },
+        mark: { type: "rule", strokeDash: [4, 4], color: NETWORK_COLOURS.float },
+        encoding: { y },
+      },
+      {
+        data: { values: points },
+        mark: { type: "point", filled: true, size: 60 },
+        encoding: { x, y, color: { field: "curve", title: null } },
+      },
+      {
+        data: { values: points },
+        mark: { type: "text", dy: -10, fontSize: 10 },
+        encoding: { x, y, text: { field: "label" }, color: { field: "curve", title: null } },
+      },
+    ],
+  } as TopLevelSpec);
+}
+
+function colourByNetwork() {
+  return {
+    field: "network",
+    title: null,
+    sort: Object.keys(NETWORK_COLOURS),
+    scale: { domain: Object.keys(NETWORK_COLOURS).slice(1), range: Object.values(NETWORK_COLOURS).slice(1) },
+  };
+}
