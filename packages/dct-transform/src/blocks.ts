@@ -49,6 +49,7 @@ function blockRuns(
   shape: MapShape,
   { block, channels = shape[3] }: BlockOptions,
 ): { starts: Uint32Array; length: number } {
+  if (shape.length !== 4) throw new RangeError(`shape: expected [N, H, W, C], got [${shape}]`);
   const [batch, height, width, depth] = shape;
   for (const [axis, extent] of shape.entries()) checkPositive(`shape[${axis}]`, extent);
   checkFloat32(name, values, batch * height * width * depth);

@@ -69,4 +69,7 @@ test("wrong arguments are named with what was expected and what came", () => {
   expect(() => toBlocks(new Float32Array(0), [0, 1, 1, 1], { block: 1 })).toThrow(
     new RangeError("shape[0]: expected a positive integer, got 0"),
   );
+  expect(() => toBlocks(new Float32Array(4), [2, 2, 1] as unknown as MapShape, { block: 1 })).toThrow(
+    new RangeError("shape: expected [N, H, W, C], got [2,2,1]"),
+  );
 });
