@@ -75,7 +75,7 @@ function countShorts(symbols: Uint16Array): Uint32Array {
   let largest = 65535;
   if (length < PAIRWISE) {
     largest = 0;
-    for (let i = 0; i < length; i++) largest = symbols[i] > largest ? symbols[i] : largest;
+    for (let i = 0; i < length; i++) largest = Math.max(largest, symbols[i]);
   }
   const counts = new Uint32Array(largest + 1);
   const odd = new Uint32Array(largest + 1);

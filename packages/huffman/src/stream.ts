@@ -31,6 +31,11 @@ const FOURTHS_OF_A_BIT_FOR_TWO_PAIRS = 17;
 /** .. and this many symbols. */
 export const FEWEST_FOR_TWO_PAIRS = 1 << 15;
 
+export interface CompressOptions {
+  /** Give codes to single symbols only: faster to write, larger below about 1.5 bits a symbol. Default false. */
+  singleSymbols?: boolean;
+}
+
 /** Everything about a stream but its codes' bits. */
 interface Plan {
   /** All of the header but the checksum. */
@@ -47,8 +52,8 @@ interface Plan {
  *
  * @param symbols up to 2^28 of them
  */
-export function compress(symbols: Symbols): Uint8Array {
-  const { header, lengths, streams, bits } = planOf(symbols);
+export function compress(symbols: Symbols, options: CompressOptions = {}): Uint8Array {
+  const { header, lengths, streams, bits } = planOf(symbols, options);
   const start = header.length + 4;
   const bytes = new Uint8Array(bits.reduce((sum, streamBits) => sum + pairCapacity(streamBits), start));
   bytes.set(header);
@@ -65,9 +70,9 @@ export function compress(symbols: Symbols): Uint8Array {
   return bytes.subarray(0, end);
 }
 
-/** The number of bytes that `compress` returns for these symbols, exactly, without writing them. */
-export function compressedBytes(symbols: Symbols): number {
-  const { header, bits } = planOf(symbols);
+/** The number of bytes that `compress` returns for the same arguments, exactly, without writing them. */
+export function compressedBytes(symbols: Symbols, options: CompressOptions = {}): number {
+  const { header, bits } = planOf(symbols, options);
   return bits.reduce((sum, streamBits) => sum + Math.ceil(streamBits / 8), header.length + 4);
 }
 
@@ -76,7 +81,7 @@ export function checksum(symbols: Symbols, header: Uint8Array): number {
   return xxHash32(new Uint8Array(symbols.buffer, symbols.byteOffset, symbols.byteLength), xxHash32(header));
 }
 
-function planOf(symbols: Symbols): Plan {
+function planOf(symbols: Symbols, { singleSymbols = false }: CompressOptions): Plan {
   checkSymbols(symbols);
   const count = symbols.length;
   if (count > LARGEST_COUNT) throw new RangeError(`symbols: expected at most ${LARGEST_COUNT}, got ${count}`);
@@ -111,7 +116,7 @@ function planOf(symbols: Symbols): Plan {
     writeVarint(bytes, alphabetSize);
   }
 
-  const other = trial(symbols, counts, total);
+  const other = singleSymbols ? undefined : trial(symbols, counts, total);
   if (other) {
     const streams = segments(symbols, 2).map((segment) => cut(segment, other));
     const streamCounts = streams.map((words) => countSymbols(words, wordCount(other)));

@@ -1,0 +1,273 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  compress,
+  compressedBytes,
+  countSymbols,
+  decompress,
+  type Symbols,
+  shannonEntropy,
+} from "../src/index.js";
+import {
+  geometric,
+  middleOf,
+  plainTable,
+  random,
+  randomLengths,
+  readPair,
+  varint,
+  type Words,
+  withChecksum,
+  wordSymbols,
+  writePair,
+} from "./reference.js";
+
+const raw = (symbols: Symbols) => Buffer.from(symbols.buffer, symbols.byteOffset, symbols.byteLength);
+
+function check(symbols: Symbols, singleSymbols = false): Uint8Array {
+  const bytes = compress(symbols, { singleSymbols });
+  expect(compressedBytes(symbols, { singleSymbols })).toBe(bytes.length);
+  const decoded = decompress(bytes);
+  expect(decoded.constructor).toBe(symbols.constructor);
+  expect(decoded.length).toBe(symbols.length);
+  expect(raw(decoded).equals(raw(symbols))).toBe(true);
+  return bytes;
+}
+
+describe("compress and decompress", () => {
+  it("round-trip any symbols of any alphabet, short lengths one by one", () => {
+    fc.assert(
+      fc.property(
+        fc.integer(),
+        fc.constantFrom(1, 2, 3, 5, 16, 64, 255, 256),
+        fc.double({ min: 0, max: 0.999, noNaN: true }),
+        fc.oneof(fc.nat(300), fc.nat(6000)),
+        (seed, alphabetSize, p, n) => {
+          const symbols = geometric(new Uint8Array(n), alphabetSize, p, random(seed));
+          check(symbols);
+          check(Uint16Array.from(symbols));
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  it("round-trip 16-bit symbols up to 65,535, sparse and dense", () => {
+    const next = random(1);
+    for (const alphabetSize of [257, 1000, 30_000, 65_536]) {
+      for (const n of [1, 2, 50, 3000, 300_000]) {
+        check(Uint16Array.from({ length: n }, () => Math.floor(next() * alphabetSize)));
+        check(Uint16Array.from({ length: n }, () => (next() < 0.9 ? 0 : Math.floor(next() * alphabetSize))));
+      }
+    }
+  });
+
+  it("round-trip the lengths around every threshold, up to a million, at all kinds of statistics", () => {
+    const next = random(2);
+    for (const p of [0, 0.03, 0.4, 0.9, 0.99]) {
+      for (const n of [
+        255, 256, 2047, 2048, 16383, 16384, 32767, 32768, 32769, 32771, 65537, 262_145, 1_000_000,
+      ]) {
+        const symbols = geometric(new Uint8Array(n), 256, p, next);
+        check(symbols, true);
+        check(symbols);
+      }
+    }
+  });
+
+  it("read any part of a larger buffer", () => {
+    const next = random(3);
+    const large = geometric(new Uint8Array(40_000), 256, 0.97, next);
+    const symbols = large.subarray(3, 39_998);
+    const bytes = check(symbols);
+    const padded = Uint8Array.of(1, 2, 3, ...bytes, 9, 9);
+    expect(raw(decompress(padded.subarray(3, -2))).equals(raw(symbols))).toBe(true);
+  });
+
+  it("take a few bytes for no symbols, one symbol, and one symbol a million times", () => {
+    expect(check(new Uint8Array(0)).length).toBe(7);
+    expect(check(new Uint16Array(0)).length).toBe(7);
+    expect(check(Uint8Array.of(200)).length).toBe(8);
+    expect(check(Uint16Array.of(60_000)).length).toBe(9);
+    expect(check(new Uint8Array(1_000_000).fill(7)).length).toBe(10);
+  });
+
+  it("pack symbols that no code makes smaller in equal bits, at 13 bytes of overhead or less", () => {
+    const next = random(4);
+    for (const alphabetSize of [2, 4, 16, 256]) {
+      const symbols = Uint8Array.from({ length: 20_000 }, () => Math.floor(next() * alphabetSize));
+      expect(check(symbols).length).toBeLessThanOrEqual((20_000 * Math.log2(alphabetSize)) / 8 + 13);
+    }
+  });
+
+  it("stay within 4 % of the entropy below a bit, and within 9 % up to 6 bits, table and all", () => {
+    const next = random(5);
+    for (const p of [0.03, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 0.97]) {
+      const symbols = geometric(new Uint8Array(200_000), 256, p, next);
+      const entropy = shannonEntropy(countSymbols(symbols));
+      const bits = (8 * check(symbols).length) / symbols.length;
+      expect(bits).toBeLessThan((entropy < 1 ? 1.05 : 1.04) * entropy);
+    }
+  });
+
+  it("are never larger for having the choice of words", () => {
+    const next = random(6);
+    for (const p of [0.05, 0.3, 0.6]) {
+      for (const n of [300, 5000, 100_000]) {
+        const symbols = geometric(new Uint8Array(n), 64, p, next);
+        expect(compress(symbols).length).toBeLessThanOrEqual(
+          compress(symbols, { singleSymbols: true }).length,
+        );
+      }
+    }
+  });
+
+  it("refuse arguments of another type", () => {
+    expect(() => compress([1] as never)).toThrow(
+      /symbols: expected a Uint8Array or a Uint16Array, got Array/,
+    );
+    expect(() => compress(new Uint32Array(1) as never)).toThrow(TypeError);
+    expect(() => decompress("x" as never)).toThrow(/bytes: expected a Uint8Array, got String/);
+    expect(() => decompress(new Uint8Array(9), { maxLength: -1 })).toThrow(RangeError);
+  });
+});
+
+describe("against the reference coder", () => {
+  /** What FORMAT.md says, followed to the letter. */
+  function referenceDecompress(bytes: Uint8Array): number[] {
+    let at = 0;
+    const byte = () => bytes[at++];
+    const number = () => {
+      let value = 0;
+      for (let scale = 1, more = true; more; scale *= 128) {
+        const b = byte();
+        value += (b & 127) * scale;
+        more = b > 127;
+      }
+      return value;
+    };
+    expect(byte()).toBe(0x48);
+    const kind = byte();
+    expect(kind >> 4).toBe(1);
+    const count = number();
+    if ((kind & 3) === 0)
+      return count === 0 ? [] : new Array(count).fill(kind & 4 ? byte() + 256 * byte() : byte());
+    let words: Words = { alphabetSize: 0, groupSize: 1, runLimit: 0 };
+    let lengths: number[] = [];
+    if ((kind & 3) === 1) {
+      words.alphabetSize = number();
+      const short = Math.floor(Math.log2(words.alphabetSize));
+      const shorter = 2 ** (short + 1) - words.alphabetSize;
+      lengths = Array.from({ length: words.alphabetSize }, (_, s) => (s < shorter ? short : short + 1));
+    } else {
+      const cutting = byte();
+      words = {
+        alphabetSize: number(),
+        groupSize: cutting < 16 ? cutting : 1,
+        runLimit: cutting < 16 ? 0 : 2 ** (cutting - 16),
+      };
+      const size = words.runLimit
+        ? words.runLimit * (words.alphabetSize - 1) + 1
+        : words.alphabetSize ** words.groupSize;
+      let bits = Array.from(bytes.subarray(at), (b) => b.toString(2).padStart(8, "0")).join("");
+      const all = bits.length;
+      const take = (n: number) => {
+        const taken = bits.slice(0, n);
+        bits = bits.slice(n);
+        return Number.parseInt(taken, 2);
+      };
+      const gamma = () => take(2 * bits.indexOf("1") + 1);
+      let last = Math.ceil(Math.log2(size));
+      while (lengths.length < size) {
+        let ones = 0;
+        while (ones < 5 && take(1) === 1) ones++;
+        if (ones === 4) lengths.push(...new Array(gamma()).fill(0));
+        else if (ones === 3) lengths.push(...new Array(gamma() + 2).fill(last));
+        else {
+          if (ones === 5) last = take(5);
+          else if (ones > 0) last += take(1) === 0 ? ones : -ones;
+          lengths.push(last);
+        }
+      }
+      at += Math.ceil((all - bits.length) / 8);
+    }
+    const first = kind & 8 ? number() : bytes.length - at - 4;
+    at += 4;
+    const middle = middleOf(count);
+    if (!(kind & 8))
+      return readPair(bytes.subarray(at), middle, count - middle, Uint8Array.from(lengths), words);
+    const quarter = middle / 2;
+    return [
+      ...readPair(bytes.subarray(at, at + first), quarter, quarter, Uint8Array.from(lengths), words),
+      ...readPair(bytes.subarray(at + first), quarter, count - 3 * quarter, Uint8Array.from(lengths), words),
+    ];
+  }
+
+  it("the reference decoder reads every kind of stream that compress writes", () => {
+    const kinds = new Set<number>();
+    const next = random(7);
+    for (const p of [0, 0.05, 0.3, 0.5, 0.9, 0.99]) {
+      for (const n of [0, 1, 10, 70, 3000, 33_000]) {
+        for (const alphabetSize of [2, 16, 256]) {
+          for (const symbols of [
+            geometric(new Uint8Array(n), alphabetSize, p, next),
+            Uint16Array.from(geometric(new Uint16Array(n), alphabetSize, p, next), (s) => 2 * s),
+            Uint8Array.from({ length: n }, () => Math.floor(next() * alphabetSize)),
+          ]) {
+            const bytes = compress(symbols);
+            kinds.add(bytes[1] & 15);
+            expect(
+              raw(Uint16Array.from(referenceDecompress(bytes))).equals(raw(Uint16Array.from(symbols))),
+            ).toBe(true);
+          }
+        }
+      }
+    }
+    expect([...kinds].sort((a, b) => a - b)).toEqual([0, 1, 2, 4, 5, 6, 9, 10]);
+  });
+
+  it("decompress reads every stream of a grammar: any words, any complete code, any kind of table", () => {
+    fc.assert(
+      fc.property(fc.integer(), fc.integer({ min: 0, max: 500 }), (seed, size) => {
+        const next = random(seed);
+        const shorts = next() < 0.3;
+        const words: Words = { alphabetSize: 2 + Math.floor(next() * 30), groupSize: 1, runLimit: 0 };
+        const sort = next();
+        if (sort < 0.3) words.groupSize = 2 + Math.floor(next() * (shorts ? 2 : 2));
+        else if (sort < 0.6) words.runLimit = 2 ** (1 + Math.floor(next() * 8));
+        else if (shorts) words.alphabetSize = 2 + Math.floor(next() * 3000);
+        else words.alphabetSize = 2 + Math.floor(next() * 255);
+        const count = words.runLimit
+          ? words.runLimit * (words.alphabetSize - 1) + 1
+          : words.alphabetSize ** words.groupSize;
+        const lengths = randomLengths(count, 2 + Math.floor(next() ** 3 * Math.min(count - 1, 600)), next);
+        const used = [...lengths.keys()].filter((word) => lengths[word] > 0);
+        const draw = () => used[Math.floor(next() * used.length)];
+
+        // Stream A's words must fill its share exactly; B's share follows from A's.
+        const stream: number[] = Array.from({ length: size }, draw);
+        let symbols = stream.flatMap((word) => wordSymbols(word, words));
+        let a = stream;
+        let b: number[] = [];
+        if (symbols.length >= 64) {
+          // two streams: the second as long as the first, to the symbol
+          let n = 2 * symbols.length;
+          while (middleOf(n) < symbols.length) n++;
+          if (middleOf(n) !== symbols.length) return; // an odd share cannot be
+          a = stream;
+          b = stream;
+          symbols = [...symbols, ...symbols].slice(0, n);
+        }
+        const header = [
+          0x48,
+          0x12 | (shorts ? 4 : 0),
+          ...varint(symbols.length),
+          ...plainTable(lengths, words),
+        ];
+        const bytes = withChecksum(header, symbols, shorts, writePair(a, b, lengths));
+        expect([...decompress(bytes)]).toEqual(symbols);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
