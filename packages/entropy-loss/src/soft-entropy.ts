@@ -11,7 +11,6 @@ import {
   maximum,
   mul,
   type Scalar,
-  sub,
   sum,
   type Tensor,
   type Tensor1D,
@@ -33,15 +32,15 @@ export function softEntropy(x: Tensor, levels: Tensor1D, options?: SoftHistogram
   return tidy(() => shannonBits(softHistogram(x, levels, options)));
 }
 
-/** -sum p log2 p, with the derivative -(log2 p + 1 / ln 2) kept finite where p = 0. */
+/**
+ * -sum p log2 p. Its derivative is -log2 p less a constant, which is left out: probabilities always sum to 1, so a
+ * gradient that is the same for all of them moves nothing. The clamp keeps it finite where p = 0.
+ */
 function shannonBits(probabilities: Tensor1D): Scalar {
   return customGrad<Scalar>((input, save) => {
     const p = input as Tensor1D;
     const bits = mul(log(maximum(p, TINY)), -Math.LOG2E);
     (save as (tensors: Tensor[]) => void)([bits]);
-    return {
-      value: sum(mul(p, bits)),
-      gradFunc: (dy: Scalar, [saved]: Tensor[]) => mul(sub(saved, Math.LOG2E), dy),
-    };
+    return { value: sum(mul(p, bits)), gradFunc: (dy: Scalar, [saved]: Tensor[]) => mul(saved, dy) };
   })(probabilities);
 }
