@@ -10,5 +10,5 @@ export { batchNormApply, batchNormGradient, batchNormScratch, columnMoments, lay
 export { maxPoolGradient } from "./pool";
 export { segmentSum } from "./segment-sum";
 export { sumAxis, sumScratch } from "./reduction";
-export { gelu, geluGradient, reluGradient } from "./activation";
+export { erf, exp, gelu, geluGradient, reluGradient } from "./activation";
 export { copyRuns, gatherRows, repeatRow } from "./copy";

@@ -1,5 +1,6 @@
 /**
- * Sums along one (merged) axis: out [outer][inner] of x [outer][length][inner]. Float32 partial sums of at most 64
+ * Sums along one (merged) axis, divided by `divisor` (1, or the length for a mean): out [outer][inner] of
+ * x [outer][length][inner]. Float32 partial sums of at most 64
  * terms, float64 above. E.g. a bias gradient is outer 1, length 1024, inner 512; a softmax's row sum has inner 1.
  */
 
@@ -10,10 +11,12 @@ export function sumScratch(inner: i32): usize {
 
 const BLOCK: i32 = 64;
 
-export function sumAxis(x: usize, outer: i32, length: i32, inner: i32, out: usize, scratch: usize): void {
+export function sumAxis(
+  x: usize, outer: i32, length: i32, inner: i32, divisor: f64, out: usize, scratch: usize,
+): void {
   if (inner == 1) {
     for (let i: i32 = 0; i < outer; i++) {
-      f32.store(out, <f32>sumRun(x, length));
+      f32.store(out, <f32>(sumRun(x, length) / divisor));
       x += <usize>length * 4;
       out += 4;
     }
@@ -52,7 +55,7 @@ export function sumAxis(x: usize, outer: i32, length: i32, inner: i32, out: usiz
         f64.store(totals + c * 2, f64.load(totals + c * 2) + <f64>f32.load(partial + c));
       }
     }
-    for (let c: usize = 0; c < bytes; c += 4) f32.store(out + c, <f32>f64.load(totals + c * 2));
+    for (let c: usize = 0; c < bytes; c += 4) f32.store(out + c, <f32>(f64.load(totals + c * 2) / divisor));
     out += bytes;
   }
 }

@@ -30,6 +30,8 @@ type KernelName =
   | "layerNormGradient"
   | "sumAxis"
   | "sumScratch"
+  | "erf"
+  | "exp"
   | "gelu"
   | "geluGradient"
   | "reluGradient"

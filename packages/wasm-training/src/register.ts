@@ -6,6 +6,7 @@ import { conv2D, conv2DBackpropFilter, conv2DBackpropInput } from "./convolution
 import { cast, gather, identity, slice, transpose } from "./copy.js";
 import { depthwiseBackpropFilter, depthwiseBackpropInput } from "./depthwise.js";
 import { einsum } from "./einsum.js";
+import { erf, exp } from "./exponential.js";
 import { geluBackward, geluForward, geluGradConfig } from "./gelu.js";
 import { heapOf } from "./heap.js";
 import type { TrainingKernel } from "./kernel.js";
@@ -14,7 +15,7 @@ import { batchMatMul, fusedMatMul } from "./matmul.js";
 import { maxPoolGrad } from "./pool.js";
 import { reluGradConfig, reluGradient } from "./relu.js";
 import { unsortedSegmentSum } from "./segment-sum.js";
-import { sum } from "./sum.js";
+import { mean, sum } from "./sum.js";
 
 const einsumKernel: TrainingKernel = {
   name: "Einsum",
@@ -41,6 +42,9 @@ const kernels: TrainingKernel[] = [
   slice,
   gather,
   sum,
+  mean,
+  exp,
+  erf,
   reluGradient,
   geluForward,
   geluBackward,

@@ -328,3 +328,56 @@ export function einsumCases(): Case[] {
     },
   }));
 }
+
+/** What a training step is made of beside convolutions and products, each with its gradients where it has some. */
+export function elementaryCases(): Case[] {
+  const values = (shape: number[]) => randomTensor(shape, randomSource(77));
+  const differentiated = (f: (x: tf.Tensor) => tf.Tensor, shape: number[]) => () => {
+    const x = values(shape);
+    const y = f(x);
+    return [y, tf.grad(f)(x, randomTensor(y.shape, randomSource(78)))];
+  };
+  const cases: Record<string, () => tf.Tensor[]> = {
+    "relu and its gradient": differentiated(tf.relu, [3, 5, 7]),
+    "softmax and its gradient": differentiated((x) => tf.softmax(x), [4, 11]),
+    "mean over rows and columns": differentiated((x) => tf.mean(x, [1, 2]), [2, 5, 6, 7]),
+    "max and its gradient": differentiated((x) => tf.max(x, -1), [5, 9]),
+    "transpose that moves something": differentiated((x) => tf.transpose(x, [0, 2, 1, 3]), [2, 3, 4, 5]),
+    "transpose that moves an axis of one": differentiated((x) => tf.transpose(x, [1, 0, 2]), [1, 4, 5]),
+    "slice along the last axis": differentiated((x) => tf.slice(x, [0, 0, 2], [-1, -1, 5]), [3, 4, 9]),
+    "slice along the first axis": differentiated((x) => tf.slice(x, 1, 2), [4, 3, 3]),
+    "slice along two axes": differentiated((x) => tf.slice(x, [1, 1], [2, 2]), [4, 5]),
+    "slice of everything": differentiated((x) => tf.slice(x, [0, 0], [4, 5]), [4, 5]),
+    "bias added to a feature map": () => {
+      const [x, b] = [values([2, 3, 3, 5]), values([5])];
+      return [tf.add(x, b), ...tf.grads((p, q) => tf.mul(tf.add(p, q), p))([x, b])];
+    },
+    "dense layer with bias": () => {
+      const [x, w, b] = [values([7, 9]), values([9, 5]), values([5])];
+      const dense = (p: tf.Tensor, q: tf.Tensor, r: tf.Tensor) =>
+        tf.fused.matMul({ a: p as tf.Tensor2D, b: q as tf.Tensor2D, bias: r });
+      return [dense(x, w, b), ...tf.grads(dense)([x, w, b])];
+    },
+    "dense layer with bias and ReLU": () => [
+      tf.fused.matMul({ a: values([7, 9]), b: values([9, 5]), bias: values([5]), activation: "relu" }),
+    ],
+    "cast to the same type and to others": () => [
+      tf.cast(values([5]), "float32"),
+      tf.cast(tf.mul(values([5]), 9), "int32"),
+      tf.cast(tf.tensor1d([1, 0, 1], "bool"), "float32"),
+    ],
+    "gather of integers": () => [tf.gather(tf.tensor1d([5, 6, 7], "int32"), tf.tensor1d([2, 0], "int32"))],
+    "softmax cross entropy": () => {
+      const labels = tf.oneHot(tf.tensor1d([0, 2, 1], "int32"), 4);
+      const loss = (x: tf.Tensor) => tf.losses.softmaxCrossEntropy(labels, x as tf.Tensor2D) as tf.Tensor;
+      return [loss(values([3, 4])), tf.grad(loss)(values([3, 4]))];
+    },
+  };
+  for (const axes of [0, 1, 2, [0, 1], [1, 2], [0, 2], [0, 1, 2], undefined]) {
+    cases[`sum and mean over the axes ${axes}`] = () => {
+      const x = values([3, 70, 6]);
+      return [tf.sum(x, axes), tf.sum(x, axes, true), tf.mean(x, axes), tf.mean(x, axes, true)];
+    };
+  }
+  return Object.entries(cases).map(([label, compute]) => ({ label, compute }));
+}
