@@ -8,9 +8,16 @@
 import type { AnsCode } from "./ans-code.js";
 import { checkBytes, checkCount, checkSymbol } from "./check.js";
 import { type ContextTables, checkContextTables } from "./context-tables.js";
-import { type CallerContexts, type Contexts, checkedContext, checkMaps, contextsOf } from "./contexts.js";
+import {
+  type CallerContexts,
+  type Contexts,
+  checkedContext,
+  checkMaps,
+  contextsOf,
+  inCodingOrder,
+} from "./contexts.js";
 import { log2 } from "./log2.js";
-import { neighbourDecoder } from "./neighbour-decoder.js";
+import { decodeMaps } from "./neighbour-decoder.js";
 import { type DecodeStretch, decodePayload, encodePayload, overheadBits, stateCount } from "./payload.js";
 import { contextDecodeTable, type DecodeTable, type EncodeTables, encodeTables } from "./tables.js";
 
@@ -100,22 +107,23 @@ export function contextAnsCode(tables: ContextTables, contexts: Contexts): AnsCo
       walk(symbols, (i, table, index) => {
         all[i] = table * values.length + index;
       });
+      const ordered = "contextOf" in contexts ? all : inCodingOrder(all, contexts);
       return encodePayload(symbols.length, tableLog, encoder, (slots, from, to) => {
-        slots.set(all.subarray(from, to));
+        slots.set(ordered.subarray(from, to));
       });
     },
     decode(bytes, count) {
       checkBytes(bytes);
       checkCount(count);
       decoder ??= contextDecodeTable(compact, tableLog);
-      if (!("contextOf" in contexts)) checkMaps(count, contexts);
-      const decode =
-        "contextOf" in contexts
-          ? callerDecoder(decoder, tables, values, contexts, count)
-          : neighbourDecoder(decoder, tableOf, tableLog, values, contexts, count);
       const allocate = (length: number): Uint8Array | Uint16Array =>
         alphabet <= 256 ? new Uint8Array(length) : new Uint16Array(length);
-      return decodePayload(bytes, count, tableLog, allocate, decode);
+      if ("contextOf" in contexts) {
+        const decode = callerDecoder(decoder, tables, values, contexts, count);
+        return decodePayload(bytes, count, tableLog, allocate, decode);
+      }
+      checkMaps(count, contexts);
+      return decodeMaps(bytes, count, decoder, tables, values, contexts, allocate);
     },
     estimateBits(symbols) {
       let bits = overheadBits(symbols.length, tableLog);

@@ -102,7 +102,11 @@ function merged(a: Cluster, b: Cluster, tableLog: number): Cluster {
 const SEARCH = 128;
 
 /** Merges contexts with symbols in them; returns the clusters in the order of their first contexts. */
-export function mergeContexts(histograms: readonly Float64Array[], tableLog: number): Cluster[] {
+export function mergeContexts(
+  histograms: readonly Float64Array[],
+  tableLog: number,
+  maxTables = MAX_TABLES,
+): Cluster[] {
   const clusters = histograms
     .map((counts, context) => clusterOf(counts, [context], tableLog))
     .filter(({ total }) => total > 0)
@@ -122,7 +126,7 @@ export function mergeContexts(histograms: readonly Float64Array[], tableLog: num
     active[i].bits + active[j].bits - merged(active[i], active[j], tableLog).bits;
   const saving = active.map((_, i) => Float64Array.from({ length: i }, (_, j) => savingOf(i, j)));
   while (active.length > 1) {
-    let [first, second, best] = [0, 0, active.length > MAX_TABLES ? Number.NEGATIVE_INFINITY : 0];
+    let [first, second, best] = [0, 0, active.length > maxTables ? Number.NEGATIVE_INFINITY : 0];
     for (let i = 1; i < active.length; i++) {
       for (let j = 0; j < i; j++) if (saving[i][j] > best) [first, second, best] = [j, i, saving[i][j]];
     }

@@ -1,14 +1,16 @@
 /**
  * Which table codes a symbol: a context, worked out from symbols that come before it.
  *
- * Feature maps are smooth and sparse, so the magnitudes of the neighbours left and above (same channel) and of the
- * channel before (same pixel) say much about the next one; the idea is that of the context models of H.264's CABAC
- * (Marpe, Schwarz, Wiegand 2003), with static tables in place of adaptive ones. Order is height, width, channels,
- * as in tfjs; outside the map everything is zero.
+ * Feature maps are smooth and sparse, so the magnitudes of the neighbours left, above and above right (same channel)
+ * and of the channel before (same pixel) say much about the next one; the idea is that of the context models of
+ * H.264's CABAC (Marpe, Schwarz, Wiegand 2003), with static tables in place of adaptive ones. Order is height, width,
+ * channels, as in tfjs; outside the map everything is zero.
  *
  *     thresholds [1, 2]: magnitude 0 -> class 0, 1 -> 1, 2 and up -> 2
- *     context = left class + 3 * above class + 9 * class of the channel before; 27 contexts, 9 with one channel
+ *     context = left + 3 * above + 9 * above right + 27 * channel before; 81 contexts, 27 with one channel
  */
+
+import { stateCount } from "./payload.js";
 
 /** A caller's own contexts. */
 export interface CallerContexts {
@@ -36,8 +38,8 @@ export interface NeighbourContexts {
 export type Contexts = CallerContexts | NeighbourContexts;
 
 export const MAX_CONTEXTS = 4096;
-/** A class takes 4 bits of the decoder's look-up. */
-const MAX_THRESHOLDS = 15;
+/** A class takes 3 bits of the decoder's look-up. */
+export const MAX_THRESHOLDS = 7;
 
 export interface MapShape {
   height: number;
@@ -48,7 +50,7 @@ export interface MapShape {
 /**
  * @param height, width, channels of one map; symbols may hold several maps, one behind the other
  * @param zero the symbol of value zero, 0 .. 65,535; 0 is right for activations after a ReLU
- * @param thresholds 1 to 15 ascending integers above 0; see magnitudeThresholds
+ * @param thresholds 1 to 7 ascending integers above 0; see magnitudeThresholds
  * @throws RangeError
  */
 export function neighbourContexts({
@@ -79,14 +81,14 @@ export function neighbourContexts({
     }
   });
   const classes = list.length + 1;
-  const count = classes ** (channels > 1 ? 3 : 2);
+  const count = classes ** (channels > 1 ? 4 : 3);
   return { count, height, width, channels, zero, thresholds: list };
 }
 
 /**
  * Thresholds that give non-zero magnitudes about equally to `classes` - 1 classes; fewer where magnitudes repeat.
  *
- * @param symbols training data, @param classes 2 .. 16, zero's own among them
+ * @param symbols training data, @param classes 2 .. 8, zero's own among them
  */
 export function magnitudeThresholds(symbols: ArrayLike<number>, zero = 0, classes = 4): number[] {
   if (!(Number.isInteger(classes) && classes >= 2 && classes <= MAX_THRESHOLDS + 1)) {
@@ -129,14 +131,17 @@ export function contextsOf(symbols: ArrayLike<number>, contexts: Contexts, alpha
   checkMaps(symbols.length, contexts);
   const classes = symbolClasses(contexts, alphabet);
   const base = thresholds.length + 1;
-  const row = new Uint8Array((width + 1) * channels);
-  for (let start = 0; start < all.length; start += width * channels) {
-    if ((start / (width * channels)) % height === 0) row.fill(0);
+  const line = width * channels;
+  const tops = bandTops(symbols.length, contexts);
+  // row[j + channels] is the class above position j until j is passed, then its own; a pixel of zeros at either end.
+  const row = new Uint8Array(line + 2 * channels);
+  for (let y = 0, start = 0; start < all.length; y++, start += line) {
+    if (y % height === 0 || tops.includes(y)) row.fill(0);
     let last = 0;
     let channel = channels;
-    for (let j = 0; j < width * channels; j++) {
+    for (let j = 0; j < line; j++) {
       const own = classes[symbols[start + j]];
-      all[start + j] = row[j] + base * (row[j + channels] + base * last);
+      all[start + j] = row[j] + base * (row[j + channels] + base * (row[j + 2 * channels] + base * last));
       row[j + channels] = own;
       last = own;
       if (--channel === 0) {
@@ -146,6 +151,44 @@ export function contextsOf(symbols: ArrayLike<number>, contexts: Contexts, alpha
     }
   }
   return all;
+}
+
+/** Below this many rows in all, the rows that lose their upper neighbours would cost more than speed is worth. */
+const MIN_BANDED_ROWS = 64;
+
+/**
+ * Rows, of all maps together, are split into 4 bands that are coded in turn, a symbol of each, so that a decoder has
+ * four independent symbols at a time; few rows are one band. A band's first row has zeros above.
+ *
+ * @returns the first row of each band and, last, the number of rows; the earlier bands have the extra rows
+ */
+export function bandTops(count: number, { width, channels }: MapShape): number[] {
+  const rows = count / (width * channels);
+  const bands = rows >= MIN_BANDED_ROWS && stateCount(count) === 4 ? 4 : 1;
+  const tops = [0];
+  for (let band = 0; band < bands; band++) tops.push(tops[band] + Math.ceil((rows - band) / bands));
+  return tops;
+}
+
+/** Reorders one number a symbol into the order of coding: row by row of the bands, a symbol of each band in turn. */
+export function inCodingOrder(numbers: Int32Array, shape: MapShape): Int32Array {
+  const tops = bandTops(numbers.length, shape);
+  if (tops.length === 2) return numbers;
+  const line = shape.width * shape.channels;
+  const [, second, third, fourth, rows] = tops;
+  const common = Math.floor(rows / 4);
+  const ordered = new Int32Array(numbers.length);
+  for (let at = 0, i = 0; i < common * line; i++, at += 4) {
+    ordered[at] = numbers[i];
+    ordered[at + 1] = numbers[second * line + i];
+    ordered[at + 2] = numbers[third * line + i];
+    ordered[at + 3] = numbers[fourth * line + i];
+  }
+  let at = 4 * common * line;
+  for (let j = 0; j < line; j++) {
+    for (let band = 0; band < rows % 4; band++) ordered[at++] = numbers[(tops[band] + common) * line + j];
+  }
+  return ordered;
 }
 
 /** @throws RangeError when a count is not one of whole maps */

@@ -7,10 +7,10 @@
 
 import { type HeaderReader, takeAlignment, takeBits, takeVarint } from "./bit-io.js";
 import { checkBytes } from "./check.js";
-import { type NeighbourContexts, neighbourContexts } from "./contexts.js";
+import { MAX_THRESHOLDS, type NeighbourContexts, neighbourContexts } from "./contexts.js";
 import { corrupt } from "./errors.js";
 import { takeFrequencies } from "./frequency-table.js";
-import { neighbourDecoder } from "./neighbour-decoder.js";
+import { decodeMaps } from "./neighbour-decoder.js";
 import { MAX_ALPHABET, MAX_TABLE_LOG } from "./normalize.js";
 import { bytesDecoder, decodePayload, wordsDecoder } from "./payload.js";
 import {
@@ -31,14 +31,14 @@ import { takeContextTables } from "./take-context-tables.js";
 /**
  * Recovers the symbols of compress or compressMap.
  *
- * @param maxLength the most symbols to give out. Unless given, 2^24 or 4,096 a byte of input, whichever is more: a
- *   stream of a constant claims any number of symbols in a few bytes.
+ * @param maxLength the most symbols to give out. Unless given, 2^24 and 256 more a byte of input: a few bytes can hold any
+ *   number of equal symbols.
  * @returns bytes or 16-bit words, as they were compressed
  * @throws CorruptInputError when the bytes are not exactly one whole stream, or it claims more than maxLength symbols
  */
 export function decompress(bytes: Uint8Array, { maxLength }: { maxLength?: number } = {}): Symbols {
   checkBytes(bytes);
-  const cap = maxLength ?? Math.max(2 ** 24, 4096 * bytes.length);
+  const cap = maxLength ?? 2 ** 24 + 256 * bytes.length;
   if (!(cap >= 0)) throw new RangeError(`maxLength: expected a number >= 0, got ${maxLength}`);
   const reader: HeaderReader = { bytes, bit: 0 };
   if (takeBits(reader, 8) !== MAGIC) corrupt(`not an ans stream: it starts with ${bytes[0]}, not ${MAGIC}`);
@@ -79,8 +79,7 @@ export function decompress(bytes: Uint8Array, { maxLength }: { maxLength?: numbe
         return frequencies;
       });
       const table = contextDecodeTable(compact, tableLog);
-      const stretch = neighbourDecoder(table, tableOf, tableLog, values, contexts, count);
-      return decodePayload(payload, count, tableLog, allocate, stretch);
+      return decodeMaps(payload, count, table, { tableLog, tableOf }, values, contexts, allocate);
     };
   } else {
     const { symbols, counts } = takeFrequencies(reader, tableLog, kind === PAIRS ? 65536 : limit);
@@ -126,7 +125,7 @@ function takeContexts(reader: HeaderReader, count: number): NeighbourContexts {
   if (!(height * width * channels > 0 && count % (height * width * channels) === 0)) {
     corrupt(`header: ${count} symbols are not whole maps of ${height} x ${width} x ${channels}`);
   }
-  if (classes > 15) corrupt(`header: ${classes} thresholds`);
+  if (classes > MAX_THRESHOLDS) corrupt(`header: ${classes} thresholds`);
   const thresholds = Array.from({ length: classes }, () => takeVarint(reader));
   try {
     return neighbourContexts({ height, width, channels, zero, thresholds });

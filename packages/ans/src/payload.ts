@@ -267,6 +267,7 @@ export type DecodeStretch<Out> = (reader: Reader, out: Out, from: number, to: nu
  * Runs a decoder over a payload, and checks that it ends exactly. The output grows as symbols come out: a claimed
  * count alone allocates 2^20 symbols or 16 a byte, whichever is more.
  *
+ * @param first how many symbols to allocate at once, where that must be otherwise
  * @throws CorruptInputError when the payload is not exactly that of `count` symbols
  */
 export function decodePayload<Out extends Uint8Array | Uint16Array>(
@@ -275,6 +276,7 @@ export function decodePayload<Out extends Uint8Array | Uint16Array>(
   tableLog: number,
   allocate: (length: number) => Out,
   decode: DecodeStretch<Out>,
+  first = Math.max(STRETCH, 16 * payload.length),
 ): Out {
   if (count === 0) {
     if (payload.length > 0) corrupt(`payload: expected 0 bytes for 0 symbols, got ${payload.length}`);
@@ -293,7 +295,7 @@ export function decodePayload<Out extends Uint8Array | Uint16Array>(
     states[lane] = word & ((1 << tableLog) - 1);
     reader.position += tableLog;
   }
-  let out = allocate(Math.min(count, Math.max(STRETCH, 16 * payload.length)));
+  let out = allocate(Math.min(count, first));
   let origin = 0;
   for (let from = 0; from < count && reader.position <= reader.end; ) {
     if (from === out.length) {
