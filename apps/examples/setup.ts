@@ -13,6 +13,7 @@ import * as tf from "@tensorflow/tfjs-core";
 export type Backend = "wasm" | "cpu";
 
 // tfjs refuses to be told the path again once the backend has started.
+const EVENTS = ["uncaughtException", "unhandledRejection"] as const;
 let isLocated = false;
 
 /**
@@ -28,9 +29,16 @@ export async function useBackend(backend: Backend): Promise<void> {
     isLocated = true;
   }
   tf.enableProdMode(); // only silences the advice to install native bindings
+  const before = EVENTS.map((event) => process.listeners(event as "uncaughtException"));
   if (!(await tf.setBackend(backend))) {
     throw new Error(`The tfjs backend "${backend}" could not start.`);
   }
   await tf.ready();
+  // The wasm module's glue listens here and rethrows, which prints its whole minified source before any error of ours.
+  for (const [i, event] of EVENTS.entries()) {
+    for (const listener of process.listeners(event as "uncaughtException")) {
+      if (!before[i].includes(listener)) process.removeListener(event, listener);
+    }
+  }
   if (backend === "wasm") registerTrainingKernels();
 }

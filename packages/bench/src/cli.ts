@@ -30,21 +30,31 @@ const benchmarks: Record<string, { what: string; load: () => Promise<{ run: Benc
 };
 
 const cli = cac("bench");
+let job: (() => Promise<void>) | undefined;
 for (const [name, { what, load }] of Object.entries(benchmarks)) {
   cli
     .command(name, what)
     .option("--json <file>", "Also write the result as JSON")
     .option("--quick", "Fewer rounds: a look, not a measurement")
-    .action(async (flags: Flags) => {
-      const { run } = await load();
-      const result = await run({ quick: flags.quick ?? false });
-      if (flags.json) writeFileSync(flags.json, `${JSON.stringify(result, null, 2)}\n`);
+    .action((flags: Flags) => {
+      job = async () => {
+        const { run } = await load();
+        const result = await run({ quick: flags.quick ?? false });
+        if (flags.json) writeFileSync(flags.json, `${JSON.stringify(result, null, 2)}\n`);
+      };
     });
 }
-cli.command("", "Show what there is").action(() => cli.outputHelp());
-cli.on("command:*", () => {
-  console.error(`bench: no benchmark "${cli.args[0]}"; there is ${Object.keys(benchmarks).join(", ")}`);
-  process.exitCode = 2;
-});
 cli.help();
-cli.parse();
+
+try {
+  const { args, options } = cli.parse(process.argv, { run: false });
+  if (cli.matchedCommandName === undefined && !options.help) {
+    const asked = args.length > 0 ? `no benchmark "${args[0]}"; ` : "";
+    throw new Error(`${asked}name one of ${Object.keys(benchmarks).join(", ")}`);
+  }
+  cli.runMatchedCommand(); // checks the options
+} catch (error) {
+  console.error(`bench: ${(error as Error).message}`);
+  process.exitCode = 2;
+}
+await job?.();
