@@ -22,44 +22,43 @@ export const FLAGS = 10;
 const SCALES = 21;
 const EXPECTED = 8;
 /** Neighbours are taken at no more than this magnitude. */
-const MAX_NEIGHBOUR = 4095;
+const MAX_NEIGHBOUR = 1023;
 
 const CELL = SCALES * FLAGS;
 const SECOND = 3 * EXPECTED * CELL;
 const SIGN = SECOND + 9 * EXPECTED * CELL;
 const SECOND_SIGN = SIGN + 10 * SCALES;
-const REMAINDER = SECOND_SIGN + 625;
-/** Of the low bits of a remainder: nearly uniform, one context for all. */
-export const LOW_BITS = REMAINDER + 64 * SCALES;
-const CONTEXTS = LOW_BITS + 1;
+const LENGTH = SECOND_SIGN + 625;
+const LOW_BIT = LENGTH + 32 * SCALES;
+export const CONTEXTS = LOW_BIT + 32 * 32;
 
-const ONE = 2 ** 22;
-const FAST_SHIFT = 6;
-const SLOW_SHIFT = 8;
+/** Uses after which an estimate keeps its rate, 1/129 and 1/257. */
+export const FAST_LIMIT = 127;
+export const SLOW_LIMIT = 255;
+const FIRST_USE = 1;
+const HALF = 2 ** 31 + FIRST_USE;
+const RATES = new Int32Array(1024).map((_, uses) => Math.floor(4096 / (uses + 2)));
 
-/** Adaptive probabilities of a 1, in units of 2^-22. Hand the same object to one tensor after the other to carry them over. */
-export interface WeightContexts {
-  readonly fast: Int32Array;
-  readonly slow: Int32Array;
-  /** How often each context was used, up to 255. 0: it has no estimate yet. */
-  readonly seen: Uint8Array;
-}
+/**
+ * One adaptive estimate a context: the probability of a 1 in units of 2^-22, times 2^10, plus how often it was used.
+ * Hand the same object to one tensor after the other to carry over what was learned. 0: no estimate yet.
+ */
+export type WeightContexts = Int32Array;
 
-/** Fresh probabilities: those of a distribution with the mean magnitude of each scale class. */
+/** Fresh estimates: those of a distribution with the mean magnitude of each scale class. */
 export function weightContexts(): WeightContexts {
-  const fast = new Int32Array(CONTEXTS).fill(ONE / 2);
-  const seen = new Uint8Array(CONTEXTS).fill(1);
-  seen.fill(0, SECOND, SIGN);
+  const contexts = new Int32Array(CONTEXTS).fill(HALF);
+  contexts.fill(0, SECOND, SIGN).fill(0, SECOND_SIGN, LENGTH);
   for (let scale = 0; scale < SCALES; scale++) {
     const mean = meanOfScale(scale);
-    const nonZero = Math.floor((ONE * mean) / (mean + 48));
-    const more = Math.floor((ONE * mean) / (mean + 128));
+    const nonZero = FIRST_USE + 1024 * Math.floor((2 ** 22 * mean) / (mean + 48));
+    const more = FIRST_USE + 1024 * Math.floor((2 ** 22 * mean) / (mean + 128));
     for (let cell = scale * FLAGS; cell < SECOND; cell += CELL) {
-      fast.fill(more, cell, cell + FLAGS);
-      fast[cell] = nonZero;
+      contexts.fill(more, cell, cell + FLAGS);
+      contexts[cell] = nonZero;
     }
   }
-  return { fast, slow: fast.slice(), seen };
+  return contexts;
 }
 
 /** Mean magnitude, in units of 1/64, in the middle of a scale class: the inverse of `logarithm` below. */
@@ -68,7 +67,7 @@ function meanOfScale(scale: number): number {
   return (((8 + (log & 7)) << ((log >> 3) - 3)) - 16) >> 2;
 }
 
-/** 8 log2(16 + 4 mean), piecewise linear. Mean: 0 .. 64 MAX_NEIGHBOUR, in units of 1/64; result 32 .. 159 */
+/** 8 log2(16 + 4 mean), piecewise linear. Mean: 0 .. 64 MAX_NEIGHBOUR, in units of 1/64; result 32 .. 143 */
 function logarithm(mean: number): number {
   const value = 16 + 4 * mean;
   const exponent = 31 - Math.clz32(value);
@@ -79,6 +78,8 @@ function logarithm(mean: number): number {
 export interface WeightModel {
   readonly contexts: WeightContexts;
   readonly rowLength: number;
+  /** Without a kernel: the neighbours are those in the matrix. */
+  readonly isMatrix: boolean;
   readonly kernelHeight: number;
   readonly kernelWidth: number;
   row: number;
@@ -96,11 +97,13 @@ export interface WeightModel {
   rowStart: number;
   /** Of the next weight: its scale class, the sign that is expected (1: negative), and its contexts. */
   scale: number;
-  expectedSign: number;
+  expected: number;
   first: number;
   second: number;
-  firstSign: number;
-  secondSign: number;
+  left: number;
+  up: number;
+  corner: number;
+  beyond: number;
 }
 
 export function weightModel(
@@ -109,12 +112,14 @@ export function weightModel(
   kernelWidth: number,
   contexts: WeightContexts,
 ): WeightModel {
+  const isMatrix = kernelHeight * kernelWidth === 1;
   const columns = Math.min(rowLength, 1024);
   const model: WeightModel = {
     contexts,
     rowLength,
-    kernelHeight,
-    kernelWidth,
+    isMatrix,
+    kernelHeight: isMatrix ? 2 ** 30 : kernelHeight,
+    kernelWidth: isMatrix ? rowLength : kernelWidth,
     row: 0,
     column: 0,
     x: 0,
@@ -126,11 +131,13 @@ export function weightModel(
     slowRowMean: 32,
     rowStart: 32,
     scale: 0,
-    expectedSign: 0,
+    expected: 0,
     first: 0,
     second: 0,
-    firstSign: 0,
-    secondSign: 0,
+    left: 0,
+    up: 0,
+    corner: 0,
+    beyond: 0,
   };
   locate(model);
   return model;
@@ -138,76 +145,91 @@ export function weightModel(
 
 const abs = Math.abs;
 
-/** Sets the contexts of the next weight. Without a kernel (1x1) the matrix itself is the plane of the neighbours. */
+// Tables instead of comparisons whose outcome no processor could predict.
+const LARGEST = 5 * MAX_NEIGHBOUR;
+/** 0, 1, 2, 3, 4-5, 6-7, 8-11, 12 and more */
+const SIZE_CLASS = new Uint8Array(LARGEST + 1).map((_, n) =>
+  n < 4 ? n : n < 6 ? 4 : n < 8 ? 5 : n < 12 ? 6 : 7,
+);
+/** 0 … 5, 6-7, 8-10, 11-15, 16 and more */
+const SIGN_CLASS = new Uint8Array(LARGEST + 1).map((_, n) =>
+  n < 6 ? n : n < 8 ? 6 : n < 11 ? 7 : n < 16 ? 8 : 9,
+);
+/** 0: -2 and less, 1: -1, 2: 0, 3: 1, 4: 2 and more; of value + MAX_NEIGHBOUR */
+const CLIPPED = new Uint8Array(2 * MAX_NEIGHBOUR + 1).map(
+  (_, n) => 2 + Math.max(-2, Math.min(2, n - MAX_NEIGHBOUR)),
+);
+
+/**
+ * Sets the contexts of the next weight. Without a kernel (1x1) the matrix itself is the plane of the neighbours. The local
+ * mean weighs left and up by 2, the other three neighbours and the row's mean by 1; the row's mean stands for what is absent.
+ */
 function locate(model: WeightModel): void {
   const { row, column, x, y, line, rowMean, kernelWidth } = model;
-  const isMatrix = kernelWidth * model.kernelHeight === 1;
-  const hasLeft = isMatrix ? column > 0 : x > 0;
-  const hasUp = isMatrix ? row > 0 : y > 0;
-  const hasRight = isMatrix ? column < model.rowLength - 1 : x < kernelWidth - 1;
+  const isMatrix = model.isMatrix;
+  const hasLeft = x > 0;
   const upper = isMatrix ? model.above : line;
   const at = isMatrix ? column : column - kernelWidth;
   let left = 0;
   let up = 0;
   let corner = 0;
   let beyond = 0;
-  let weight = 2;
-  let sum = 2 * rowMean;
+  let sum = rowMean;
   if (hasLeft) {
     left = line[column - 1];
     sum += 128 * abs(left);
-    weight += 2;
-    if (isMatrix ? column > 1 : x > 1) {
+    if (x > 1) {
       beyond = line[column - 2];
       sum += 64 * abs(beyond);
-      weight++;
-    }
-  }
-  if (hasUp) {
+    } else sum += rowMean;
+  } else sum += 3 * rowMean;
+  if (y > 0) {
     up = upper[at];
     sum += 128 * abs(up);
-    weight += 2;
     if (hasLeft) {
       corner = upper[at - 1];
       sum += 64 * abs(corner);
-      weight++;
-    }
-    if (hasRight) {
-      sum += 64 * abs(upper[at + 1]);
-      weight++;
-    }
-  }
+    } else sum += rowMean;
+    if (x < kernelWidth - 1) sum += 64 * abs(upper[at + 1]);
+    else sum += rowMean;
+  } else sum += 4 * rowMean;
   const columnMean = row > 0 ? model.columnMeans[column] : model.slowRowMean;
-  const log = 5 * (logarithm((sum / weight) | 0) + logarithm(columnMean) - 64);
+  const log = 5 * (logarithm(sum >> 3) + logarithm(columnMean) - 64);
   const scale = log >> 6;
-  const expected = 2 * left + 2 * up - corner;
-  const size = abs(expected);
+  const expected = 2 * (left + up) - corner;
   const position = isMatrix
-    ? 3 * (left === 0 ? 0 : left * left === 1 ? 1 : 2) + (up === 0 ? 0 : up * up === 1 ? 1 : 2)
+    ? 3 * abs(CLIPPED[left + MAX_NEIGHBOUR] - 2) + abs(CLIPPED[up + MAX_NEIGHBOUR] - 2)
     : 3 * (y === 0 ? 0 : y === model.kernelHeight - 1 ? 2 : 1) +
       (x === 0 ? 0 : x === kernelWidth - 1 ? 2 : 1);
+  model.left = left;
+  model.up = up;
+  model.corner = corner;
+  model.beyond = beyond;
   model.scale = scale;
-  model.first = (sizeClass(size) * SCALES + scale) * FLAGS;
+  model.expected = expected;
+  model.first = (SIZE_CLASS[abs(expected)] * SCALES + scale) * FLAGS;
   model.second =
-    SECOND + ((position * EXPECTED + sizeClass(abs(left + up))) * SCALES + ((log + 32) >> 6)) * FLAGS;
-  const flip = expected < 0 ? -1 : 1;
-  model.expectedSign = expected < 0 ? 1 : 0;
-  model.firstSign =
-    SIGN + (size < 6 ? size : size < 8 ? 6 : size < 11 ? 7 : size < 16 ? 8 : 9) * SCALES + scale;
-  model.secondSign =
+    SECOND + ((position * EXPECTED + SIZE_CLASS[abs(left + up)]) * SCALES + ((log + 32) >> 6)) * FLAGS;
+}
+
+/** The two contexts of the sign "is unexpected": by the expected value and the scale, and by four neighbours' signs. */
+export function firstSignContext({ expected, scale }: WeightModel): number {
+  return SIGN + SIGN_CLASS[abs(expected)] * SCALES + scale;
+}
+export function secondSignContext({ expected, left, up, corner, beyond }: WeightModel): number {
+  const flip = (expected >> 31) | 1;
+  return (
     SECOND_SIGN +
-    ((clip2(flip * left) * 5 + clip2(flip * up)) * 5 + clip2(flip * corner)) * 5 +
-    clip2(flip * beyond);
+    ((CLIPPED[flip * left + MAX_NEIGHBOUR] * 5 + CLIPPED[flip * up + MAX_NEIGHBOUR]) * 5 +
+      CLIPPED[flip * corner + MAX_NEIGHBOUR]) *
+      5 +
+    CLIPPED[flip * beyond + MAX_NEIGHBOUR]
+  );
 }
 
-/** 0, 1, 2, 3, 4-5, 6-7, 8-11, 12 and more */
-function sizeClass(size: number): number {
-  return size < 4 ? size : size < 6 ? 4 : size < 8 ? 5 : size < 12 ? 6 : 7;
-}
-
-/** -2 and less, -1, 0, 1, 2 and more, counted from 0 */
-function clip2(value: number): number {
-  return value < -2 ? 0 : value > 2 ? 4 : value + 2;
+/** 1 where the neighbours speak for a negative weight. */
+export function expectedSign(model: WeightModel): number {
+  return model.expected >>> 31;
 }
 
 /** Moves on to the next weight. */
@@ -256,22 +278,26 @@ function growRows(model: WeightModel): void {
 
 /** Of the first contexts of the flags "> 1" …, given the sign: other ones for the expected sign and for the other sign. */
 export function firstAfterSign(model: WeightModel, unexpected: number): number {
-  const size = model.firstSign < SIGN + SCALES ? 0 : 1 + unexpected;
-  return model.first + size * EXPECTED * CELL;
+  return model.expected === 0 ? model.first : model.first + (1 + unexpected) * EXPECTED * CELL;
 }
 
-/** The contexts of an exp-Golomb remainder: "has more than n bits", and the second highest bit of n bits. */
+/** The context of an exp-Golomb remainder's decision "longer than this many bits". */
 export function lengthContext(model: WeightModel, bits: number): number {
-  return REMAINDER + 64 * model.scale + bits;
+  return LENGTH + 32 * model.scale + bits;
 }
-export function topBitContext(model: WeightModel, bits: number): number {
-  return REMAINDER + 64 * model.scale + 32 + bits;
+/** The context of a bit below the highest, `place` 0 being the lowest, of a remainder of so many bits. */
+export function lowBitContext(bits: number, place: number): number {
+  return LOW_BIT + 32 * bits + place;
 }
 
-/** The probability of a 1 in units of 2^-16, both contexts averaged; LEAST_PROBABILITY .. 65536 - LEAST_PROBABILITY */
-export function probability({ fast, slow, seen }: WeightContexts, first: number, second: number): number {
-  const one = fast[first] + slow[first];
-  const mean = (one + (seen[second] === 0 ? one : fast[second] + slow[second])) >> 8;
+/** The estimate that a second context starts with: that of its partner, as if from two uses. */
+export function inherited(first: number): number {
+  return (first & -1024) | 2;
+}
+
+/** The probability of a 1 by two estimates, in units of 2^-16; LEAST_PROBABILITY .. 65536 - LEAST_PROBABILITY */
+export function meanProbability(first: number, second: number): number {
+  const mean = ((first >>> 10) + (second >>> 10)) >> 7;
   return mean < LEAST_PROBABILITY
     ? LEAST_PROBABILITY
     : mean > 65536 - LEAST_PROBABILITY
@@ -279,22 +305,9 @@ export function probability({ fast, slow, seen }: WeightContexts, first: number,
       : mean;
 }
 
-/** Both contexts learn from one bit. */
-export function adapt(contexts: WeightContexts, first: number, second: number, bit: number): void {
-  const { fast, slow, seen } = contexts;
-  if (seen[second] === 0) {
-    fast[second] = slow[second] = (fast[first] + slow[first]) >> 1;
-    seen[second] = 1;
-  }
-  adaptOne(contexts, first, bit);
-  adaptOne(contexts, second, bit);
-}
-
-function adaptOne({ fast, slow, seen }: WeightContexts, context: number, bit: number): void {
-  const count = seen[context];
-  const target = bit ? ONE : 0;
-  const shift = 32 - Math.clz32(count + 1);
-  fast[context] += (target - fast[context]) >> (shift < FAST_SHIFT ? shift : FAST_SHIFT);
-  slow[context] += (target - slow[context]) >> (shift < SLOW_SHIFT ? shift : SLOW_SHIFT);
-  if (count < 255) seen[context] = count + 1;
+/** The estimate after one more bit. `limit`: the uses after which its rate stays the same */
+export function learned(estimate: number, bit: number, limit: number): number {
+  const uses = estimate & 1023;
+  const error = ((bit << 22) - (estimate >>> 10)) >> 3;
+  return estimate + (((error * RATES[uses]) >> 9) << 10) + ((uses - limit) >>> 31);
 }

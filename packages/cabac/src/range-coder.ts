@@ -41,11 +41,11 @@ export function rangeEncoder(): RangeEncoder {
 /** Writes one bit. `probability` of a 1: LEAST_PROBABILITY .. 65536 - LEAST_PROBABILITY. */
 export function encodeBit(coder: RangeEncoder, probability: number, bit: number): void {
   let range = coder.range >>> 0;
-  const bound = (range >>> 16) * probability;
+  const bound = Math.imul(range >>> 16, probability) >>> 0;
   if (bit) range = bound;
   else {
     moveUp(coder, bound);
-    range -= bound;
+    range = (range - bound) >>> 0;
   }
   while (range < TOP) {
     writeTopByte(coder);
@@ -55,9 +55,9 @@ export function encodeBit(coder: RangeEncoder, probability: number, bit: number)
 }
 
 function moveUp(coder: RangeEncoder, distance: number): void {
-  const low = (coder.low >>> 0) + distance;
-  coder.low = low | 0;
-  if (low > 0xffffffff) {
+  const low = (coder.low + distance) | 0;
+  coder.low = low;
+  if (low >>> 0 < distance) {
     let at = coder.length - 1;
     while (++coder.bytes[at] === 256) at--;
   }
@@ -109,12 +109,12 @@ function wordBefore(bytes: Uint8Array, position: number): number {
 export function decodeBit(coder: RangeDecoder, probability: number): number {
   let range = coder.range >>> 0;
   let offset = coder.offset >>> 0;
-  const bound = (range >>> 16) * probability;
+  const bound = Math.imul(range >>> 16, probability) >>> 0;
   const bit = offset < bound ? 1 : 0;
   if (bit) range = bound;
   else {
-    offset -= bound;
-    range -= bound;
+    offset = (offset - bound) >>> 0;
+    range = (range - bound) >>> 0;
   }
   while (range < TOP) {
     const { bytes, position } = coder;

@@ -7,7 +7,7 @@
  *     model.update(1);                // the first weight becomes a 1
  */
 import type { WeightContexts } from "./contexts.js";
-import { adapt, advance, probability } from "./contexts.js";
+import { advance, FAST_LIMIT, inherited, learned, meanProbability, SLOW_LIMIT } from "./contexts.js";
 import type { Decisions, Levels, WeightOptions } from "./weights.js";
 import { checkedLevels, decisions, modelOf, spell } from "./weights.js";
 
@@ -56,12 +56,18 @@ export function estimateBits(levels: Levels, options: WeightOptions = {}): numbe
 function spelledBits(contexts: WeightContexts, { first, second, bit }: Decisions, n: number): number {
   let product = 1;
   for (let j = 0; j < n; j++) {
-    const p = probability(contexts, first[j], second[j]);
+    const one = contexts[first[j]];
+    const p = meanProbability(one, contexts[second[j]] || inherited(one));
     product *= (bit[j] ? p : 65536 - p) / 65536;
   }
   return -Math.log2(product);
 }
 
 function learn(contexts: WeightContexts, { first, second, bit }: Decisions, n: number): void {
-  for (let j = 0; j < n; j++) adapt(contexts, first[j], second[j], bit[j]);
+  for (let j = 0; j < n; j++) {
+    const one = contexts[first[j]];
+    const two = contexts[second[j]] || inherited(one);
+    contexts[first[j]] = learned(one, bit[j], FAST_LIMIT);
+    contexts[second[j]] = learned(two, bit[j], SLOW_LIMIT);
+  }
 }

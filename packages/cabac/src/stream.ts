@@ -20,7 +20,7 @@ const LEVELS_PER_BYTE = 16384;
  */
 export function compress(levels: Levels, { rowLength, kernel = [1, 1] }: WeightShape = {}): Uint8Array {
   const values = checkedLevels(levels);
-  const shape = { rowLength: rowLength ?? Math.max(values.length, 1), kernel };
+  const shape = { rowLength: rowLength ?? (values.length || kernel[0] * kernel[1]), kernel };
   const payload = encodeWeights(values, shape);
   const header = [FORMAT];
   for (const number of [values.length, shape.rowLength, kernel[0], kernel[1]]) pushNumber(header, number);

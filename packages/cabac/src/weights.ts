@@ -9,14 +9,20 @@
  */
 import type { WeightContexts, WeightModel } from "./contexts.js";
 import {
-  adapt,
   advance,
+  CONTEXTS,
+  expectedSign,
+  FAST_LIMIT,
   FLAGS,
   firstAfterSign,
-  LOW_BITS,
+  firstSignContext,
+  inherited,
+  learned,
   lengthContext,
-  probability,
-  topBitContext,
+  lowBitContext,
+  meanProbability,
+  SLOW_LIMIT,
+  secondSignContext,
   weightContexts,
   weightModel,
 } from "./contexts.js";
@@ -66,9 +72,9 @@ export function spell(model: WeightModel, level: number, { first, second, bit }:
     return 1;
   }
   bit[0] = 1;
-  const unexpected = (level < 0 ? 1 : 0) ^ model.expectedSign;
-  first[1] = model.firstSign;
-  second[1] = model.secondSign;
+  const unexpected = (level < 0 ? 1 : 0) ^ expectedSign(model);
+  first[1] = firstSignContext(model);
+  second[1] = secondSignContext(model);
   bit[1] = unexpected;
   const magnitude = Math.abs(level);
   const flags = firstAfterSign(model, unexpected);
@@ -86,7 +92,7 @@ export function spell(model: WeightModel, level: number, { first, second, bit }:
     bit[n] = bits < length ? 1 : 0;
   }
   for (let place = length - 2; place >= 0; place--, n++) {
-    first[n] = second[n] = place === length - 2 ? topBitContext(model, length) : LOW_BITS;
+    first[n] = second[n] = lowBitContext(length, place);
     bit[n] = (remainder >>> place) & 1;
   }
   return n;
@@ -98,8 +104,11 @@ function decodeDecision(
   first: number,
   second: number,
 ): number {
-  const bit = decodeBit(coder, probability(contexts, first, second));
-  adapt(contexts, first, second, bit);
+  const one = contexts[first];
+  const two = contexts[second] || inherited(one);
+  const bit = decodeBit(coder, meanProbability(one, two));
+  contexts[first] = learned(one, bit, FAST_LIMIT);
+  contexts[second] = learned(two, bit, SLOW_LIMIT);
   return bit;
 }
 
@@ -107,8 +116,8 @@ function decodeDecision(
 function decodeLevel(coder: RangeDecoder, model: WeightModel): number {
   const { contexts } = model;
   if (!decodeDecision(coder, contexts, model.first, model.second)) return 0;
-  const unexpected = decodeDecision(coder, contexts, model.firstSign, model.secondSign);
-  const sign = unexpected ^ model.expectedSign ? -1 : 1;
+  const unexpected = decodeDecision(coder, contexts, firstSignContext(model), secondSignContext(model));
+  const sign = unexpected ^ expectedSign(model) ? -1 : 1;
   const flags = firstAfterSign(model, unexpected);
   for (let k = 1; k < FLAGS; k++) {
     if (!decodeDecision(coder, contexts, flags + k, model.second + k)) return sign * k;
@@ -121,7 +130,7 @@ function decodeLevel(coder: RangeDecoder, model: WeightModel): number {
   }
   let remainder = 1;
   for (let place = length - 2; place >= 0; place--) {
-    const context = place === length - 2 ? topBitContext(model, length) : LOW_BITS;
+    const context = lowBitContext(length, place);
     remainder = 2 * remainder + decodeDecision(coder, contexts, context, context);
   }
   const magnitude = remainder + FLAGS - 1;
@@ -149,8 +158,11 @@ export function encodeWeights(levels: Levels, options: WeightOptions = {}): Uint
     const level = values[i];
     const n = spell(model, level, spelling);
     for (let j = 0; j < n; j++) {
-      encodeBit(coder, probability(contexts, first[j], second[j]), bit[j]);
-      adapt(contexts, first[j], second[j], bit[j]);
+      const one = contexts[first[j]];
+      const two = contexts[second[j]] || inherited(one);
+      encodeBit(coder, meanProbability(one, two), bit[j]);
+      contexts[first[j]] = learned(one, bit[j], FAST_LIMIT);
+      contexts[second[j]] = learned(two, bit[j], SLOW_LIMIT);
     }
     advance(model, level);
   }
@@ -194,18 +206,22 @@ export function checkedLevels(levels: Levels): Int32Array {
 
 /** A model at the start of a tensor. @throws RangeError if the shape is none of `count` weights */
 export function modelOf(count: number, options: WeightOptions): WeightModel {
-  const { rowLength = Math.max(count, 1), kernel = [1, 1], contexts = weightContexts() } = options;
+  const { kernel = [1, 1], contexts = weightContexts() } = options;
   const [height, width] = kernel;
+  const rowLength = options.rowLength ?? (count || height * width);
   if (!Number.isInteger(count) || count < 0) {
     throw new RangeError(`count: expected a whole number of weights, got ${count}`);
   }
-  if (!(Number.isInteger(rowLength) && rowLength > 0 && count % rowLength === 0)) {
-    throw new RangeError(`rowLength: expected a divisor of the ${count} weights, got ${rowLength}`);
+  if (!(contexts instanceof Int32Array && contexts.length === CONTEXTS)) {
+    throw new TypeError("contexts: expected the result of weightContexts()");
   }
   if (!(Number.isInteger(height) && Number.isInteger(width) && height > 0 && width > 0)) {
     throw new RangeError(`kernel: expected a height and a width of 1 or more, got [${kernel}]`);
   }
-  if (rowLength % (height * width) !== 0 && count > 0) {
+  if (!(Number.isInteger(rowLength) && rowLength > 0 && count % rowLength === 0)) {
+    throw new RangeError(`rowLength: expected a divisor of the ${count} weights, got ${rowLength}`);
+  }
+  if (rowLength % (height * width) !== 0) {
     throw new RangeError(`kernel: expected ${rowLength} weights a row to be whole kernels, got [${kernel}]`);
   }
   return weightModel(rowLength, height, width, contexts);
