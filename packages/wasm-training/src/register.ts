@@ -14,6 +14,7 @@ import { layerNormBackward, layerNormForward, layerNormGradConfig } from "./laye
 import { batchMatMul, fusedMatMul } from "./matmul.js";
 import { maxPoolGrad } from "./pool.js";
 import { reluGradConfig, reluGradient } from "./relu.js";
+import { resizeNearestNeighborGrad } from "./resize.js";
 import { unsortedSegmentSum } from "./segment-sum.js";
 import { mean, sum } from "./sum.js";
 
@@ -35,6 +36,7 @@ const kernels: TrainingKernel[] = [
   depthwiseBackpropInput,
   einsumKernel,
   maxPoolGrad,
+  resizeNearestNeighborGrad,
   unsortedSegmentSum,
   identity,
   cast,

@@ -9,6 +9,7 @@ import {
   einsumCases,
   elementaryCases,
   poolingCases,
+  registeredGradientCases,
   segmentCases,
 } from "./gradient-cases.js";
 
@@ -41,6 +42,9 @@ describe("where the heap is out of reach the composed kernels equal the cpu back
     for (const { label, compute } of [...einsumCases(), ...elementaryCases()]) {
       await expectSameOnCpu(compute, 1e-5, label);
     }
+  });
+  it("every kind of gradient that tfjs registers for training", async () => {
+    for (const { label, compute } of registeredGradientCases()) await expectSameOnCpu(compute, 5e-5, label);
   });
   it("batchNorm, layerNorm and gelu with their gradients", async () => {
     await expectSameOnCpu(() => {

@@ -381,3 +381,135 @@ export function elementaryCases(): Case[] {
   }
   return Object.entries(cases).map(([label, compute]) => ({ label, compute }));
 }
+
+/** One gradient of each kind that tfjs registers: none may miss a kernel. Arguments lie between 0.1 and 0.9. */
+export function registeredGradientCases(): Case[] {
+  const values = (shape: number[], seed = 77) =>
+    tf.tidy(() => tf.add(tf.mul(randomTensor(shape, randomSource(seed)), 0.4), 0.5));
+  const unary: Record<string, (x: tf.Tensor) => tf.Tensor> = {};
+  const names = [
+    ...[
+      "abs",
+      "acos",
+      "asin",
+      "asinh",
+      "atan",
+      "atanh",
+      "ceil",
+      "cos",
+      "cosh",
+      "elu",
+      "erf",
+      "exp",
+      "expm1",
+      "floor",
+    ],
+    ...[
+      "leakyRelu",
+      "log",
+      "log1p",
+      "logSigmoid",
+      "neg",
+      "reciprocal",
+      "relu",
+      "relu6",
+      "round",
+      "rsqrt",
+      "selu",
+    ],
+    ...[
+      "sigmoid",
+      "sign",
+      "sin",
+      "sinh",
+      "softplus",
+      "sqrt",
+      "square",
+      "step",
+      "tan",
+      "tanh",
+      "logSoftmax",
+      "softmax",
+    ],
+  ];
+  for (const name of names)
+    unary[name] = (tf as unknown as Record<string, (x: tf.Tensor) => tf.Tensor>)[name];
+  const other = (seed: number, shape = [3, 4]) => values(shape, seed);
+  Object.assign(unary, {
+    acosh: (x: tf.Tensor) => tf.acosh(tf.add(x, 1)),
+    add: (x: tf.Tensor) => tf.add(x, tf.sum(x, 0)),
+    addN: (x: tf.Tensor) => tf.addN([x, x, tf.square(x)]),
+    atan2: (x: tf.Tensor) => tf.atan2(x, other(1)),
+    broadcastTo: (x: tf.Tensor) => tf.broadcastTo(tf.reshape(x, [3, 1, 4]), [3, 5, 4]),
+    clip: (x: tf.Tensor) => tf.clipByValue(x, 0.3, 0.6),
+    concat: (x: tf.Tensor) => tf.concat([x, tf.square(x)], 1),
+    cumsum: (x: tf.Tensor) => tf.cumsum(x, 1),
+    div: (x: tf.Tensor) => tf.div(other(1), x),
+    floorDiv: (x: tf.Tensor) => tf.mul(x, tf.floorDiv(x, other(1))),
+    gather: (x: tf.Tensor) => tf.gather(x, tf.tensor1d([2, 2, 0], "int32")),
+    maximum: (x: tf.Tensor) => tf.maximum(x, other(1)),
+    min: (x: tf.Tensor) => tf.min(x, 1),
+    minimum: (x: tf.Tensor) => tf.minimum(x, other(1)),
+    mirrorPad: (x: tf.Tensor) => tf.mirrorPad(x, [[1, 1], [2, 0]], "reflect"), // biome-ignore format: two paddings
+    mod: (x: tf.Tensor) => tf.mod(x, other(1)),
+    moments: (x: tf.Tensor) => tf.moments(x, 1).variance,
+    norm: (x: tf.Tensor) => tf.norm(x),
+    pad: (x: tf.Tensor) => tf.pad(x, [[1, 0], [0, 2]]), // biome-ignore format: two paddings
+    pow: (x: tf.Tensor) => tf.pow(x, other(1)),
+    prelu: (x: tf.Tensor) => tf.prelu(tf.sub(x, 0.5), other(1)),
+    reverse: (x: tf.Tensor) => tf.reverse(x, 1),
+    split: (x: tf.Tensor) => tf.mul(...(tf.split(x, 2, 1) as [tf.Tensor, tf.Tensor])),
+    squaredDifference: (x: tf.Tensor) => tf.squaredDifference(x, other(1)),
+    stack: (x: tf.Tensor) => tf.stack([x, tf.square(x)], 1),
+    tile: (x: tf.Tensor) => tf.tile(x, [2, 3]),
+    unstack: (x: tf.Tensor) => tf.mul(...(tf.unstack(tf.slice(x, 0, 2)) as [tf.Tensor, tf.Tensor])),
+    where: (x: tf.Tensor) => tf.where(tf.greater(other(1), 0.5), x, tf.square(x)),
+  });
+  const image: Record<string, (x: tf.Tensor) => tf.Tensor> = {
+    batchNorm: (x) =>
+      tf.batchNorm(
+        x as tf.Tensor4D,
+        other(1, [4]) as tf.Tensor1D,
+        other(2, [4]) as tf.Tensor1D,
+        other(3, [4]) as tf.Tensor1D,
+        other(4, [4]) as tf.Tensor1D,
+      ),
+    conv2dTranspose: (x) =>
+      tf.conv2dTranspose(x as tf.Tensor4D, other(1, [3, 3, 5, 4]) as tf.Tensor4D, [2, 12, 12, 5], 2, "same"),
+    depthwise: (x) => tf.depthwiseConv2d(x as tf.Tensor4D, other(1, [3, 3, 4, 2]) as tf.Tensor4D, 2, "same"),
+    globalAverage: (x) => tf.mean(x, [1, 2]),
+    localResponse: (x) => tf.localResponseNormalization(x as tf.Tensor4D, 2),
+    resizeBilinear: (x) => tf.image.resizeBilinear(x as tf.Tensor4D, [9, 4]),
+    resizeNearest: (x) => tf.image.resizeNearestNeighbor(x as tf.Tensor4D, [12, 3]),
+    separable: (x) =>
+      tf.separableConv2d(
+        x as tf.Tensor4D,
+        other(1, [3, 3, 4, 2]) as tf.Tensor4D,
+        other(2, [1, 1, 8, 5]) as tf.Tensor4D,
+        1,
+        "same",
+      ),
+    spaceToBatch: (x) => tf.spaceToBatchND(x, [2, 2], [[0, 0], [0, 0]]), // biome-ignore format: two paddings
+    upsampledThenConvolved: (x) =>
+      tf.conv2d(
+        tf.image.resizeNearestNeighbor(x as tf.Tensor4D, [12, 12]),
+        other(1, [3, 3, 4, 8]) as tf.Tensor4D,
+        1,
+        "valid",
+      ),
+  };
+  const differentiate =
+    (shape: number[]) =>
+    ([label, f]: [string, (x: tf.Tensor) => tf.Tensor]) => ({
+      label,
+      compute: () => {
+        const x = values(shape);
+        const y = f(x);
+        return [y, tf.grad(f)(x, values(y.shape, 5))];
+      },
+    });
+  return [
+    ...Object.entries(unary).map(differentiate([3, 4])),
+    ...Object.entries(image).map(differentiate([2, 6, 6, 4])),
+  ];
+}

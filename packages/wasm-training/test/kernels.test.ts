@@ -10,6 +10,7 @@ import {
   elementaryCases,
   matMulCases,
   poolingCases,
+  registeredGradientCases,
   segmentCases,
 } from "./gradient-cases.js";
 
@@ -40,6 +41,9 @@ describe("on the shared heap the kernels equal the cpu backend's", () => {
   });
   it("sums, slices, casts, dense layers, losses", async () => {
     for (const { label, compute } of elementaryCases()) await expectSameOnCpu(compute, 1e-5, label);
+  });
+  it("every kind of gradient that tfjs registers for training", async () => {
+    for (const { label, compute } of registeredGradientCases()) await expectSameOnCpu(compute, 5e-5, label);
   });
 });
 
@@ -101,6 +105,27 @@ describe("kernels one by one", () => {
     const expected = [0.5204998778, 0.8427007929, 0.995322265, 0.99999998458, -0.8427007929, 1];
     for (const [i, value] of expected.entries()) expect(Math.abs(erfs[i] - value)).toBeLessThan(3e-7);
     expect(erfs[6]).toBeNaN();
+  });
+
+  it("the gradient of nearest-neighbour resizing is the adjoint of its forward pass", async () => {
+    // ⟨resize(x), dy⟩ = ⟨x, gradient(dy)⟩. The cpu backend's own gradient misses this with aligned corners.
+    await tf.setBackend("wasm");
+    const random = randomSource(12);
+    const kinds: Array<[[number, number], boolean, boolean]> = [
+      [[12, 12], false, false],
+      [[11, 13], true, false],
+      [[4, 9], false, true],
+      [[3, 17], false, false],
+    ];
+    for (const [size, alignCorners, halfPixelCenters] of kinds) {
+      const x = randomTensor<tf.Rank.R4>([2, 6, 6, 3], random);
+      const dy = randomTensor([2, ...size, 3], random);
+      const resize = (a: tf.Tensor) =>
+        tf.image.resizeNearestNeighbor(a as tf.Tensor4D, size, alignCorners, halfPixelCenters);
+      const [left] = tf.sum(tf.mul(resize(x), dy)).dataSync();
+      const [right] = tf.sum(tf.mul(x, tf.grad(resize)(x, dy))).dataSync();
+      expect(left).toBeCloseTo(right, 3);
+    }
   });
 
   it("a clone shares its data and outlives the original", async () => {
