@@ -6,10 +6,16 @@
  *     code.estimateBits(symbols)                    // the payload's bits, to within 0.1 %
  */
 import { checkBytes, checkCount, checkSymbol } from "./check.js";
-import { log2 } from "./log2.js";
 import { MAX_ALPHABET, MAX_TABLE_LOG } from "./normalize.js";
-import { bytesDecoder, decodePayload, encodePayload, overheadBits, wordsDecoder } from "./payload.js";
-import { type DecodeTable, type EncodeTables, encodeTables, fillDecodeTable } from "./tables.js";
+import {
+  bytesDecoder,
+  decodePayload,
+  encodePayload,
+  payloadBits,
+  type SlotsOf,
+  wordsDecoder,
+} from "./payload.js";
+import { contextDecodeTable, type DecodeTable, type EncodeTables, encodeTables } from "./tables.js";
 
 /** Integers to bytes and back. */
 export interface AnsCode {
@@ -24,7 +30,7 @@ export interface AnsCode {
    * @throws CorruptInputError when the bytes are not exactly `count` symbols of this code
    */
   decode(bytes: Uint8Array, count: number): Uint8Array | Uint16Array;
-  /** Bits of encode(symbols), to within 0.1 % and a byte, without encoding: the sum of log2(size / frequency). */
+  /** 8 * encode(symbols).length, without the writing: the states walk over the symbols in about half the time. */
   estimateBits(symbols: ArrayLike<number>): number;
 }
 
@@ -65,7 +71,6 @@ export function ansCode(frequencies: ArrayLike<number>): AnsCode {
   present.forEach((symbol, index) => {
     indexOf[symbol] = index;
   });
-  const cost = Float64Array.from(compact, (frequency) => tableLog - log2(frequency));
   let encoder: EncodeTables | undefined;
   let decoder: DecodeTable | undefined;
 
@@ -78,20 +83,21 @@ export function ansCode(frequencies: ArrayLike<number>): AnsCode {
     return indexOf[symbol];
   };
 
+  const slotsOf =
+    (symbols: ArrayLike<number>): SlotsOf =>
+    (slots, from, to) => {
+      for (let i = from; i < to; i++) slots[i - from] = slotOf(symbols, i);
+    };
+
   return {
     encode(symbols) {
       encoder ??= encodeTables([compact], tableLog);
-      return encodePayload(symbols.length, tableLog, encoder, (slots, from, to) => {
-        for (let i = from; i < to; i++) slots[i - from] = slotOf(symbols, i);
-      });
+      return encodePayload(symbols.length, tableLog, encoder, slotsOf(symbols));
     },
     decode(bytes, count) {
       checkBytes(bytes);
       checkCount(count);
-      if (decoder === undefined) {
-        decoder = new Int32Array(1 << tableLog);
-        fillDecodeTable(decoder, 0, alphabet <= 256 ? frequencies : compact, tableLog);
-      }
+      decoder ??= contextDecodeTable([alphabet <= 256 ? frequencies : compact], tableLog);
       return alphabet <= 256
         ? decodePayload(bytes, count, tableLog, (n) => new Uint8Array(n), bytesDecoder(decoder, count))
         : decodePayload(
@@ -103,9 +109,8 @@ export function ansCode(frequencies: ArrayLike<number>): AnsCode {
           );
     },
     estimateBits(symbols) {
-      let bits = overheadBits(symbols.length, tableLog);
-      for (let i = 0; i < symbols.length; i++) bits += cost[slotOf(symbols, i)];
-      return bits;
+      encoder ??= encodeTables([compact], tableLog);
+      return payloadBits(symbols.length, tableLog, encoder, slotsOf(symbols));
     },
   };
 }

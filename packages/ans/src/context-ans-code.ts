@@ -16,9 +16,15 @@ import {
   contextsOf,
   inCodingOrder,
 } from "./contexts.js";
-import { log2 } from "./log2.js";
 import { decodeMaps } from "./neighbour-decoder.js";
-import { type DecodeStretch, decodePayload, encodePayload, overheadBits, stateCount } from "./payload.js";
+import {
+  type DecodeStretch,
+  decodePayload,
+  encodePayload,
+  payloadBits,
+  type SlotsOf,
+  stateCount,
+} from "./payload.js";
 import { contextDecodeTable, type DecodeTable, type EncodeTables, encodeTables } from "./tables.js";
 
 function callerDecoder(
@@ -81,13 +87,11 @@ export function contextAnsCode(tables: ContextTables, contexts: Contexts): AnsCo
   let encoder: EncodeTables | undefined;
   let decoder: DecodeTable | undefined;
 
-  /** Calls back with table and symbol index of each symbol. */
-  const walk = (
-    symbols: ArrayLike<number>,
-    visit: (i: number, table: number, index: number) => void,
-  ): void => {
+  /** The slot of each symbol, in the order of coding. */
+  const orderedSlots = (symbols: ArrayLike<number>): SlotsOf => {
     for (let i = 0; i < symbols.length; i++) checkSymbol(symbols[i], i, alphabet);
     const all = contextsOf(symbols, contexts, alphabet);
+    const natural = new Int32Array(symbols.length);
     for (let i = 0; i < symbols.length; i++) {
       const table = tableOf[all[i]];
       const index = indexOf[symbols[i]];
@@ -96,21 +100,16 @@ export function contextAnsCode(tables: ContextTables, contexts: Contexts): AnsCo
           `symbols[${i}]: expected a symbol of frequency > 0 in its context, got ${symbols[i]}`,
         );
       }
-      visit(i, table, index);
+      natural[i] = table * values.length + index;
     }
+    const ordered = "contextOf" in contexts ? natural : inCodingOrder(natural, contexts);
+    return (slots, from, to) => slots.set(ordered.subarray(from, to));
   };
 
   return {
     encode(symbols) {
       encoder ??= encodeTables(compact, tableLog);
-      const all = new Int32Array(symbols.length);
-      walk(symbols, (i, table, index) => {
-        all[i] = table * values.length + index;
-      });
-      const ordered = "contextOf" in contexts ? all : inCodingOrder(all, contexts);
-      return encodePayload(symbols.length, tableLog, encoder, (slots, from, to) => {
-        slots.set(ordered.subarray(from, to));
-      });
+      return encodePayload(symbols.length, tableLog, encoder, orderedSlots(symbols));
     },
     decode(bytes, count) {
       checkBytes(bytes);
@@ -126,11 +125,8 @@ export function contextAnsCode(tables: ContextTables, contexts: Contexts): AnsCo
       return decodeMaps(bytes, count, decoder, tables, values, contexts, allocate);
     },
     estimateBits(symbols) {
-      let bits = overheadBits(symbols.length, tableLog);
-      walk(symbols, (_, table, index) => {
-        bits += tableLog - log2(compact[table][index]);
-      });
-      return bits;
+      encoder ??= encodeTables(compact, tableLog);
+      return payloadBits(symbols.length, tableLog, encoder, orderedSlots(symbols));
     },
   };
 }

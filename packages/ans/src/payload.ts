@@ -83,6 +83,35 @@ export function encodePayload(
   return bytes.slice(at);
 }
 
+/** Bits of the payload that encodePayload would write, exactly: its states walk, and nothing is written. */
+export function payloadBits(
+  count: number,
+  tableLog: number,
+  { transform, next }: EncodeTables,
+  slotsOf: SlotsOf,
+): number {
+  if (count === 0) return 0;
+  const mask = stateCount(count) - 1;
+  const slots = new Int32Array(Math.min(count, BLOCK));
+  const states = new Int32Array(4).fill(1 << tableLog);
+  let bits = overheadBits(count, tableLog);
+  for (let end = count; end > 0; ) {
+    const start = end - 1 - ((end - 1) % BLOCK);
+    slotsOf(slots, start, end);
+    let widths = 0;
+    for (let i = end - start - 1; i >= 0; i--) {
+      const state = states[i & mask];
+      const slot = slots[i] << 1;
+      const width = (state + transform[slot]) >> 16;
+      states[i & mask] = next[(state >> width) + transform[slot + 1]];
+      widths += width;
+    }
+    bits += widths;
+    end = start;
+  }
+  return Math.ceil(bits / 8) * 8;
+}
+
 interface Writer {
   view: DataView;
   at: number;
