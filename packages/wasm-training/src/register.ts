@@ -14,7 +14,6 @@ import { layerNormBackward, layerNormForward, layerNormGradConfig } from "./laye
 import { batchMatMul, fusedMatMul } from "./matmul.js";
 import { maxPoolGrad } from "./pool.js";
 import { reluGradConfig, reluGradient } from "./relu.js";
-import { resizeNearestNeighborGrad } from "./resize.js";
 import { unsortedSegmentSum } from "./segment-sum.js";
 import { mean, sum } from "./sum.js";
 
@@ -36,7 +35,6 @@ const kernels: TrainingKernel[] = [
   depthwiseBackpropInput,
   einsumKernel,
   maxPoolGrad,
-  resizeNearestNeighborGrad,
   unsortedSegmentSum,
   identity,
   cast,

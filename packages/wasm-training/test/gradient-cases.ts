@@ -490,13 +490,6 @@ export function registeredGradientCases(): Case[] {
         "same",
       ),
     spaceToBatch: (x) => tf.spaceToBatchND(x, [2, 2], [[0, 0], [0, 0]]), // biome-ignore format: two paddings
-    upsampledThenConvolved: (x) =>
-      tf.conv2d(
-        tf.image.resizeNearestNeighbor(x as tf.Tensor4D, [12, 12]),
-        other(1, [3, 3, 4, 8]) as tf.Tensor4D,
-        1,
-        "valid",
-      ),
   };
   const differentiate =
     (shape: number[]) =>
