@@ -235,7 +235,7 @@ export function expectedSign(model: WeightModel): number {
 /** Moves on to the next weight. */
 export function advance(model: WeightModel, level: number): void {
   const { row, column } = model;
-  const clipped = level < -MAX_NEIGHBOUR ? -MAX_NEIGHBOUR : level > MAX_NEIGHBOUR ? MAX_NEIGHBOUR : level;
+  const clipped = Math.max(-MAX_NEIGHBOUR, Math.min(MAX_NEIGHBOUR, level));
   const magnitude = 64 * abs(clipped);
   model.rowMean += (magnitude - model.rowMean) >> 4;
   model.slowRowMean += (magnitude - model.slowRowMean) >> 5;
@@ -298,11 +298,7 @@ export function inherited(first: number): number {
 /** The probability of a 1 by two estimates, in units of 2^-16; LEAST_PROBABILITY .. 65536 - LEAST_PROBABILITY */
 export function meanProbability(first: number, second: number): number {
   const mean = ((first >>> 10) + (second >>> 10)) >> 7;
-  return mean < LEAST_PROBABILITY
-    ? LEAST_PROBABILITY
-    : mean > 65536 - LEAST_PROBABILITY
-      ? 65536 - LEAST_PROBABILITY
-      : mean;
+  return Math.max(LEAST_PROBABILITY, Math.min(65536 - LEAST_PROBABILITY, mean));
 }
 
 /** The estimate after one more bit. `limit`: the uses after which its rate stays the same */

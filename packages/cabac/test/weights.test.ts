@@ -68,7 +68,7 @@ describe("encodeWeights and decodeWeights", () => {
     const zeros = new Int8Array(1_000_000);
     const bytes = encodeWeights(zeros);
     expect(bytes.length).toBeLessThan(125);
-    expect(decodeWeights(bytes, zeros.length)).toEqual(Int32Array.from(zeros));
+    expect(decodeWeights(bytes, zeros.length).every((level) => level === 0)).toBe(true);
     const constant = new Int16Array(100_000).fill(-300);
     expect(encodeWeights(constant).length).toBeLessThan(1000);
   });
