@@ -6,24 +6,32 @@
  */
 import { LONGEST_CODE } from "./code-lengths.js";
 
-/** The words of a code in canonical order, and where each length starts. */
+/** The words of a code in canonical order, and how to find one among them. */
 export interface Canonical {
   /** Words with a code: by length, then by index. */
-  order: Uint16Array;
-  /** order[start[l]] is the first word of length l; start[LONGEST_CODE + 1] is the number of codes. */
-  start: Uint32Array;
+  order: number[];
+  /** Codes of length l are below limit[l], left-aligned in 32 bits .. */
+  limit: number[];
+  /** .. and order[first[l] + (code >>> (32 - l))] is the word. */
+  first: number[];
 }
 
-/** @param lengths of a complete code, see `isComplete` */
-export function canonicalOrder(lengths: Uint8Array): Canonical {
-  const start = new Uint32Array(LONGEST_CODE + 2);
-  for (let w = 0; w < lengths.length; w++) start[lengths[w] + 1]++;
-  start[1] = 0; // words of length 0 have no code
-  for (let l = 1; l <= LONGEST_CODE + 1; l++) start[l] += start[l - 1];
-  const order = new Uint16Array(start[LONGEST_CODE + 1]);
-  const next = start.slice();
-  for (let w = 0; w < lengths.length; w++) if (lengths[w] > 0) order[next[lengths[w]]++] = w;
-  return { order, start };
+/** @param lengths of a complete code, see `countCodes` */
+export function canonical(lengths: Uint8Array): Canonical {
+  const order: number[] = [];
+  const limit = [0];
+  const first = [0];
+  let code = 0;
+  for (let length = 1; length <= LONGEST_CODE; length++) {
+    first[length] = order.length - code / 2 ** (32 - length);
+    for (let word = 0; word < lengths.length; word++) {
+      if (lengths[word] !== length) continue;
+      order.push(word);
+      code += 2 ** (32 - length);
+    }
+    limit[length] = code;
+  }
+  return { order, limit, first };
 }
 
 /**
@@ -31,7 +39,7 @@ export function canonicalOrder(lengths: Uint8Array): Canonical {
  * length in the lowest 5. 0 where a word has no code, and for a lone word, whose code is empty.
  */
 export function packedCodes(lengths: Uint8Array): Uint32Array {
-  const { order } = canonicalOrder(lengths);
+  const { order } = canonical(lengths);
   const packed = new Uint32Array(lengths.length);
   if (order.length < 2) return packed;
   let at = 0; // the code, left-aligned in 32 bits

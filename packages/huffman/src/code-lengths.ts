@@ -151,12 +151,12 @@ export function codedBits(counts: ArrayLike<number>, lengths: ArrayLike<number>)
   return codes === 1 ? 0 : bits;
 }
 
-/** `lengths` as they are, once they are known to be lengths of a complete prefix code, or of a lone symbol. */
+/** `lengths` as they are, once they are known to be those of a complete prefix code, or of a lone symbol. */
 export function checkLengths(lengths: Uint8Array): Uint8Array {
   if (!(lengths instanceof Uint8Array)) {
     throw new TypeError(`lengths: expected a Uint8Array, got ${describe(lengths)}`);
   }
-  if (!isComplete(lengths)) {
+  if (lengths.length > 65536 || countCodes(lengths) === 0) {
     throw new RangeError(
       `lengths: expected a complete prefix code of at most ${LONGEST_CODE} bits for 1 .. 65536 symbols ` +
         "(the sum of 2^-length is 1, or a lone symbol has length 1)",
@@ -165,17 +165,19 @@ export function checkLengths(lengths: Uint8Array): Uint8Array {
   return lengths;
 }
 
-/** Kraft's equality, in units of 2^-20. */
-export function isComplete(lengths: Uint8Array): boolean {
-  if (lengths.length < 1 || lengths.length > 65536) return false;
+/**
+ * How many codes there are, if they are a complete prefix code by Kraft's equality, or a lone one of length 1; else 0.
+ * Sums are in units of 2^-20.
+ */
+export function countCodes(lengths: Uint8Array, longest = LONGEST_CODE): number {
   let sum = 0;
   let codes = 0;
-  for (let s = 0; s < lengths.length; s++) {
-    if (lengths[s] > LONGEST_CODE) return false;
-    if (lengths[s] > 0) {
-      sum += 1 << (LONGEST_CODE - lengths[s]);
+  for (const length of lengths) {
+    if (length > longest) return 0;
+    if (length > 0) {
+      sum += 1 << (LONGEST_CODE - length);
       codes++;
     }
   }
-  return codes === 1 ? sum === 1 << (LONGEST_CODE - 1) : sum === 1 << LONGEST_CODE;
+  return sum === 1 << (codes === 1 ? LONGEST_CODE - 1 : LONGEST_CODE) ? codes : 0;
 }

@@ -4,213 +4,186 @@
  * backwards, is the same with a little-endian load that ends where B's bits begin. Two look-ups a load, two streams at
  * once. Loads and stores go through DataViews, whose bounds checks make truncated input an error, never a stray read.
  */
-import type { DecodeTable } from "./decode-table.js";
+import { countCodes } from "./code-lengths.js";
+import { buildDecodeTable, type DecodeTable } from "./decode-table.js";
 import { CorruptInputError } from "./errors.js";
+import type { Symbols } from "./histogram.js";
+import { type Cutting, longestWord, segmentEnd, spell } from "./words.js";
 
 /**
- * Decodes the pair of streams that `encodePair` wrote to bytes[from .. to).
+ * The `count` symbols whose words' codes fill bytes[from ..).
  *
- * @param out zeros; A's symbols go to out[start .. middle), B's to out[middle .. end), all in bytes of output
- * @throws CorruptInputError unless the streams end exactly with these bytes
+ * @param lengths of a complete code, or of a lone symbol, which takes no bytes
+ * @param width bytes of a symbol, 1 or 2; decides the type of the result
+ * @param tables tables made for this code before, to be used again; new ones are added
+ * @throws CorruptInputError unless the streams end exactly with the bytes
  */
-export function decodePair(
+export function decodeWords(
+  lengths: Uint8Array,
+  cutting: Cutting,
+  width: number,
+  bytes: Uint8Array,
+  from: number,
+  count: number,
+  tables: DecodeTable[],
+): Symbols {
+  const size = bytes.length - from;
+  const coded = count > 0 && countCodes(lengths) > 1;
+  // Every word takes a bit at least: nothing is allocated for symbols that the bytes cannot hold.
+  if (coded ? count > 8 * size * longestWord(cutting) : size > 0) {
+    throw new CorruptInputError(`${size} bytes of codes cannot be ${count} symbols`);
+  }
+  const symbols = width > 1 ? new Uint16Array(count) : new Uint8Array(count);
+  if (!coded) return symbols.fill(lengths.indexOf(1));
+  const bits = tableBits(lengths, count);
+  let table = tables.find((known) => known.bits >= bits);
+  if (!table) tables.push((table = buildDecodeTable(lengths, cutting, width, bits)));
+  decodePair(table, bytes, from, new Uint8Array(symbols.buffer), segmentEnd(count) * width);
+  return symbols;
+}
+
+/**
+ * Bits of a look-up: more give more symbols each, and take longer to prepare; for large alphabets, enough that few
+ * codes are longer.
+ */
+function tableBits(lengths: Uint8Array, count: number): number {
+  if (count < 1 << 14) return count < 1 << 11 ? 8 : 10;
+  return lengths.length > 4096 ? 16 : 12;
+}
+
+/** How far the reading of one stream has come. */
+interface Stream {
+  view: DataView;
+  /** Stream B is read backwards from the end of the view. */
+  backwards: boolean;
+  /** Bits read. */
+  position: number;
+  /** Bytes of output written, and where they end. */
+  at: number;
+  end: number;
+}
+
+/** Decodes the pair of streams that `encodePair` wrote: A to out[0 .. middle), B to the rest; `out` is zeros. */
+function decodePair(
   table: DecodeTable,
   bytes: Uint8Array,
   from: number,
-  to: number,
   out: Uint8Array,
-  start: number,
   middle: number,
-  end: number,
 ): void {
-  const { content, step, shortStep, bits } = table;
-  const view = new DataView(bytes.buffer, bytes.byteOffset + from, to - from);
-  const output = new DataView(out.buffer, out.byteOffset, out.byteLength);
+  const { content, step, bits } = table;
+  const view = new DataView(bytes.buffer, bytes.byteOffset + from, bytes.length - from);
+  const output = new DataView(out.buffer);
+  const a: Stream = { view, backwards: false, position: 0, at: 0, end: middle };
+  const b: Stream = { view, backwards: true, position: 0, at: middle, end: out.length };
   const shift = 32 - bits;
   const top = view.byteLength - 4; // where B's first load is
   const last = top << 3; // a load at a bit position up to this one stays inside the view
-  // An iteration gains up to two steps and stores 8 bytes past the first; `decodeRest` does the segments' ends.
+  // An iteration gains up to two steps, and stores 8 bytes from the second on; `decodeRest` does the segments' ends.
   const slack = 2 * table.longestStep + 8;
-  const stopA = middle - slack;
-  const stopB = end - slack;
-  let pA = 0;
-  let pB = 0;
-  let oA = start;
-  let oB = middle;
-  // The loops leave off where a segment or the bytes are near their end, or at a code longer than the table.
-  for (let escaped = true; escaped; ) {
-    while (shortStep && oA <= stopA && oB <= stopB && pA <= last && pB <= last) {
-      const wA = view.getUint32(pA >>> 3, false) << (pA & 7);
-      const wB = view.getUint32(top - (pB >>> 3), true) << (pB & 7);
-      let iA = wA >>> shift;
-      let iB = wB >>> shift;
-      let sA = shortStep[iA];
-      let sB = shortStep[iB];
-      output.setFloat64(oA, content[iA], true);
-      output.setFloat64(oB, content[iB], true);
-      oA += sA >>> 4;
-      oB += sB >>> 4;
-      pA += sA & 15;
-      pB += sB & 15;
-      iA = (wA << (sA & 15)) >>> shift;
-      iB = (wB << (sB & 15)) >>> shift;
-      sA = shortStep[iA];
-      sB = shortStep[iB];
-      output.setFloat64(oA, content[iA], true);
-      output.setFloat64(oB, content[iB], true);
-      oA += sA >>> 4;
-      oB += sB >>> 4;
-      pA += sA & 15;
-      pB += sB & 15;
-      if (sA === 0 || sB === 0) break;
-    }
-    while (!shortStep && oA <= stopA && oB <= stopB && pA <= last && pB <= last) {
+  const stopA = a.end - slack;
+  const stopB = b.end - slack;
+  for (;;) {
+    let pA = a.position;
+    let pB = b.position;
+    let oA = a.at;
+    let oB = b.at;
+    while (oA <= stopA && oB <= stopB && pA <= last && pB <= last) {
       const wA = view.getUint32(pA >>> 3, false) << (pA & 7);
       const wB = view.getUint32(top - (pB >>> 3), true) << (pB & 7);
       let iA = wA >>> shift;
       let iB = wB >>> shift;
       let sA = step[iA];
       let sB = step[iB];
-      output.setFloat64(oA + (sA >>> 20), content[iA], true);
-      output.setFloat64(oB + (sB >>> 20), content[iB], true);
-      oA += (sA >>> 8) & 0xfff;
-      oB += (sB >>> 8) & 0xfff;
-      pA += sA & 255;
-      pB += sB & 255;
+      oA += sA >>> 16;
+      oB += sB >>> 16;
+      output.setFloat64(oA, content[iA], true);
+      output.setFloat64(oB, content[iB], true);
+      oA += (sA >>> 8) & 255;
+      oB += (sB >>> 8) & 255;
+      pA += sA & 31;
+      pB += sB & 31;
       if (bits <= 12) {
         iA = (wA << sA) >>> shift;
         iB = (wB << sB) >>> shift;
         sA = step[iA];
         sB = step[iB];
-        output.setFloat64(oA + (sA >>> 20), content[iA], true);
-        output.setFloat64(oB + (sB >>> 20), content[iB], true);
-        oA += (sA >>> 8) & 0xfff;
-        oB += (sB >>> 8) & 0xfff;
-        pA += sA & 255;
-        pB += sB & 255;
+        oA += sA >>> 16;
+        oB += sB >>> 16;
+        output.setFloat64(oA, content[iA], true);
+        output.setFloat64(oB, content[iB], true);
+        oA += (sA >>> 8) & 255;
+        oB += (sB >>> 8) & 255;
+        pA += sA & 31;
+        pB += sB & 31;
       }
-      if (sA === 0 || sB === 0) break;
+      if (sA === 0 || sB === 0) break; // a code longer than the table
     }
-    escaped = oA <= stopA && oB <= stopB && pA <= last && pB <= last;
-    if (escaped) {
-      const wA = peek(view, false, pA);
-      const wB = peek(view, true, pB);
-      if (step[wA >>> shift] === 0) {
-        const word = longWord(table, wA);
-        oA = putWord(table, word & 0xffff, out, oA, middle);
-        pA += word >>> 16;
-      }
-      if (step[wB >>> shift] === 0) {
-        const word = longWord(table, wB);
-        oB = putWord(table, word & 0xffff, out, oB, end);
-        pB += word >>> 16;
-      }
-    }
+    a.position = pA;
+    b.position = pB;
+    a.at = oA;
+    b.at = oB;
+    if (oA > stopA || oB > stopB || pA > last || pB > last) break;
+    takeWord(table, a, out);
+    takeWord(table, b, out);
   }
-  pA = decodeRest(table, view, false, pA, out, output, oA, middle);
-  pB = decodeRest(table, view, true, pB, out, output, oB, end);
-  checkEnd(view, pA, pB);
-}
-
-/** Two streams that end at these bit positions must fill the view, but for padding of zeros to whole bytes. */
-export function checkEnd(view: DataView, pA: number, pB: number): void {
-  if (((pA + 7) >>> 3) + ((pB + 7) >>> 3) !== view.byteLength) {
-    throw new CorruptInputError("the coded symbols do not end where the bytes do");
+  let used = 0;
+  for (const stream of [a, b]) {
+    decodeRest(table, stream, out, output);
+    used += (stream.position + 7) >>> 3;
+    const padding = (peek(stream) >>> 1) >>> (31 - (-stream.position & 7));
+    if (padding !== 0) throw new CorruptInputError("padding is not zero");
   }
-  if ((peek(view, false, pA) & paddingMask(pA)) !== 0 || (peek(view, true, pB) & paddingMask(pB)) !== 0) {
-    throw new CorruptInputError("the padding after the coded symbols is not zero");
-  }
+  if (used !== view.byteLength) throw new CorruptInputError("the codes do not end with the bytes");
 }
 
 /** The rest of one stream: by the table while no store can cross the segment's end, then word by word. */
-export function decodeRest(
-  table: DecodeTable,
-  view: DataView,
-  backwards: boolean,
-  position: number,
-  out: Uint8Array,
-  output: DataView,
-  at: number,
-  end: number,
-): number {
+function decodeRest(table: DecodeTable, stream: Stream, out: Uint8Array, output: DataView): void {
   const { content, step, bits, longestStep } = table;
-  const shift = 32 - bits;
-  const total = view.byteLength << 3;
-  let p = position;
-  let o = at;
-  for (const stop = end - longestStep - 8; o <= stop && p < total; ) {
-    const w = peek(view, backwards, p);
-    const i = w >>> shift;
-    const s = step[i];
+  const stop = stream.end - longestStep - 8;
+  while (stream.at < stream.end) {
+    const i = peek(stream) >>> (32 - bits);
+    const s = stream.at <= stop ? step[i] : 0;
     if (s === 0) {
-      const word = longWord(table, w);
-      o = putWord(table, word & 0xffff, out, o, end);
-      p += word >>> 16;
+      takeWord(table, stream, out);
     } else {
-      output.setFloat64(o + (s >>> 20), content[i], true);
-      o += (s >>> 8) & 0xfff;
-      p += s & 255;
+      stream.at += s >>> 16;
+      output.setFloat64(stream.at, content[i], true);
+      stream.at += (s >>> 8) & 255;
+      stream.position += s & 31;
     }
   }
-  while (o < end) {
-    if (p >= total) throw new CorruptInputError("the coded symbols are truncated");
-    const word = longWord(table, peek(view, backwards, p));
-    o = putWord(table, word & 0xffff, out, o, end);
-    p += word >>> 16;
-  }
-  return p;
 }
 
-/** At least 25 bits from bit position p, left-aligned; past the end of the bytes come zeros. */
-function peek(view: DataView, backwards: boolean, p: number): number {
-  const at = p >>> 3;
+/** At least 25 bits from the stream's position, left-aligned; past the end of the bytes come zeros. */
+function peek({ view, backwards, position }: Stream): number {
+  const at = position >>> 3;
   const left = view.byteLength - at;
-  if (left >= 4) {
-    return (backwards ? view.getUint32(left - 4, true) : view.getUint32(at, false)) << (p & 7);
-  }
   let w = 0;
-  for (let k = 0; k < left; k++) w |= view.getUint8(backwards ? left - 1 - k : at + k) << (24 - 8 * k);
-  return w << (p & 7);
+  if (left >= 4) w = backwards ? view.getUint32(left - 4, true) : view.getUint32(at, false);
+  else for (let k = 0; k < left; k++) w |= view.getUint8(backwards ? left - 1 - k : at + k) << (24 - 8 * k);
+  return w << (position & 7);
 }
 
-/** The bits between position p and the next whole byte, left-aligned. */
-function paddingMask(p: number): number {
-  const padding = -p & 7;
-  return padding === 0 ? 0 : -1 << (32 - padding);
-}
-
-/** One word by the canonical limits, any length. @returns word | length << 16 */
-function longWord({ bits, order, limit, first }: DecodeTable, w: number): number {
-  const code = w >>> 0;
-  let length = code >= limit[bits] ? bits + 1 : 1;
+/** One word by the canonical limits. Past the end of the symbols only zeros may go, nowhere. */
+function takeWord(table: DecodeTable, stream: Stream, out: Uint8Array): void {
+  const { width, cutting, order, limit, first } = table;
+  const code = peek(stream) >>> 0;
+  let length = 1;
   while (code >= limit[length]) length++;
-  return order[first[length] + (code >>> (32 - length))] | (length << 16);
-}
-
-/** Writes one word's symbols. @returns where the next word's go; past `end` only zeros may go, nowhere */
-function putWord(table: DecodeTable, word: number, out: Uint8Array, at: number, end: number): number {
-  const { width, cutting } = table;
-  const { alphabetSize, groupSize, runLimit } = cutting;
-  let o = at;
-  let rest = word;
-  let count = groupSize;
-  if (runLimit > 0) {
-    const values = alphabetSize - 1;
-    if (word === runLimit * values) return Math.min(end, at + runLimit * width);
-    o += Math.floor(word / values) * width;
-    rest = (word % values) + 1;
-    count = 1;
-  }
-  for (let k = 0; k < count; k++) {
-    const symbol = count > 1 ? rest % alphabetSize : rest;
-    rest = Math.floor(rest / alphabetSize);
-    if (o >= end) {
-      if (symbol !== 0) throw new CorruptInputError("the last word reaches past the end of the symbols");
-    } else {
+  const { zeros, symbols } = spell(order[first[length] + (code >>> (32 - length))], cutting);
+  stream.position += length;
+  // The last bits of a truncated stream are not there; `peek` made them zeros.
+  if (stream.position > 8 * stream.view.byteLength) throw new CorruptInputError("truncated codes");
+  let o = stream.at + zeros * width;
+  for (const symbol of symbols) {
+    if (o < stream.end) {
       out[o] = symbol;
-      if (width === 2) out[o + 1] = symbol >> 8;
-      o += width;
+      if (width > 1) out[o + 1] = symbol >> 8;
+    } else if (symbol > 0) {
+      throw new CorruptInputError("the last word reaches past the end");
     }
+    o += width;
   }
-  return o;
+  stream.at = Math.min(o, stream.end);
 }

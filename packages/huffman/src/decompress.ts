@@ -4,26 +4,12 @@
  *
  *     decompress(compress(Uint8Array.of(3, 1, 3)))   // Uint8Array [3, 1, 3]
  */
-import { flatLengths } from "./code-lengths.js";
-import { decodePair } from "./decode.js";
-import { buildDecodeTable } from "./decode-table.js";
-import { decodeTwoPairs, PAIR_TABLE_BITS } from "./decode-two-pairs.js";
+import { decodeWords } from "./decode.js";
 import { CorruptInputError } from "./errors.js";
 import { describe, type Symbols } from "./histogram.js";
-import { LARGEST_COUNT, segmentEnd, tableBits } from "./huffman-code.js";
-import {
-  CONSTANT,
-  checksum,
-  FEWEST_FOR_TWO_PAIRS,
-  FLAT,
-  MAGIC,
-  SHORTS,
-  TABLE,
-  TWO_PAIRS,
-  VERSION,
-} from "./stream.js";
-import { readBits, readTable, readVarint } from "./table.js";
-import { longestWord } from "./words.js";
+import { checksum, MAGIC } from "./stream.js";
+import { BAD_TABLE, readBits, readGamma, readTable } from "./table.js";
+import { LARGEST_COUNT } from "./words.js";
 
 /**
  * The symbols that `compress` was given.
@@ -45,79 +31,19 @@ export function decompress(
     throw new RangeError(`maxLength: expected an integer of at least 0, got ${String(maxLength)}`);
   }
   const reader = { bytes, position: 0 };
-  if (readBits(reader, 8) !== MAGIC)
-    throw new CorruptInputError("not a Huffman stream: it does not begin with 0x48");
-  const kind = readBits(reader, 8);
-  if ((kind & 0xf0) !== VERSION)
-    throw new CorruptInputError(`not a stream of version 1: second byte ${kind}`);
-  const shorts = (kind & SHORTS) !== 0;
-  const twoPairs = (kind & TWO_PAIRS) !== 0;
-  const count = readVarint(reader);
+  if (readBits(reader, 15) !== MAGIC) throw new CorruptInputError("not a Huffman stream of version 1");
+  const width = readBits(reader, 1) + 1;
+  const count = readGamma(reader) - 1;
   if (count > Math.min(maxLength, LARGEST_COUNT)) {
-    throw new CorruptInputError(`the stream claims ${count} symbols, more than maxLength ${maxLength}`);
+    throw new CorruptInputError(`${count} symbols claimed, maxLength is ${maxLength}`);
   }
-
-  let constant = 0;
-  let lengths: Uint8Array = new Uint8Array(0);
-  let cutting = { alphabetSize: 1, groupSize: 1, runLimit: 0 };
-  switch (kind & 3) {
-    case CONSTANT:
-      if (count > 0) constant = readBits(reader, 8);
-      if (count > 0 && shorts) constant |= readBits(reader, 8) << 8;
-      break;
-    case FLAT:
-      cutting.alphabetSize = readVarint(reader);
-      if (cutting.alphabetSize >= 2 && cutting.alphabetSize <= 65536)
-        lengths = flatLengths(cutting.alphabetSize);
-      break;
-    case TABLE:
-      ({ cutting, lengths } = readTable(reader));
-  }
-  const plain = cutting.groupSize === 1 && cutting.runLimit === 0;
-  let longest = 0;
-  let codes = 0;
-  for (const length of lengths) {
-    if (length > longest) longest = length;
-    if (length > 0) codes++;
-  }
-  if (
-    ((kind & 3) !== CONSTANT && codes < 2) ||
-    (!shorts && cutting.alphabetSize > 256) ||
-    (twoPairs && (shorts || !plain || codes < 2 || count < FEWEST_FOR_TWO_PAIRS))
-  ) {
-    throw new CorruptInputError("the header contradicts itself");
-  }
-  const firstPair = twoPairs ? readVarint(reader) : 0;
-  const headerLength = reader.position / 8;
-  const start = headerLength + 4;
-  const expected = new DataView(Uint8Array.from([0, 0, 0, 0], () => readBits(reader, 8)).buffer).getUint32(
-    0,
-    true,
-  );
-
-  const payload = bytes.length - start;
-  if (codes === 0 ? payload !== 0 : count > 8 * payload * longestWord(cutting) || firstPair > payload) {
-    throw new CorruptInputError(`${payload} bytes of codes cannot be ${count} symbols`);
-  }
-  const symbols = shorts ? new Uint16Array(count) : new Uint8Array(count);
-  const out = new Uint8Array(symbols.buffer);
-  const width = shorts ? 2 : 1;
-  const middle = segmentEnd(count);
-  if (codes === 0) {
-    symbols.fill(constant);
-  } else if (twoPairs && longest <= PAIR_TABLE_BITS) {
-    decodeTwoPairs(lengths, bytes, start, start + firstPair, bytes.length, out, middle / 2);
-  } else {
-    const table = buildDecodeTable(lengths, cutting, width, tableBits(lengths, count));
-    if (twoPairs) {
-      decodePair(table, bytes, start, start + firstPair, out, 0, middle / 2, middle);
-      decodePair(table, bytes, start + firstPair, bytes.length, out, middle, 1.5 * middle, count);
-    } else {
-      decodePair(table, bytes, start, bytes.length, out, 0, middle * width, count * width);
-    }
-  }
-  if (checksum(symbols, bytes.subarray(0, headerLength)) !== expected) {
-    throw new CorruptInputError("the checksum of the decoded symbols does not match");
+  const { cutting, lengths } = readTable(reader);
+  if (cutting.alphabetSize > 256 ** width) throw new CorruptInputError(BAD_TABLE);
+  const header = bytes.subarray(0, reader.position / 8);
+  const expected = readBits(reader, 32) >>> 0;
+  const symbols = decodeWords(lengths, cutting, width, bytes, header.length + 4, count, []);
+  if (checksum(symbols, header) !== expected) {
+    throw new CorruptInputError("the checksum does not match");
   }
   return symbols;
 }

@@ -8,7 +8,7 @@
 import { codedBits, codeLengths } from "./code-lengths.js";
 import { checkAlphabetSize, checkSymbols, countSymbols, type Symbols } from "./histogram.js";
 import { type HuffmanCode, wordCode } from "./huffman-code.js";
-import { writeTable } from "./table.js";
+import { tableBytes } from "./table.js";
 import { type Cutting, cut, isCutting, wordCount } from "./words.js";
 
 /** More words than this make tables that neither samples fill nor a fast decoder holds. */
@@ -23,7 +23,7 @@ interface Learned {
 function learn(samples: Symbols, cutting: Cutting): Learned {
   const counts = countSymbols(cut(samples, cutting), wordCount(cutting));
   const lengths = codeLengths(counts.map((count) => 8 * count + 1));
-  const bits = codedBits(counts, lengths) + 8 * writeTable(cutting, lengths).length;
+  const bits = codedBits(counts, lengths) + 8 * tableBytes(cutting, lengths);
   return { code: wordCode(cutting, lengths), bits };
 }
 
@@ -42,13 +42,13 @@ const plain = (alphabetSize: number): Cutting[] => [{ alphabetSize, groupSize: 1
 export function groupCuttings(alphabetSize: number): Cutting[] {
   return [2, 3, 4, 5, 6, 7, 8]
     .map((groupSize) => ({ alphabetSize, groupSize, runLimit: 0 }))
-    .filter((cutting) => isCutting(cutting) && wordCount(cutting) <= MOST_WORDS);
+    .filter((cutting) => alphabetSize > 1 && wordCount(cutting) <= MOST_WORDS);
 }
 
 export function runCuttings(alphabetSize: number): Cutting[] {
   return [4, 8, 16, 32, 64, 128, 256]
     .map((runLimit) => ({ alphabetSize, groupSize: 1, runLimit }))
-    .filter((cutting) => isCutting(cutting) && wordCount(cutting) <= MOST_WORDS);
+    .filter((cutting) => alphabetSize > 1 && wordCount(cutting) <= MOST_WORDS);
 }
 
 /**
@@ -71,9 +71,10 @@ export function groupCode(
     return cheapest(samples, cuttings.length > 0 ? cuttings : plain(alphabetSize));
   }
   const cutting = { alphabetSize, groupSize, runLimit: 0 };
-  if (!Number.isInteger(groupSize) || groupSize < 1 || !isCutting(cutting)) {
+  if (!Number.isInteger(groupSize) || groupSize < 1 || alphabetSize < 2 || !isCutting(cutting)) {
     throw new RangeError(
-      `groupSize: expected an integer in 1 .. 8 with alphabetSize ** groupSize <= 65536, got ${String(groupSize)}`,
+      "groupSize: expected an integer in 1 .. 8 with alphabetSize ** groupSize <= 65536, " +
+        `got ${String(groupSize)} for alphabetSize ${alphabetSize}`,
     );
   }
   return learn(samples, cutting).code;
@@ -99,7 +100,12 @@ export function runCode(
     return cheapest(samples, cuttings.length > 0 ? cuttings : plain(alphabetSize));
   }
   const cutting = { alphabetSize, groupSize: 1, runLimit };
-  if (!Number.isInteger(runLimit) || runLimit < 2 || !isCutting(cutting)) {
+  if (
+    !(Math.log2(runLimit) >= 1) ||
+    runLimit !== 1 << Math.log2(runLimit) ||
+    alphabetSize < 2 ||
+    !isCutting(cutting)
+  ) {
     throw new RangeError(
       "runLimit: expected a power of two in 2 .. 256 with runLimit * (alphabetSize - 1) < 65536, " +
         `got ${String(runLimit)} for alphabetSize ${alphabetSize}`,

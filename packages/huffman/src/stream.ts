@@ -1,35 +1,18 @@
 /**
- * Self-describing streams, written: symbols to bytes that `decompress` needs nothing else for. FORMAT.md has them byte
- * by byte: "H", kind, count, what the kind needs (a symbol, an alphabet's size, or a table), checksum, codes.
+ * Self-describing streams, written: symbols to bytes that `decompress` needs nothing else for. FORMAT.md has them bit
+ * by bit: "H", version, count, table, checksum, codes.
  *
- *     compress(new Uint8Array(1000))   // 9 bytes: 48 10 e8 07 00 and a checksum of 4
+ *     compress(new Uint8Array(1000))   // 10 bytes, a checksum of 4 among them
  */
 import { xxHash32 } from "@bitdiet/xxhash32";
 import { codedBits, codeLengths, flatLengths } from "./code-lengths.js";
 import { buildEncodeTable, encodePair, pairCapacity } from "./encode.js";
 import { checkSymbols, countSymbols, type Symbols } from "./histogram.js";
-import { LARGEST_COUNT, segmentEnd } from "./huffman-code.js";
-import { writeTable, writeVarint } from "./table.js";
-import { type Cutting, cut, isCutting, wordCount } from "./words.js";
+import { tableBytes, writeBits, writeGamma, writeTable } from "./table.js";
+import { type Cutting, cut, cutHalves, LARGEST_COUNT, wordCount } from "./words.js";
 
-/** The first byte: "H". */
-export const MAGIC = 0x48;
-/** The second byte: version 1 in the high nibble, and one of three kinds with flags in the low one. */
-export const VERSION = 0x10;
-/** One symbol again and again, or none at all. */
-export const CONSTANT = 0;
-/** A code of equal lengths, as nearly as the alphabet allows: bit-packing. */
-export const FLAT = 1;
-export const TABLE = 2;
-/** Flag: symbols are of 16 bits. */
-export const SHORTS = 4;
-/** Flag: four streams instead of two. */
-export const TWO_PAIRS = 8;
-
-/** Four streams are decoded faster than two from about this many bits a symbol on: 17 / 4 .. */
-const FOURTHS_OF_A_BIT_FOR_TWO_PAIRS = 17;
-/** .. and this many symbols. */
-export const FEWEST_FOR_TWO_PAIRS = 1 << 15;
+/** The first 15 bits: "H", and version 1 in seven. The 16th is whether symbols are of 16 bits. */
+export const MAGIC = (0x48 << 7) | 1;
 
 export interface CompressOptions {
   /** Give codes to single symbols only: faster to write, larger below about 1.5 bits a symbol. Default false. */
@@ -41,7 +24,7 @@ interface Plan {
   /** All of the header but the checksum. */
   header: number[];
   lengths: Uint8Array;
-  /** Words of each stream: none, two, or four, and the size of their codes in bits. */
+  /** Words of each of the two streams, and the size of their codes in bits. */
   streams: Symbols[];
   bits: number[];
 }
@@ -55,19 +38,13 @@ interface Plan {
 export function compress(symbols: Symbols, options: CompressOptions = {}): Uint8Array {
   const { header, lengths, streams, bits } = planOf(symbols, options);
   const start = header.length + 4;
-  const bytes = new Uint8Array(bits.reduce((sum, streamBits) => sum + pairCapacity(streamBits), start));
+  const total = bits[0] + bits[1];
+  const bytes = new Uint8Array(start + pairCapacity(total));
   bytes.set(header);
-  new DataView(bytes.buffer).setUint32(
-    header.length,
-    checksum(symbols, bytes.subarray(0, header.length)),
-    true,
-  );
+  new DataView(bytes.buffer).setUint32(header.length, checksum(symbols, bytes.subarray(0, header.length)));
+  if (total === 0) return bytes.subarray(0, start);
   const table = buildEncodeTable(lengths, symbols.length);
-  let end = start;
-  for (let k = 0; k < streams.length; k += 2) {
-    end = encodePair(streams[k], streams[k + 1], table, bits[k] + bits[k + 1], bytes, end);
-  }
-  return bytes.subarray(0, end);
+  return bytes.subarray(0, encodePair(streams[0], streams[1], table, total, bytes, start));
 }
 
 /** The number of bytes that `compress` returns for the same arguments, exactly, without writing them. */
@@ -85,72 +62,47 @@ function planOf(symbols: Symbols, { singleSymbols = false }: CompressOptions): P
   checkSymbols(symbols);
   const count = symbols.length;
   if (count > LARGEST_COUNT) throw new RangeError(`symbols: expected at most ${LARGEST_COUNT}, got ${count}`);
-  const shorts = symbols instanceof Uint16Array ? SHORTS : 0;
-  const header = (kind: number): number[] => {
-    const bytes = [MAGIC, VERSION | kind | shorts];
-    writeVarint(bytes, count);
-    return bytes;
+  const headerOf = (cutting: Cutting, lengths: Uint8Array): number[] => {
+    const writer = { bytes: [], position: 0 };
+    writeBits(writer, (MAGIC << 1) | (symbols instanceof Uint16Array ? 1 : 0), 16);
+    writeGamma(writer, count + 1);
+    writeTable(writer, cutting, lengths);
+    return writer.bytes;
   };
 
-  const quarters = segments(symbols, count < FEWEST_FOR_TWO_PAIRS || shorts ? 2 : 4);
-  const quarterCounts = quarters.map((quarter) => countSymbols(quarter));
-  const counts = sumCounts(quarterCounts);
-  const alphabetSize = counts.length;
-  if (count === 0 || counts[symbols[0]] === count) {
-    const bytes = header(CONSTANT);
-    if (count > 0) bytes.push(symbols[0] & 255);
-    if (count > 0 && shorts) bytes.push(symbols[0] >> 8);
-    return { header: bytes, lengths: new Uint8Array(1), streams: [], bits: [] };
-  }
-
-  const single = { alphabetSize, groupSize: 1, runLimit: 0 };
-  let lengths = lengthsFor(counts);
-  let bytes = header(TABLE).concat(writeTable(single, lengths));
+  let streams = cutHalves(symbols, { alphabetSize: 1, groupSize: 1, runLimit: 0 });
+  let streamCounts = streams.map((half) => countSymbols(half));
+  const counts = sumCounts(streamCounts);
+  const single = { alphabetSize: counts.length, groupSize: 1, runLimit: 0 };
+  let lengths = count > 0 ? lengthsFor(counts) : Uint8Array.of(1);
+  let header = headerOf(single, lengths);
   let total = codedBits(counts, lengths);
-  const flat = flatLengths(alphabetSize);
-  const flatBits = codedBits(counts, flat);
-  if (flatBits + 8 * 3 <= total + 8 * (bytes.length - 2)) {
+  // Equal lengths have the shortest table: for a few symbols of any distribution, and for many of a uniform one.
+  const flat = counts.length > 1 ? flatLengths(counts.length) : lengths;
+  const flatHeader = headerOf(single, flat);
+  if (codedBits(counts, flat) + 8 * flatHeader.length <= total + 8 * header.length) {
     lengths = flat;
-    total = flatBits;
-    bytes = header(FLAT);
-    writeVarint(bytes, alphabetSize);
+    total = codedBits(counts, flat);
+    header = flatHeader;
   }
 
   const other = singleSymbols ? undefined : trial(symbols, counts, total);
   if (other) {
-    const streams = segments(symbols, 2).map((segment) => cut(segment, other));
-    const streamCounts = streams.map((words) => countSymbols(words, wordCount(other)));
-    const wordCounts = sumCounts(streamCounts);
+    const words = cutHalves(symbols, other);
+    const perStream = words.map((half) => countSymbols(half, wordCount(other)));
+    const wordCounts = sumCounts(perStream);
     const wordLengths = lengthsFor(wordCounts);
     const wordBits = codedBits(wordCounts, wordLengths);
-    const wordHeader = header(TABLE).concat(writeTable(other, wordLengths));
-    const several = wordBits > 0; // a lone word has no table here
-    if (several && wordBits + 8 * wordHeader.length < total + 8 * bytes.length) {
-      const bits = streamCounts.map((streamCount) => codedBits(streamCount, wordLengths));
-      return { header: wordHeader, lengths: wordLengths, streams, bits };
+    const wordHeader = headerOf(other, wordLengths);
+    // A lone word costs no bits, and has no table here.
+    if (wordBits > 0 && wordBits + 8 * wordHeader.length < total + 8 * header.length) {
+      streams = words;
+      streamCounts = perStream;
+      lengths = wordLengths;
+      header = wordHeader;
     }
   }
-
-  let streams = quarters;
-  let bits = quarterCounts.map((quarterCount) => codedBits(quarterCount, lengths));
-  if (streams.length === 4) {
-    if (4 * total >= FOURTHS_OF_A_BIT_FOR_TWO_PAIRS * count) {
-      bytes[1] |= TWO_PAIRS;
-      writeVarint(bytes, Math.ceil(bits[0] / 8) + Math.ceil(bits[1] / 8));
-    } else {
-      streams = segments(symbols, 2);
-      bits = [bits[0] + bits[1], bits[2] + bits[3]];
-    }
-  }
-  return { header: bytes, lengths, streams, bits };
-}
-
-/** A stream's symbols each: the halves, or the quarters. */
-function segments(symbols: Symbols, streams: 2 | 4): Symbols[] {
-  const middle = segmentEnd(symbols.length);
-  if (streams === 2) return [symbols.subarray(0, middle), symbols.subarray(middle)];
-  const quarter = middle / 2;
-  return [0, 1, 2, 3].map((k) => symbols.subarray(k * quarter, (k + 1) * quarter));
+  return { header, lengths, streams, bits: streamCounts.map((half) => codedBits(half, lengths)) };
 }
 
 function sumCounts(parts: Uint32Array[]): Uint32Array {
@@ -192,8 +144,7 @@ function trial(symbols: Symbols, counts: Uint32Array, total: number): Cutting | 
     const wordCounts = countSymbols(cut(sample, cutting), wordCount(cutting));
     const lengths = lengthsFor(wordCounts);
     // The sample's codes stand for all symbols', the table for itself; both times sample.length, to stay whole.
-    const size =
-      codedBits(wordCounts, lengths) * count + 8 * writeTable(cutting, lengths).length * sample.length;
+    const size = codedBits(wordCounts, lengths) * count + 8 * tableBytes(cutting, lengths) * sample.length;
     if (size < least) {
       best = cutting;
       least = size;
@@ -208,7 +159,7 @@ function candidateCuttings(counts: Uint32Array, count: number, total: number): C
   const many = count >= FEWEST_FOR_MANY;
   if (count < 256 || total > (many ? 5 : 2) * count) return [];
   const candidates: Cutting[] = [];
-  const fits = (cutting: Cutting) => isCutting(cutting) && wordCount(cutting) <= Math.min(4096, count / 4);
+  const fits = (cutting: Cutting) => wordCount(cutting) <= Math.min(1024, count / 4);
   // Runs: a word takes some three times the mean run of zeros.
   if (3 * counts[0] > count) {
     let runLimit = 4;

@@ -1,16 +1,15 @@
 /**
- * A code's table in bytes: how symbols are cut into words, the alphabet, and the lengths.
- *
- * Lengths are written in order, most significant bit first, each relative to the last length that was not 0 (to begin
+ * A code's table in bits, most significant first: 5 bits that say how symbols are cut into words (the size of a group, or
+ * 16 + log2 of the limit of runs), the size of the alphabet in Elias gamma, and the words' lengths in order, each relative to the last length that was not 0 (to begin
  * with: log2 of the number of words, rounded up):
  *
  *     0           the same            1110 g     the same, g + 2 times       (g: Elias gamma, 1 -> 1, 2 -> 010, 3 -> 011)
  *     10 s        1 more, 1 less      11110 g    no code, for g words
  *     110 s       2 more, 2 less      11111 vvvvv  the length v
  *
- *     lengths 1 2 2, alphabet of 3 -> 2-bit start; 1 less, 1 more, the same -> 101 100 0 (0)
+ *     lengths 1 2 2 of single symbols -> 00001, 011 for 3, from 2: 1 less, 1 more, the same -> 101 100 0, padding 0
  */
-import { isComplete, LONGEST_CODE } from "./code-lengths.js";
+import { countCodes, LONGEST_CODE } from "./code-lengths.js";
 import { CorruptInputError } from "./errors.js";
 import { describe } from "./histogram.js";
 import { type HuffmanCode, wordCode } from "./huffman-code.js";
@@ -23,15 +22,18 @@ export interface BitWriter {
   position: number;
 }
 
-function writeBits(writer: BitWriter, value: number, count: number): void {
+export function writeBits(writer: BitWriter, value: number, count: number): void {
   for (let k = count - 1; k >= 0; k--, writer.position++) {
     const at = writer.position >>> 3;
     writer.bytes[at] = (writer.bytes[at] ?? 0) | (((value >>> k) & 1) << (7 - (writer.position & 7)));
   }
 }
 
-function writeGamma(writer: BitWriter, value: number): void {
-  writeBits(writer, value, 2 * (32 - Math.clz32(value)) - 1);
+/** Elias gamma: as many zeros as the number has bits after its first, and the number; 1 .. 2^31 - 1. */
+export function writeGamma(writer: BitWriter, value: number): void {
+  const more = 31 - Math.clz32(value);
+  writeBits(writer, 0, more);
+  writeBits(writer, value, more + 1);
 }
 
 /** Bits, most significant first; `position` may start and end anywhere. */
@@ -44,42 +46,22 @@ export function readBits(reader: BitReader, count: number): number {
   let value = 0;
   for (let k = 0; k < count; k++, reader.position++) {
     const at = reader.position >>> 3;
-    if (at >= reader.bytes.length) throw new CorruptInputError("the header is truncated");
+    if (at >= reader.bytes.length) throw new CorruptInputError("truncated header");
     value = (value << 1) | ((reader.bytes[at] >>> (7 - (reader.position & 7))) & 1);
   }
   return value;
 }
 
-function readGamma(reader: BitReader): number {
-  let zeros = 0;
-  while (readBits(reader, 1) === 0) {
-    if (++zeros > 16) throw new CorruptInputError("the code's table repeats a length past its end");
-  }
-  return (1 << zeros) | readBits(reader, zeros);
+export function readGamma(reader: BitReader): number {
+  let more = 0;
+  while (readBits(reader, 1) === 0) if (++more > 30) throw new CorruptInputError(BAD_TABLE);
+  return (1 << more) | readBits(reader, more);
 }
 
-/** Seven bits a byte, the lowest first, the top bit set on all but the last. */
-export function writeVarint(bytes: number[], value: number): void {
-  let rest = value;
-  for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 128);
-  bytes.push(rest);
-}
-
-export function readVarint(reader: BitReader): number {
-  let value = 0;
-  for (let scale = 1; ; scale *= 128) {
-    const byte = readBits(reader, 8);
-    value += (byte & 127) * scale;
-    if (byte < 128) return value;
-    if (scale > 2 ** 28) throw new CorruptInputError("a number in the header is too long");
-  }
-}
-
-/** Cutting and lengths as bytes, the last one padded with zero bits. */
-export function writeTable(cutting: Cutting, lengths: Uint8Array): number[] {
-  const bytes = [cutting.runLimit > 0 ? 16 | Math.log2(cutting.runLimit) : cutting.groupSize];
-  writeVarint(bytes, cutting.alphabetSize);
-  const writer = { bytes, position: bytes.length * 8 };
+/** Writes cutting and lengths, and zero bits up to a whole byte. */
+export function writeTable(writer: BitWriter, cutting: Cutting, lengths: Uint8Array): void {
+  writeBits(writer, cutting.runLimit > 0 ? 16 | Math.log2(cutting.runLimit) : cutting.groupSize, 5);
+  writeGamma(writer, cutting.alphabetSize);
   let last = startLength(lengths.length);
   for (let at = 0; at < lengths.length; ) {
     const length = lengths[at];
@@ -104,54 +86,47 @@ export function writeTable(cutting: Cutting, lengths: Uint8Array): number[] {
       at++;
     }
   }
-  return bytes;
+  writeBits(writer, 0, -writer.position & 7);
 }
 
-/** What `writeTable` wrote, from the reader's position, which is at a whole byte, to the next whole byte. */
+/** Bytes of a table by itself. */
+export function tableBytes(cutting: Cutting, lengths: Uint8Array): number {
+  const writer = { bytes: [], position: 0 };
+  writeTable(writer, cutting, lengths);
+  return writer.bytes.length;
+}
+
+export const BAD_TABLE = "no table of a complete code";
+
+/**
+ * What `writeTable` wrote, up to a whole byte.
+ *
+ * @throws CorruptInputError unless it is a complete code of two words or more, or of a lone symbol
+ */
 export function readTable(reader: BitReader): { cutting: Cutting; lengths: Uint8Array } {
-  const kind = readBits(reader, 8);
-  let alphabetSize = 0;
-  let more = 1;
-  for (let scale = 1; more === 1; scale *= 128) {
-    more = readBits(reader, 1);
-    alphabetSize += readBits(reader, 7) * scale;
-    if (alphabetSize > 65536 || scale > 16384)
-      throw new CorruptInputError("the code's alphabet is too large");
-  }
+  const kind = readBits(reader, 5);
   const cutting = {
-    alphabetSize,
+    alphabetSize: readGamma(reader),
     groupSize: kind < 16 ? kind : 1,
     runLimit: kind < 16 ? 0 : 2 ** (kind - 16),
   };
-  if (cutting.groupSize === 0 || !isCutting(cutting))
-    throw new CorruptInputError("the code's words are of no known kind");
+  if (!isCutting(cutting)) throw new CorruptInputError(BAD_TABLE);
   const lengths = new Uint8Array(wordCount(cutting));
   let last = startLength(lengths.length);
   for (let at = 0; at < lengths.length; ) {
-    let run = 1;
-    let length = last;
     let ones = 0;
     while (ones < 5 && readBits(reader, 1) === 1) ones++;
-    if (ones === 1 || ones === 2) length += readBits(reader, 1) === 0 ? ones : -ones;
-    else if (ones === 3) run = readGamma(reader) + 2;
-    else if (ones === 4) {
-      run = readGamma(reader);
-      length = 0;
-    } else if (ones === 5) length = readBits(reader, 5);
-    if (ones !== 4) {
-      if (length < 1 || length > LONGEST_CODE)
-        throw new CorruptInputError("the code's table has an impossible length");
-      last = length;
-    }
-    if (run > lengths.length - at)
-      throw new CorruptInputError("the code's table repeats a length past its end");
-    lengths.fill(length, at, (at += run));
+    if (ones === 1 || ones === 2) last += readBits(reader, 1) === 0 ? ones : -ones;
+    if (ones === 5) last = readBits(reader, 5);
+    const run = ones === 4 ? readGamma(reader) : ones === 3 ? readGamma(reader) + 2 : 1;
+    if (last < 1 || last > LONGEST_CODE || run > lengths.length - at) throw new CorruptInputError(BAD_TABLE);
+    lengths.fill(ones === 4 ? 0 : last, at, (at += run));
   }
-  const padding = -reader.position & 7;
-  if (readBits(reader, padding) !== 0)
-    throw new CorruptInputError("the padding after the code's table is not zero");
-  if (!isComplete(lengths))
-    throw new CorruptInputError("the code's lengths are not those of a complete prefix code");
+  const codes = countCodes(lengths);
+  if (codes === 0 || (codes === 1 && (cutting.groupSize !== 1 || cutting.runLimit > 0))) {
+    throw new CorruptInputError(BAD_TABLE);
+  }
+  if (readBits(reader, -reader.position & 7) !== 0) throw new CorruptInputError("padding is not zero");
   return { cutting, lengths };
 }
 
@@ -165,7 +140,9 @@ function startLength(words: number): number {
  * @param code from `huffmanCode`, `groupCode`, `runCode` or `learnCode`
  */
 export function encodeTable(code: HuffmanCode): Uint8Array {
-  return Uint8Array.from(writeTable(code, code.lengths));
+  const writer = { bytes: [], position: 0 };
+  writeTable(writer, code, code.lengths);
+  return Uint8Array.from(writer.bytes);
 }
 
 /**
@@ -178,12 +155,6 @@ export function decodeTable(bytes: Uint8Array): HuffmanCode {
     throw new TypeError(`bytes: expected a Uint8Array, got ${describe(bytes)}`);
   const reader = { bytes, position: 0 };
   const { cutting, lengths } = readTable(reader);
-  if (reader.position !== bytes.length * 8)
-    throw new CorruptInputError("the code's table ends before its bytes do");
-  if (cutting.groupSize > 1 || cutting.runLimit > 0) {
-    if (lengths.reduce((codes, length) => codes + (length > 0 ? 1 : 0), 0) < 2) {
-      throw new CorruptInputError("the code's table has a single word");
-    }
-  }
+  if (reader.position !== bytes.length * 8) throw new CorruptInputError("bytes after the table");
   return wordCode(cutting, lengths);
 }

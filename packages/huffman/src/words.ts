@@ -17,21 +17,16 @@ import type { Symbols } from "./histogram.js";
 export interface Cutting {
   /** Symbols are 0 .. alphabetSize - 1; at most 65,536 of them. */
   alphabetSize: number;
-  /** Symbols a word, 1 .. 8; 1 together with runLimit 0 is the plain code of single symbols. */
+  /** Symbols a word, 1 .. 8, 1 for runs; 1 together with runLimit 0 is the plain code of single symbols. */
   groupSize: number;
-  /** 0: no runs. Else groupSize is 1 and a word has up to this many zeros, a power of two in 2 .. 256. */
+  /** 0: no runs. Else a word has up to this many zeros, a power of two up to 256. */
   runLimit: number;
 }
 
-/** A word's index is stored in 16 bits, and a group is written by one 8-byte store. */
-export function isCutting({ alphabetSize, groupSize, runLimit }: Cutting): boolean {
-  if (groupSize === 1 && runLimit === 0) return alphabetSize >= 1 && alphabetSize <= 65536;
-  if (alphabetSize < 2) return false;
-  if (runLimit === 0) {
-    return groupSize <= (alphabetSize > 256 ? 4 : 8) && alphabetSize ** groupSize <= 65536;
-  }
-  const isPower = runLimit >= 2 && runLimit <= 256 && (runLimit & (runLimit - 1)) === 0;
-  return groupSize === 1 && isPower && runLimit * (alphabetSize - 1) < 65536;
+/** A word's index is stored in 16 bits. */
+export function isCutting(cutting: Cutting): boolean {
+  const { alphabetSize, groupSize, runLimit } = cutting;
+  return alphabetSize >= 1 && groupSize <= 8 && runLimit <= 256 && wordCount(cutting) <= 65536;
 }
 
 /** How many different words there are. */
@@ -44,6 +39,37 @@ export function longestWord({ groupSize, runLimit }: Cutting): number {
   return Math.max(groupSize, runLimit);
 }
 
+/** A word's symbols: zeros, and what follows them. */
+export interface Spelling {
+  zeros: number;
+  symbols: number[];
+}
+
+export function spell(word: number, { alphabetSize, groupSize, runLimit }: Cutting): Spelling {
+  const values = alphabetSize - 1;
+  const zeros = runLimit && Math.floor(word / values);
+  const symbols = [];
+  if (runLimit === 0) {
+    for (let k = 0, rest = word; k < groupSize; k++, rest = Math.floor(rest / alphabetSize)) {
+      symbols.push(rest % alphabetSize);
+    }
+  } else if (zeros < runLimit) {
+    symbols.push((word % values) + 1);
+  }
+  return { zeros, symbols };
+}
+
+/** Symbols that one stream or one call may hold. */
+export const LARGEST_COUNT = 2 ** 28;
+
+/** Below this many symbols a second stream's padding costs more than its speed is worth. */
+const SHORTEST_PAIR = 64;
+
+/** Where stream A's symbols end and B's begin: at half, made even; of a few symbols A takes all. */
+export function segmentEnd(count: number): number {
+  return count < SHORTEST_PAIR ? count : 2 * Math.ceil(count / 4);
+}
+
 /**
  * Cuts symbols into words.
  *
@@ -53,6 +79,12 @@ export function cut(symbols: Symbols, { alphabetSize, groupSize, runLimit }: Cut
   if (runLimit > 0) return cutRuns(symbols, alphabetSize, runLimit);
   if (groupSize > 1) return cutGroups(symbols, alphabetSize, groupSize);
   return symbols;
+}
+
+/** The words of stream A and of stream B. */
+export function cutHalves(symbols: Symbols, cutting: Cutting): Symbols[] {
+  const middle = segmentEnd(symbols.length);
+  return [cut(symbols.subarray(0, middle), cutting), cut(symbols.subarray(middle), cutting)];
 }
 
 function cutGroups(symbols: Symbols, alphabetSize: number, groupSize: number): Uint16Array {

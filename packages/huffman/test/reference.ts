@@ -95,15 +95,28 @@ export function writePair(a: number[], b: number[], lengths: Uint8Array): number
   return [...join(a), ...join(b).reverse()];
 }
 
-export function varint(value: number): number[] {
-  return value < 128 ? [value] : [(value & 127) | 128, ...varint(Math.floor(value / 128))];
+/** Elias gamma. */
+export function gamma(value: number): string {
+  const bits = value.toString(2);
+  return "0".repeat(bits.length - 1) + bits;
 }
 
-/** Lengths written with the explicit token alone, and zeros one by one: legal, if long. */
-export function plainTable(lengths: Uint8Array, { alphabetSize, groupSize, runLimit }: Words): number[] {
-  const kind = runLimit > 0 ? 16 + Math.log2(runLimit) : groupSize;
-  const tokens = Array.from(lengths, (l) => (l === 0 ? "111101" : `11111${l.toString(2).padStart(5, "0")}`));
-  return [kind, ...varint(alphabetSize), ...toBytes(tokens.join(""))];
+/** Everything before the checksum. @param tokens lengths as bits, or as numbers, each written explicitly */
+export function headerBytes(
+  shorts: boolean,
+  count: number,
+  words: Words,
+  tokens: string | Iterable<number>,
+): number[] {
+  const kind = words.runLimit > 0 ? 16 + Math.log2(words.runLimit) : words.groupSize;
+  const explicit = (length: number) =>
+    length === 0 ? "111101" : `11111${length.toString(2).padStart(5, "0")}`;
+  const lengths = typeof tokens === "string" ? tokens : Array.from(tokens, explicit).join("");
+  return [
+    0x48,
+    shorts ? 3 : 2,
+    ...toBytes(gamma(count + 1) + kind.toString(2).padStart(5, "0") + gamma(words.alphabetSize) + lengths),
+  ];
 }
 
 export function withChecksum(
@@ -116,10 +129,10 @@ export function withChecksum(
   const hash = xxHash32(bytes, xxHash32(Uint8Array.from(header)));
   return Uint8Array.from([
     ...header,
-    hash & 255,
-    (hash >>> 8) & 255,
-    (hash >>> 16) & 255,
     hash >>> 24,
+    (hash >>> 16) & 255,
+    (hash >>> 8) & 255,
+    hash & 255,
     ...payload,
   ]);
 }
