@@ -23,7 +23,7 @@ import {
 } from "./contexts.js";
 import { frequencyTableBits, putFrequencies, type Sparse, sparse } from "./frequency-table.js";
 import { MAX_ALPHABET, MAX_TABLE_LOG, normalizeCounts } from "./normalize.js";
-import { encodePayload, overheadBits } from "./payload.js";
+import { encodePayload, overheadBits, payloadBits, type SlotsOf } from "./payload.js";
 import {
   CONSTANT,
   checksum,
@@ -37,7 +37,7 @@ import {
   type Symbols,
   WIDE,
 } from "./stream.js";
-import { encodeTables } from "./tables.js";
+import { type EncodeTables, encodeTables } from "./tables.js";
 
 /** A longer table must save this much of the size: it is slower to build and leaves the fastest cache. */
 const WORTH = 1.0005;
@@ -49,10 +49,20 @@ const MAX_PAIRS = 1024;
 const MAX_MAP_TABLES = 16;
 const MAX_MAP_TABLE_LOG = 11;
 
-/** What a stream will be, with its size in bits; `write` makes it. */
+/** A payload to be: what encodePayload takes. */
+interface Coded {
+  count: number;
+  tableLog: number;
+  tables: EncodeTables;
+  source: Uint8Array | SlotsOf;
+}
+
+/** A stream to be. */
 interface Plan {
+  /** Its size by the histogram alone, which is enough to choose by. */
   bits: number;
-  write: () => Uint8Array;
+  header: () => HeaderWriter;
+  payload: () => Uint8Array | Coded;
 }
 
 function startHeader(kind: number, tableLog: number, symbols: Symbols): HeaderWriter {
@@ -62,13 +72,18 @@ function startHeader(kind: number, tableLog: number, symbols: Symbols): HeaderWr
   return writer;
 }
 
-/** Joins header, checksum and payload. */
-function finish(writer: HeaderWriter, symbols: Symbols, payload: Uint8Array): Uint8Array {
-  const header = Uint8Array.from(writer.bytes);
-  const bytes = new Uint8Array(header.length + 4 + payload.length);
-  bytes.set(header);
-  new DataView(bytes.buffer).setUint32(header.length, checksum(header, symbols), true);
-  bytes.set(payload, header.length + 4);
+/** Header, checksum and payload. */
+function write(symbols: Symbols, { header, payload }: Plan): Uint8Array {
+  const start = Uint8Array.from(header().bytes);
+  const coded = payload();
+  const end =
+    coded instanceof Uint8Array
+      ? coded
+      : encodePayload(coded.count, coded.tableLog, coded.tables, coded.source);
+  const bytes = new Uint8Array(start.length + 4 + end.length);
+  bytes.set(start);
+  new DataView(bytes.buffer).setUint32(start.length, checksum(start, symbols), true);
+  bytes.set(end, start.length + 4);
   return bytes;
 }
 
@@ -80,7 +95,8 @@ const fixedBits = (symbols: Symbols): number => 8 * (6 + varintBytes(symbols.len
 function planPlain(symbols: Symbols, kind: number, payload: Uint8Array): Plan {
   return {
     bits: fixedBits(symbols) + 8 * payload.length,
-    write: () => finish(startHeader(kind, 0, symbols), symbols, payload),
+    header: () => startHeader(kind, 0, symbols),
+    payload: () => payload,
   };
 }
 
@@ -111,35 +127,33 @@ function bestTable({ symbols, counts }: Sparse, count: number) {
   });
 }
 
+/** Header of the kinds that have one table. */
+function tableHeader(kind: number, tableLog: number, symbols: Symbols, table: Sparse): HeaderWriter {
+  const writer = startHeader(kind, tableLog, symbols);
+  putFrequencies(writer, table, tableLog);
+  alignBits(writer);
+  return writer;
+}
+
 function planStatic(symbols: Symbols, histogram: Sparse): Plan {
-  const { bits, tables, tableLog } = bestTable(histogram, symbols.length);
+  const count = symbols.length;
+  const { bits, tables: table, tableLog } = bestTable(histogram, count);
   return {
     bits: fixedBits(symbols) + bits,
-    write: () => {
-      const writer = startHeader(STATIC, tableLog, symbols);
-      putFrequencies(writer, tables, tableLog);
-      alignBits(writer);
+    header: () => tableHeader(STATIC, tableLog, symbols, table),
+    payload: () => {
       if (symbols instanceof Uint8Array) {
         const dense = new Uint16Array(256);
-        tables.symbols.forEach((symbol, i) => {
-          dense[symbol] = tables.counts[i];
+        table.symbols.forEach((symbol, i) => {
+          dense[symbol] = table.counts[i];
         });
-        return finish(
-          writer,
-          symbols,
-          encodePayload(symbols.length, tableLog, encodeTables([dense], tableLog), symbols),
-        );
+        return { count, tableLog, tables: encodeTables([dense], tableLog), source: symbols };
       }
-      const indexOf = indexTable(tables.symbols);
-      const payload = encodePayload(
-        symbols.length,
-        tableLog,
-        encodeTables([tables.counts], tableLog),
-        (slots, from, to) => {
-          for (let i = from; i < to; i++) slots[i - from] = indexOf[symbols[i]];
-        },
-      );
-      return finish(writer, symbols, payload);
+      const indexOf = indexTable(table.symbols);
+      const source: SlotsOf = (slots, from, to) => {
+        for (let i = from; i < to; i++) slots[i - from] = indexOf[symbols[i]];
+      };
+      return { count, tableLog, tables: encodeTables([table.counts], tableLog), source };
     },
   };
 }
@@ -154,27 +168,20 @@ function indexTable(present: Uint16Array): Uint16Array {
 /** @param pairs histogram of first | second << 8 over symbols (2i, 2i + 1); an odd last symbol pairs with 0 */
 function planPairs(symbols: Uint8Array, pairs: Sparse): Plan {
   const count = Math.ceil(symbols.length / 2);
-  const { bits, tables, tableLog } = bestTable(pairs, count);
+  const { bits, tables: table, tableLog } = bestTable(pairs, count);
   return {
     bits: fixedBits(symbols) + bits,
-    write: () => {
-      const writer = startHeader(PAIRS, tableLog, symbols);
-      putFrequencies(writer, tables, tableLog);
-      alignBits(writer);
-      const indexOf = indexTable(tables.symbols);
-      const payload = encodePayload(
-        count,
-        tableLog,
-        encodeTables([tables.counts], tableLog),
-        (slots, from, to) => {
-          const whole = Math.min(to, symbols.length >> 1);
-          for (let i = from; i < whole; i++) {
-            slots[(i - from) | 0] = indexOf[symbols[2 * i] | (symbols[(2 * i + 1) | 0] << 8)];
-          }
-          if (whole < to) slots[whole - from] = indexOf[symbols[2 * whole]];
-        },
-      );
-      return finish(writer, symbols, payload);
+    header: () => tableHeader(PAIRS, tableLog, symbols, table),
+    payload: () => {
+      const indexOf = indexTable(table.symbols);
+      const source: SlotsOf = (slots, from, to) => {
+        const whole = Math.min(to, symbols.length >> 1);
+        for (let i = from; i < whole; i++) {
+          slots[(i - from) | 0] = indexOf[symbols[2 * i] | (symbols[(2 * i + 1) | 0] << 8)];
+        }
+        if (whole < to) slots[whole - from] = indexOf[symbols[2 * whole]];
+      };
+      return { count, tableLog, tables: encodeTables([table.counts], tableLog), source };
     },
   };
 }
@@ -251,18 +258,18 @@ function planMaps(symbols: Symbols, shape: MapShape, { symbols: values, counts }
       const compact = clusters.map((cluster) => normalizeCounts(cluster.counts, log));
       const tables: ContextTables = { tableLog: log, tables: compact, tableOf };
       const tableBits = (contextTableBits(tables) + 7) & -8;
-      const payloadBits = clusters.reduce(
+      const symbolBits = clusters.reduce(
         (sum, cluster, i) => sum + crossEntropyBits(cluster.counts, compact[i], log),
         overheadBits(symbols.length, log),
       );
-      return { bits: tableBits + payloadBits, tables };
+      return { bits: tableBits + symbolBits, tables };
     },
   );
   const shapeFields = [shape.height, shape.width, shape.channels, zero, contexts.thresholds.length];
   const fields = [...shapeFields, ...contexts.thresholds];
   return {
     bits: fixedBits(symbols) + 8 * fields.reduce((sum, field) => sum + varintBytes(field), 0) + bits,
-    write: () => {
+    header: () => {
       const writer = startHeader(MAPS, tableLog, symbols);
       for (const field of fields) putVarint(writer, field);
       const dense = tables.tables.map((table) => {
@@ -273,18 +280,18 @@ function planMaps(symbols: Symbols, shape: MapShape, { symbols: values, counts }
         return frequencies;
       });
       putContextTables(writer, { tableLog, tables: dense, tableOf });
+      return writer;
+    },
+    payload: () => {
       const slots = new Int32Array(symbols.length);
       for (let i = 0; i < slots.length; i++) slots[i] = tableOf[all[i]] * values.length + indices[i];
       const ordered = inCodingOrder(slots, shape);
-      const payload = encodePayload(
-        symbols.length,
+      return {
+        count: symbols.length,
         tableLog,
-        encodeTables(tables.tables, tableLog),
-        (block, from, to) => {
-          block.set(ordered.subarray(from, to));
-        },
-      );
-      return finish(writer, symbols, payload);
+        tables: encodeTables(tables.tables, tableLog),
+        source: (block, from, to) => block.set(ordered.subarray(from, to)),
+      };
     },
   };
 }
@@ -318,7 +325,7 @@ function plan(symbols: Symbols, shape?: MapShape): Plan {
  * @throws TypeError
  */
 export function compress(symbols: Symbols): Uint8Array {
-  return plan(symbols).write();
+  return write(symbols, plan(symbols));
 }
 
 /**
@@ -329,13 +336,19 @@ export function compress(symbols: Symbols): Uint8Array {
  * @throws TypeError, or RangeError when the symbols are not whole maps
  */
 export function compressMap(symbols: Symbols, shape: MapShape): Uint8Array {
-  return plan(symbols, shape).write();
+  return write(symbols, plan(symbols, shape));
 }
 
 /**
- * Bits of compress(symbols), or with a shape of compressMap(symbols, shape), to within 0.1 % and two bytes, without
- * encoding.
+ * Bits of compress(symbols), or with a shape of compressMap(symbols, shape), exactly, without writing them: the kind
+ * and its tables are chosen from histograms, and the states walk over the symbols.
  */
 export function estimateCompressedBits(symbols: Symbols, shape?: MapShape): number {
-  return plan(symbols, shape).bits;
+  const { header, payload } = plan(symbols, shape);
+  const coded = payload();
+  const rest =
+    coded instanceof Uint8Array
+      ? 8 * coded.length
+      : payloadBits(coded.count, coded.tableLog, coded.tables, coded.source);
+  return 8 * (header().bytes.length + 4) + rest;
 }

@@ -88,7 +88,7 @@ export function payloadBits(
   count: number,
   tableLog: number,
   { transform, next }: EncodeTables,
-  slotsOf: SlotsOf,
+  source: Uint8Array | SlotsOf,
 ): number {
   if (count === 0) return 0;
   const mask = stateCount(count) - 1;
@@ -97,7 +97,8 @@ export function payloadBits(
   let bits = overheadBits(count, tableLog);
   for (let end = count; end > 0; ) {
     const start = end - 1 - ((end - 1) % BLOCK);
-    slotsOf(slots, start, end);
+    if (typeof source === "function") source(slots, start, end);
+    else slots.set(source.subarray(start, end));
     let widths = 0;
     for (let i = end - start - 1; i >= 0; i--) {
       const state = states[i & mask];

@@ -17,12 +17,13 @@ add("static, one state", small, compress(small));
 add("static", geometric(1500, 0.5, 12), compress(geometric(1500, 0.5, 12)));
 const words = Uint16Array.from(geometric(900, 0.5, 12), (symbol) => 1000 + 7 * symbol);
 add("static, 16 bits", words, compress(words));
-const sparsePairs = geometric(32_769, 0.01, 3);
+const halves = geometric(16_385, 0.03, 3);
+const sparsePairs = Uint8Array.from({ length: 32_769 }, (_, i) => halves[i >> 1]);
 add("pairs", sparsePairs, compress(sparsePairs));
 const map = featureMap(64, 16, 2);
 add("maps, four bands", map, compressMap(map, { height: 64, width: 16, channels: 2 }));
-const few = featureMap(30, 30, 1);
-add("maps, one band", few, compressMap(few, { height: 30, width: 30, channels: 1 }));
+const few = featureMap(63, 40, 1);
+add("maps, one band", few, compressMap(few, { height: 63, width: 40, channels: 1 }));
 
 /** True when the bytes are refused; fails on any other error and on a wrong answer. */
 function refused(bytes: Uint8Array, symbols: Uint8Array | Uint16Array): boolean {
