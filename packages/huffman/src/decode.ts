@@ -134,7 +134,7 @@ function decodePair(
     const padding = (peek(stream) >>> 1) >>> (31 - (-stream.position & 7));
     if (padding !== 0) throw new CorruptInputError("padding is not zero");
   }
-  if (used !== view.byteLength) throw new CorruptInputError("the codes do not end with the bytes");
+  if (used !== view.byteLength) throw new CorruptInputError("codes do not end with the bytes");
 }
 
 /** The rest of one stream: by the table while no store can cross the segment's end, then word by word. */
@@ -174,14 +174,14 @@ function takeWord(table: DecodeTable, stream: Stream, out: Uint8Array): void {
   const { zeros, symbols } = spell(order[first[length] + (code >>> (32 - length))], cutting);
   stream.position += length;
   // The last bits of a truncated stream are not there; `peek` made them zeros.
-  if (stream.position > 8 * stream.view.byteLength) throw new CorruptInputError("truncated codes");
+  if (stream.position > 8 * stream.view.byteLength) throw new CorruptInputError("truncated");
   let o = stream.at + zeros * width;
   for (const symbol of symbols) {
     if (o < stream.end) {
       out[o] = symbol;
       if (width > 1) out[o + 1] = symbol >> 8;
     } else if (symbol > 0) {
-      throw new CorruptInputError("the last word reaches past the end");
+      throw new CorruptInputError("codes reach past the end");
     }
     o += width;
   }

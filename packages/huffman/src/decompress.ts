@@ -31,7 +31,7 @@ export function decompress(
     throw new RangeError(`maxLength: expected an integer of at least 0, got ${String(maxLength)}`);
   }
   const reader = { bytes, position: 0 };
-  if (readBits(reader, 15) !== MAGIC) throw new CorruptInputError("not a Huffman stream of version 1");
+  if (readBits(reader, 15) !== MAGIC) throw new CorruptInputError("no Huffman stream of version 1");
   const width = readBits(reader, 1) + 1;
   const count = readGamma(reader) - 1;
   if (count > Math.min(maxLength, LARGEST_COUNT)) {
@@ -43,7 +43,7 @@ export function decompress(
   const expected = readBits(reader, 32) >>> 0;
   const symbols = decodeWords(lengths, cutting, width, bytes, header.length + 4, count, []);
   if (checksum(symbols, header) !== expected) {
-    throw new CorruptInputError("the checksum does not match");
+    throw new CorruptInputError("checksum does not match");
   }
   return symbols;
 }

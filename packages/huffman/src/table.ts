@@ -46,7 +46,7 @@ export function readBits(reader: BitReader, count: number): number {
   let value = 0;
   for (let k = 0; k < count; k++, reader.position++) {
     const at = reader.position >>> 3;
-    if (at >= reader.bytes.length) throw new CorruptInputError("truncated header");
+    if (at >= reader.bytes.length) throw new CorruptInputError("truncated");
     value = (value << 1) | ((reader.bytes[at] >>> (7 - (reader.position & 7))) & 1);
   }
   return value;
