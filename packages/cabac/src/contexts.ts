@@ -92,6 +92,7 @@ export interface WeightModel {
   above: Int16Array;
   /** Moving means of magnitudes in units of 1/64: of each column, of this row at two speeds, and what a row starts from. */
   columnMeans: Int32Array;
+  columnRate: number;
   rowMean: number;
   slowRowMean: number;
   rowStart: number;
@@ -100,10 +101,6 @@ export interface WeightModel {
   expected: number;
   first: number;
   second: number;
-  left: number;
-  up: number;
-  corner: number;
-  beyond: number;
 }
 
 export function weightModel(
@@ -127,6 +124,7 @@ export function weightModel(
     line: new Int16Array(columns),
     above: new Int16Array(columns),
     columnMeans: new Int32Array(columns),
+    columnRate: 128,
     rowMean: 32,
     slowRowMean: 32,
     rowStart: 32,
@@ -134,10 +132,6 @@ export function weightModel(
     expected: 0,
     first: 0,
     second: 0,
-    left: 0,
-    up: 0,
-    corner: 0,
-    beyond: 0,
   };
   locate(model);
   return model;
@@ -201,10 +195,6 @@ function locate(model: WeightModel): void {
     ? 3 * abs(CLIPPED[left + MAX_NEIGHBOUR] - 2) + abs(CLIPPED[up + MAX_NEIGHBOUR] - 2)
     : 3 * (y === 0 ? 0 : y === model.kernelHeight - 1 ? 2 : 1) +
       (x === 0 ? 0 : x === kernelWidth - 1 ? 2 : 1);
-  model.left = left;
-  model.up = up;
-  model.corner = corner;
-  model.beyond = beyond;
   model.scale = scale;
   model.expected = expected;
   model.first = (SIZE_CLASS[abs(expected)] * SCALES + scale) * FLAGS;
@@ -216,7 +206,15 @@ function locate(model: WeightModel): void {
 export function firstSignContext({ expected, scale }: WeightModel): number {
   return SIGN + SIGN_CLASS[abs(expected)] * SCALES + scale;
 }
-export function secondSignContext({ expected, left, up, corner, beyond }: WeightModel): number {
+export function secondSignContext(model: WeightModel): number {
+  const { column, line, expected, isMatrix, kernelWidth, x } = model;
+  const upper = isMatrix ? model.above : line;
+  const at = isMatrix ? column : column - kernelWidth;
+  const hasUp = model.y > 0;
+  const left = x > 0 ? line[column - 1] : 0;
+  const beyond = x > 1 ? line[column - 2] : 0;
+  const up = hasUp ? upper[at] : 0;
+  const corner = hasUp && x > 0 ? upper[at - 1] : 0;
   const flip = (expected >> 31) | 1;
   return (
     SECOND_SIGN +
@@ -243,8 +241,7 @@ export function advance(model: WeightModel, level: number): void {
     if (column === model.line.length) growRows(model);
     model.columnMeans[column] = (model.slowRowMean + magnitude) >> 1;
   } else {
-    const rate = row < 15 ? (256 / (row + 2)) | 0 : 16;
-    model.columnMeans[column] += ((magnitude - model.columnMeans[column]) * rate) >> 8;
+    model.columnMeans[column] += ((magnitude - model.columnMeans[column]) * model.columnRate) >> 8;
   }
   model.line[column] = clipped;
   model.column++;
@@ -261,6 +258,7 @@ export function advance(model: WeightModel, level: number): void {
     model.above = line;
     model.column = 0;
     model.row++;
+    model.columnRate = model.row < 15 ? (256 / (model.row + 2)) | 0 : 16;
   }
   locate(model);
 }
@@ -305,5 +303,5 @@ export function meanProbability(first: number, second: number): number {
 export function learned(estimate: number, bit: number, limit: number): number {
   const uses = estimate & 1023;
   const error = ((bit << 22) - (estimate >>> 10)) >> 3;
-  return estimate + (((error * RATES[uses]) >> 9) << 10) + ((uses - limit) >>> 31);
+  return (((estimate + ((Math.imul(error, RATES[uses]) >> 9) << 10)) | 0) + ((uses - limit) >>> 31)) | 0;
 }

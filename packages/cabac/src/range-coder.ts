@@ -16,7 +16,8 @@ import { CorruptInputError } from "./errors.js";
 /** Probabilities are in units of 2^-16. Neither bit may be given less than this, so that no interval is ever empty. */
 export const LEAST_PROBABILITY = 24;
 
-const TOP = 2 ** 24;
+/** A shorter interval takes another byte. */
+export const TOP = 2 ** 24;
 
 export interface RangeEncoder {
   bytes: Uint8Array;
@@ -54,7 +55,8 @@ export function encodeBit(coder: RangeEncoder, probability: number, bit: number)
   coder.range = range | 0;
 }
 
-function moveUp(coder: RangeEncoder, distance: number): void {
+/** Adds to the interval's low end, 0 .. 2^32, with the carry. */
+export function moveUp(coder: RangeEncoder, distance: number): void {
   const low = (coder.low + distance) | 0;
   coder.low = low;
   if (low >>> 0 < distance) {
@@ -63,7 +65,7 @@ function moveUp(coder: RangeEncoder, distance: number): void {
   }
 }
 
-function writeTopByte(coder: RangeEncoder): void {
+export function writeTopByte(coder: RangeEncoder): void {
   if (coder.length === coder.bytes.length) {
     const longer = new Uint8Array(2 * coder.length);
     longer.set(coder.bytes);
