@@ -4,17 +4,28 @@
  *
  * Signed levels are mapped 0, -1, 1, -2, 2 .. -> 0, 1, 2, 3, 4 .., so 0 is the most frequent symbol.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readSafetensors } from "@bitdiet/examples/models/safetensors";
 
 export interface Source {
   name: string;
   symbols: Uint8Array;
   /** Symbols are 0 .. alphabetSize - 1. */
   alphabetSize: number;
-  /** Height, width and channels of each map, for coders with context; a map after another. */
-  shape?: [number, number, number];
+  /** Where symbols are maps, one after another: each one's size. */
+  map?: { height: number; width: number; channels: number };
+  /** Where symbols are weights, by zigzag: the signed levels of each layer, in order. */
+  layers?: Layer[];
+}
+
+export interface Layer {
+  levels: Int8Array;
+  /** Weights of one output channel. */
+  rowLength: number;
+  /** Height and width of the kernels. */
+  kernel: [number, number];
 }
 
 /** mulberry32: uniform numbers in [0, 1). */
@@ -126,12 +137,41 @@ export function featureMapSource(zeros: number, maps = 8192, size = 32, seed = 1
     name: `map ${Math.round(zeros * 100)} % zeros`,
     symbols,
     alphabetSize: 16,
-    shape: [size, size, 1],
+    map: { height: size, width: size, channels: 1 },
   };
 }
 
 /** The folder of models and images, or undefined where there is none. */
 export function dataFolder(): string | undefined {
-  const folder = process.env.BITDIET_DATA ?? fileURLToPath(new URL("../../../../shared/data", import.meta.url));
+  const folder =
+    process.env.BITDIET_DATA ?? fileURLToPath(new URL("../../../../shared/data", import.meta.url));
   return existsSync(join(folder, "models")) ? folder : undefined;
+}
+
+/**
+ * The convolution and dense weights of a ResNet checkpoint, each layer quantized by itself: symmetric, to
+ * 2^bits - 1 levels, the largest magnitude at the last level.
+ */
+export function weightSource(file: string, bits: number): Source {
+  const { tensors } = readSafetensors(readFileSync(file));
+  const top = 2 ** (bits - 1) - 1;
+  const layers: Layer[] = [];
+  for (const { shape, values } of Object.values(tensors)) {
+    if (shape.length !== 4 && shape.length !== 2) continue; // biases, batch norm
+    const weights = values as Float32Array;
+    let largest = 0;
+    for (const weight of weights) largest = Math.max(largest, Math.abs(weight));
+    layers.push({
+      levels: Int8Array.from(weights, (weight) => Math.round((weight / largest) * top)),
+      rowLength: weights.length / shape[0],
+      kernel: [shape[2] ?? 1, shape[3] ?? 1],
+    });
+  }
+  const symbols = new Uint8Array(layers.reduce((sum, { levels }) => sum + levels.length, 0));
+  let at = 0;
+  for (const { levels } of layers) {
+    for (const level of levels) symbols[at++] = level < 0 ? -2 * level - 1 : 2 * level;
+  }
+  const name = `${/resnet\d+/.exec(file)?.[0].replace("resnet", "ResNet-")} weights, ${bits} bit`;
+  return { name, symbols, alphabetSize: 2 * top + 1, layers };
 }

@@ -5,6 +5,6 @@ export { CorruptInputError } from "./errors.js";
 export { countSymbols, type Symbols, shannonEntropy } from "./histogram.js";
 export { type HuffmanCode, huffmanCode } from "./huffman-code.js";
 export { groupCode, learnCode, runCode } from "./learned-code.js";
-export { type CompressOptions, compress, compressedBytes } from "./stream.js";
+export { type CompressOptions, compress, estimateCompressedBits } from "./stream.js";
 export { decodeTable, encodeTable } from "./table.js";
 export { type Cutting, cut } from "./words.js";

@@ -47,10 +47,10 @@ export function compress(symbols: Symbols, options: CompressOptions = {}): Uint8
   return bytes.subarray(0, encodePair(streams[0], streams[1], table, total, bytes, start));
 }
 
-/** The number of bytes that `compress` returns for the same arguments, exactly, without writing them. */
-export function compressedBytes(symbols: Symbols, options: CompressOptions = {}): number {
+/** The size in bits of what `compress` returns for the same arguments, exactly, without writing it. */
+export function estimateCompressedBits(symbols: Symbols, options: CompressOptions = {}): number {
   const { header, bits } = planOf(symbols, options);
-  return bits.reduce((sum, streamBits) => sum + Math.ceil(streamBits / 8), header.length + 4);
+  return 8 * bits.reduce((sum, streamBits) => sum + Math.ceil(streamBits / 8), header.length + 4);
 }
 
 /** xxHash32 of the symbols (those of 16 bits little-endian), seeded with that of the header: it guards both. */

@@ -1,0 +1,261 @@
+/**
+ * Entropy coders side by side: `npm run bench -- coders`.
+ *
+ * Sizes stand beside the order-0 entropy of the very symbols that are coded. Speeds are MB of one-byte symbols a second,
+ * encode and decode in turn for all coders of a source, best of the rounds; every decoding is compared with its source
+ * once. A coder is one row of `codersOf`.
+ */
+import * as zlib from "node:zlib";
+import * as ans from "@bitdiet/ans";
+import * as cabac from "@bitdiet/cabac";
+import * as huffman from "@bitdiet/huffman";
+import * as fflate from "fflate";
+import * as pako from "pako";
+import {
+  dataFolder,
+  featureMapSource,
+  laplaceSource,
+  type Source,
+  uniformSource,
+  weightSource,
+} from "./sources.js";
+import { alternate } from "./timing.js";
+
+type Bytes = Uint8Array;
+
+export interface Coder {
+  name: string;
+  encode: (symbols: Uint8Array) => Bytes;
+  decode: (bytes: Bytes) => ArrayLike<number>;
+  /** So slow that it codes the first MiB only, once. */
+  slow?: boolean;
+}
+
+/** A fixed table, learned from these very symbols: its own bytes are added to the size. */
+function fixedTable(name: string, { symbols }: Source, code: huffman.HuffmanCode): Coder {
+  const table = huffman.encodeTable(code);
+  return {
+    name,
+    encode: (x) => {
+      const coded = code.encode(x);
+      const bytes = new Uint8Array(table.length + coded.length);
+      bytes.set(table);
+      bytes.set(coded, table.length);
+      return bytes;
+    },
+    decode: (bytes) => code.decode(bytes.subarray(table.length), symbols.length),
+  };
+}
+
+/** Self-describing streams of symbols 0 .. 255, with a checksum each: what the fuzzer alters. */
+export const selfDescribing: Coder[] = [
+  { name: "huffman", encode: (x) => huffman.compress(x), decode: (b) => huffman.decompress(b) },
+  { name: "ans", encode: (x) => ans.compress(x), decode: (b) => ans.decompress(b) },
+  { name: "cabac", encode: (x) => cabac.compress(Int16Array.from(x)), decode: (b) => cabac.decompress(b) },
+];
+
+function codersOf(source: Source): Coder[] {
+  const { map, layers } = source;
+  const counts = huffman.countSymbols(source.symbols);
+  const coders: Coder[] = [
+    { name: "huffman", encode: (x) => huffman.compress(x), decode: (b) => huffman.decompress(b) },
+    {
+      name: "huffman, single symbols",
+      encode: (x) => huffman.compress(x, { singleSymbols: true }),
+      decode: (b) => huffman.decompress(b),
+    },
+    fixedTable("huffman, fixed table", source, huffman.huffmanCode(huffman.codeLengths(counts, 12))),
+    { name: "ans", encode: (x) => ans.compress(x), decode: (b) => ans.decompress(b) },
+  ];
+  if (map) {
+    coders.push({
+      name: "ans, contexts",
+      encode: (x) => ans.compressMap(x, map),
+      decode: (b) => ans.decompress(b),
+    });
+  }
+  if (layers) coders.push(weightCoder(source));
+  coders.push(
+    {
+      name: "zlib HUFFMAN_ONLY",
+      encode: (x) => zlib.deflateSync(x, { strategy: zlib.constants.Z_HUFFMAN_ONLY }),
+      decode: (b) => zlib.inflateSync(b),
+    },
+    { name: "zlib 6", encode: (x) => zlib.deflateSync(x, { level: 6 }), decode: (b) => zlib.inflateSync(b) },
+    {
+      name: "fflate 6",
+      encode: (x) => fflate.zlibSync(x, { level: 6 }),
+      decode: (b) => fflate.unzlibSync(b),
+    },
+    { name: "pako 6", encode: (x) => pako.deflate(x, { level: 6 }), decode: (b) => pako.inflate(b) as Bytes },
+    brotli(5),
+    { ...brotli(11), slow: true },
+  );
+  const { zstdCompressSync, zstdDecompressSync } = zlib as unknown as Record<string, (b: Bytes) => Bytes>;
+  if (zstdCompressSync) coders.push({ name: "zstd 3", encode: zstdCompressSync, decode: zstdDecompressSync });
+  return coders;
+}
+
+function brotli(quality: number): Coder {
+  return {
+    name: `brotli ${quality}`,
+    encode: (x) => zlib.brotliCompressSync(x, { params: { [zlib.constants.BROTLI_PARAM_QUALITY]: quality } }),
+    decode: (b) => zlib.brotliDecompressSync(b),
+  };
+}
+
+/** Layer by layer with the layer's shape, one stream each, as a model file would hold them. */
+function weightCoder({ layers = [], symbols }: Source): Coder {
+  let sizes: number[] = [];
+  return {
+    name: "cabac",
+    encode: () => {
+      const streams = layers.map(({ levels, rowLength, kernel }) =>
+        cabac.compress(levels, { rowLength, kernel }),
+      );
+      sizes = streams.map((stream) => stream.length);
+      return Buffer.concat(streams);
+    },
+    decode: (bytes) => {
+      const decoded = new Uint8Array(symbols.length);
+      let from = 0;
+      let at = 0;
+      for (const size of sizes) {
+        for (const level of cabac.decompress(bytes.subarray(from, from + size))) {
+          decoded[at++] = level < 0 ? -2 * level - 1 : 2 * level;
+        }
+        from += size;
+      }
+      return decoded;
+    },
+  };
+}
+
+interface Row {
+  source: string;
+  coder: string;
+  symbols: number;
+  entropy: number;
+  bitsPerSymbol: number;
+  encodeMBs: number;
+  decodeMBs: number;
+}
+
+function sources(quick: boolean): Source[] {
+  const count = quick ? 1 << 20 : 8 << 20;
+  const all = [
+    ...[0.5, 1, 2.5, 4, 6].map((bits) => laplaceSource(bits, count)),
+    ...[0.75, 0.79, 0.9].map((zeros) => featureMapSource(zeros, count >> 10)),
+    uniformSource(16, count),
+  ];
+  const folder = dataFolder();
+  if (!folder) {
+    console.log("ResNet weights: skipped, no folder `models` in BITDIET_DATA or ../shared/data.");
+    return all;
+  }
+  for (const [net, bits] of [
+    ["56", 5],
+    ["56", 4],
+    ["20", 4],
+  ] as const) {
+    all.push(weightSource(`${folder}/models/resnet${net}-cifar10.safetensors`, bits));
+  }
+  return all;
+}
+
+const MIB = 1 << 20;
+const column = (value: string, width: number) => value.padStart(width);
+
+/** Sizes and speeds of all coders over all sources. @returns one row a source and coder */
+export async function run({ quick }: { quick: boolean }): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const source of sources(quick)) rows.push(...(await compare(source, quick)));
+  await fewSymbols();
+  return rows;
+}
+
+async function compare(source: Source, quick: boolean): Promise<Row[]> {
+  const coders = codersOf(source);
+  const inputs = coders.map(({ slow }) => (slow ? source.symbols.subarray(0, MIB) : source.symbols));
+  const streams = coders.map(({ encode }, k) => encode(inputs[k]));
+  for (const [k, { name, decode }] of coders.entries()) {
+    const decoded = decode(streams[k]);
+    if (decoded.length !== inputs[k].length || inputs[k].some((symbol, i) => symbol !== decoded[i])) {
+      throw new Error(`${name} does not decode ${source.name} to what it was`);
+    }
+  }
+  const timed = (what: "encode" | "decode", slow: boolean) =>
+    alternate(
+      Object.fromEntries(
+        coders
+          .map(
+            (coder, k) =>
+              [
+                coder.name,
+                () => (what === "encode" ? coder.encode(inputs[k]) : coder.decode(streams[k])),
+              ] as const,
+          )
+          .filter((_, k) => (coders[k].slow === true) === slow),
+      ),
+      slow ? { rounds: 1, warmup: 0, minMs: 0 } : { rounds: quick ? 3 : 5 },
+    );
+  const encoding = [...(await timed("encode", false)), ...(await timed("encode", true))];
+  const decoding = [...(await timed("decode", false)), ...(await timed("decode", true))];
+  const speed = (timings: typeof encoding, k: number) =>
+    inputs[k].length / 1000 / timings.find(({ name }) => name === coders[k].name)!.minMs;
+
+  const entropy = huffman.shannonEntropy(huffman.countSymbols(source.symbols));
+  const rows = coders.map(({ name }, k) => ({
+    source: source.name,
+    coder: name,
+    symbols: inputs[k].length,
+    entropy,
+    bitsPerSymbol: (8 * streams[k].length) / inputs[k].length,
+    encodeMBs: speed(encoding, k),
+    decodeMBs: speed(decoding, k),
+  }));
+  const zlibRow = rows.find(({ coder }) => coder === "zlib HUFFMAN_ONLY")!;
+  console.log(`\n${source.name}: ${source.symbols.length} symbols, entropy ${entropy.toFixed(4)} bits`);
+  console.log(
+    "coder                     bits/symbol   over entropy   encode MB/s   decode MB/s   x zlib HUFFMAN_ONLY",
+  );
+  for (const { coder, symbols, bitsPerSymbol, encodeMBs, decodeMBs } of rows) {
+    console.log(
+      `${`${coder}${symbols < source.symbols.length ? " (1st MiB)" : ""}`.padEnd(24)}${column(bitsPerSymbol.toFixed(4), 13)}${column(
+        `${(100 * (bitsPerSymbol / entropy - 1)).toFixed(2)} %`,
+        15,
+      )}${column(encodeMBs.toFixed(0), 14)}${column(decodeMBs.toFixed(0), 14)}${column(
+        `${(encodeMBs / zlibRow.encodeMBs).toFixed(1)} / ${(decodeMBs / zlibRow.decodeMBs).toFixed(1)}`,
+        22,
+      )}`,
+    );
+  }
+  return rows;
+}
+
+/** What a small stream costs: 4,096 symbols, tables and all, warmed up. */
+async function fewSymbols(): Promise<void> {
+  console.log("\n4096 symbols of 16 levels, microseconds (encode + decode)");
+  for (const bits of [1, 2.5]) {
+    const symbols = laplaceSource(bits, 4096).symbols.map((symbol) => Math.min(symbol, 15));
+    const times = [];
+    for (const { name, encode, decode } of [
+      ...selfDescribing,
+      {
+        name: "zlib HUFFMAN_ONLY",
+        encode: (x: Bytes) => zlib.deflateSync(x, { strategy: zlib.constants.Z_HUFFMAN_ONLY }),
+        decode: zlib.inflateSync,
+      },
+    ]) {
+      const bytes = encode(symbols);
+      const [e, d] = await alternate(
+        { e: () => encode(symbols), d: () => decode(bytes) },
+        { rounds: 5, warmup: 3 },
+      );
+      times.push(
+        `${name} ${(1000 * e.minMs).toFixed(0)} + ${(1000 * d.minMs).toFixed(0)} (${bytes.length} bytes)`,
+      );
+    }
+    console.log(`Laplace ${bits}: ${times.join("   ")}`);
+  }
+}
