@@ -40,10 +40,13 @@ export function gatherRows(x: usize, indices: usize, outer: i32, rows: i32, coun
   }
 }
 
-/** `rows` copies of a row: out [rows][rowSize]. */
-export function repeatRow(row: usize, out: usize, rows: i32, rowSize: i32): void {
-  for (let i: i32 = 0; i < rows; i++) {
-    copyRun(out, row, rowSize);
-    out += <usize>rowSize * 4;
+/** Each of `outer` blocks of `floats` floats `times` times: out [outer][times][floats]. */
+export function repeatBlocks(x: usize, out: usize, outer: i32, floats: i32, times: i32): void {
+  for (let o: i32 = 0; o < outer; o++) {
+    for (let i: i32 = 0; i < times; i++) {
+      copyRun(out, x, floats);
+      out += <usize>floats * 4;
+    }
+    x += <usize>floats * 4;
   }
 }

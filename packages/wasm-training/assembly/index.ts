@@ -11,4 +11,4 @@ export { maxPoolGradient } from "./pool";
 export { segmentSum } from "./segment-sum";
 export { sumAxis, sumScratch } from "./reduction";
 export { erf, exp, gelu, geluGradient, reluGradient } from "./activation";
-export { copyRuns, gatherRows, repeatRow } from "./copy";
+export { copyRuns, gatherRows, repeatBlocks } from "./copy";

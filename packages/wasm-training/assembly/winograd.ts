@@ -117,17 +117,17 @@ function filterGradientLine(from: usize, step: usize, to: usize, stride: usize):
 
 // ---- Tiles of an image ----
 
-/**
- * The `size` × `size` tile of an image that begins at (row, column), zeros outside the image: returns its address if
- * it lies inside, else of a copy in `patch`; `tilePitch` is then 4 · size · channels, else the image's pitch.
- */
+/** Whether the `size` × `size` tile that begins at (row, column) lies inside the image. */
 // @ts-ignore: decorator
 @inline
 function isInside(row: i32, column: i32, size: i32, height: i32, width: i32): bool {
   return row >= 0 && column >= 0 && row + size <= height && column + size <= width;
 }
 
-function copyPatch(image: usize, row: i32, column: i32, size: i32, height: i32, width: i32, channels: i32, patch: usize): void {
+/** Copies such a tile, zeros where it lies outside, to patch [size][size][channels]. */
+function copyPatch(
+  image: usize, row: i32, column: i32, size: i32, height: i32, width: i32, channels: i32, patch: usize,
+): void {
   const pixel: usize = <usize>channels * 4;
   const line: usize = <usize>size * pixel;
   memory.fill(patch, 0, <usize>size * line);
@@ -143,9 +143,10 @@ function copyPatch(image: usize, row: i32, column: i32, size: i32, height: i32, 
 }
 
 /**
- * Transforms `count` tiles from tile number `first` on, and writes each vector of four channels of position p to
- * target + p·plane + (tile / 4)·tileStep + (channel / 4)·channelStep + (tile % 4)·16; `SIZE` is f32 (dY: 4 × 4 tiles)
- * or v128 … see the two callers.
+ * Bᵀ d B of `count` tiles from tile number `first` on: of each position p, four channels of a tile are a vector at
+ * target + p·plane + (tile / 4)·tileStep + (channel / 4)·channelStep + (tile % 4)·16, which is a left panel either
+ * row by row (tiles are rows, channels the inner dimension) or step by step (the other way round).
+ * @param patch room for a tile at the border; lines: for one between its two transforms
  */
 function transformInput(
   x: usize, height: i32, width: i32, channels: i32, top: i32, left: i32, tileRows: i32, tileColumns: i32,
@@ -181,7 +182,7 @@ function transformInput(
   }
 }
 
-/** As transformInput, for the 4 × 4 tiles of dY, written as right panels: [channel / 8][tile][8]. */
+/** A dY Aᵀ of `count` tiles, written as right panels: [channel / 8][tile][8]. */
 function transformGradient(
   dy: usize, height: i32, width: i32, channels: i32, tileRows: i32, tileColumns: i32,
   first: i32, count: i32, target: usize, plane: usize, panelBytes: usize, patch: usize, lines: usize,

@@ -1,7 +1,7 @@
 /**
  * Copies that the wasm backend makes without need, or slowly. Identity (every tensor that a gradient saves is cloned by
- * it), a cast to the same type and a transpose that moves nothing hand the same data on; slices along one axis and
- * gathers of rows run on the heap. E.g. a training step of ResNet-20 clones 91 feature maps.
+ * it), a cast to the same type and a transpose that moves nothing hand the same data on; slices along one axis,
+ * gathers of rows and tiles run on the heap. E.g. a training step of ResNet-20 clones 91 feature maps.
  */
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import { slice_util, util } from "@tensorflow/tfjs-core";
@@ -90,6 +90,32 @@ export const gather: TrainingKernel = {
       heap.address(out),
     );
     return out;
+  },
+  composed: (call) => call.shipped(),
+};
+
+export const tile: TrainingKernel = {
+  name: "Tile",
+  onHeap(heap, call) {
+    const { x } = call.inputs;
+    const reps = call.attrs.reps as number[];
+    const size = util.sizeFromShape(x.shape) * util.sizeFromShape(reps);
+    if (x.dtype !== "float32" || size === 0) return call.shipped();
+    // One axis after the other, the last one first, so that what is repeated lies in one block.
+    let current = share(call, x, x.shape);
+    for (let axis = x.shape.length - 1; axis >= 0; axis--) {
+      if (reps[axis] === 1) continue;
+      const { shape } = current;
+      const next = heap.allocate(
+        shape.map((length, other) => (other === axis ? length * reps[axis] : length)),
+      );
+      const outer = util.sizeFromShape(shape.slice(0, axis));
+      const block = util.sizeFromShape(shape.slice(axis));
+      heap.kernels.repeatBlocks(heap.address(current), heap.address(next), outer, block, reps[axis]);
+      call.backend.disposeData(current.dataId);
+      current = next;
+    }
+    return current;
   },
   composed: (call) => call.shipped(),
 };

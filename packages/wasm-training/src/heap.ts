@@ -1,5 +1,5 @@
 /**
- * The heap of tfjs-backend-wasm, shared with our own module: kernels/assembly read and write the backend's tensors where
+ * The heap of tfjs-backend-wasm, shared with our own module: the kernels of assembly/ read and write the backend's tensors where
  * they lie, with no copy. The backend exports its memory, malloc and free unofficially (4.22.0), so all of them are
  * looked for; where one is missing, `heapOf` is null and the kernels are composed from the backend's own instead.
  */
@@ -37,7 +37,7 @@ type KernelName =
   | "reluGradient"
   | "copyRuns"
   | "gatherRows"
-  | "repeatRow";
+  | "repeatBlocks";
 
 export interface Heap {
   /** What assembly/index.ts exports; booleans are passed as 0 or 1. */

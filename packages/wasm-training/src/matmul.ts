@@ -55,7 +55,7 @@ function multiply(
   const offsetsB = batchOffsets(batchB, batch);
   const { kernels, address } = heap;
   const out = heap.allocate([...batch, m, n]);
-  if (bias) kernels.repeatRow(address(bias), address(out), count * m, n);
+  if (bias) kernels.repeatBlocks(address(bias), address(out), 1, n, count * m);
   heap.scratch(kernels.matMulScratch(), (scratch) => {
     const [fromA, fromB, to] = [address(a), address(b), address(out)];
     for (let i = 0; i < count; i++) {

@@ -3,7 +3,7 @@ import type { KernelBackend, KernelConfig, Tensor, TensorInfo } from "@tensorflo
 import { getKernel, registerGradient, registerKernel, unregisterKernel } from "@tensorflow/tfjs-core";
 import { batchNormBackward, batchNormForward, batchNormGradient } from "./batch-norm.js";
 import { conv2D, conv2DBackpropFilter, conv2DBackpropInput } from "./convolution.js";
-import { cast, gather, identity, slice, transpose } from "./copy.js";
+import { cast, gather, identity, slice, tile, transpose } from "./copy.js";
 import { depthwiseBackpropFilter, depthwiseBackpropInput } from "./depthwise.js";
 import { einsum } from "./einsum.js";
 import { erf, exp } from "./exponential.js";
@@ -41,6 +41,7 @@ const kernels: TrainingKernel[] = [
   transpose,
   slice,
   gather,
+  tile,
   sum,
   mean,
   exp,
