@@ -176,9 +176,7 @@ export function mseRange(x: Values, grid: Grid): Range {
  * @throws {RangeError} if range is not finite or upside down, or bits is out of range
  */
 export function affineFromRange({ min, max }: Range, { bits, signed = false }: Grid): AffineOptions {
-  if (!Number.isFinite(min) || !Number.isFinite(max) || min > max) {
-    throw new RangeError(`range: expected finite min <= max, got ${min} .. ${max}`);
-  }
+  checkRange({ min, max });
   const { high } = levelRange({ bits, signed });
   const lowest = Math.min(0, min);
   const highest = Math.max(0, max);
@@ -187,6 +185,13 @@ export function affineFromRange({ min, max }: Range, { bits, signed = false }: G
   return signed
     ? { bits, signed, scale }
     : { bits, scale, zeroPoint: Math.min(high, Math.round((0 - lowest) / scale)) };
+}
+
+/** @throws {RangeError} if range is not finite or upside down */
+export function checkRange({ min, max }: Range): void {
+  if (!Number.isFinite(min) || !Number.isFinite(max) || min > max) {
+    throw new RangeError(`range: expected finite min <= max, got ${min} .. ${max}`);
+  }
 }
 
 function extremes(values: ArrayLike<number>): Range {

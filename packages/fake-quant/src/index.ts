@@ -1,9 +1,19 @@
 /**
- * Quantizers with straight-through gradients for TensorFlow.js, and the calibration of their ranges.
+ * Quantizers with straight-through gradients for TensorFlow.js, the calibration of their ranges, and bit widths that are
+ * learned, computed or searched for.
  *
  *     affineQuantizer({ bits: 4, scale: 0.1 }).fakeQuantize([0.26, 9]) = [0.3, 1.5]
  */
 export { type AffineOptions, affineQuantizer } from "./affine.js";
+export { allocateBits, allocateFromCurves, type Budget, bitsAtSlope } from "./bit-allocation.js";
+export {
+  type BitSearchOptions,
+  bitsFromAction,
+  keptWeights,
+  type SizeOptions,
+  searchBits,
+  sizeBits,
+} from "./bit-search.js";
 export {
   affineFromRange,
   gaussRange,
@@ -19,8 +29,22 @@ export {
   type Values,
 } from "./calibration.js";
 export { clipQuantizer } from "./clip.js";
+export { type Clusters, clusterLoss, type Power, softClusterLoss } from "./cluster-loss.js";
 export { codebookQuantizer } from "./codebook.js";
 export { lsqInitialScale, lsqScale } from "./learned-scale.js";
+export {
+  type BitInterval,
+  bitsFromLogits,
+  gaussianNoise,
+  logitsFromBits,
+  modelBits,
+  type Noise,
+  type NoiseOptions,
+  type NoiseQuantizer,
+  noiseQuantizer,
+  roundedBits,
+  uniformNoise,
+} from "./pseudo-noise.js";
 export type { Quantizer } from "./quantizer.js";
 export { scaleGradient, stopGradient, straightThrough } from "./straight-through.js";
 export { ternaryQuantizer, twnRule } from "./ternary.js";

@@ -4,7 +4,7 @@
  *     index = clamp(round(x / scale), low, high) - low,   value = (index + low) * scale
  *
  * With low 0, high 15 and scale 0.1, x = 0.26 has index 3 and value 0.3; x = 9 has index 15 and value 1.5.
- * This is the only place where data are rounded: `tf.round`, ties to even.
+ * This is where data are rounded (and in `pseudo-noise`, whose grids differ by group): `tf.round`, ties to even.
  *
  * Written with the kernels that are fast on the wasm backend, where a comparison takes six times and a `gather` eighty
  * times as long as a multiplication: hence arithmetic where a mask or a look-up would read more easily.
