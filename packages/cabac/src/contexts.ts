@@ -99,6 +99,8 @@ export interface WeightModel {
   /** Of the next weight: its scale class, the sign that is expected (1: negative), and its contexts. */
   scale: number;
   expected: number;
+  /** Four neighbours clipped to -2 .. 2, as the digits of a number in base 5. */
+  around: number;
   first: number;
   second: number;
 }
@@ -130,6 +132,7 @@ export function weightModel(
     rowStart: 32,
     scale: 0,
     expected: 0,
+    around: 0,
     first: 0,
     second: 0,
   };
@@ -191,10 +194,17 @@ function locate(model: WeightModel): void {
   const log = 5 * (logarithm(sum >> 3) + logarithm(columnMean) - 64);
   const scale = log >> 6;
   const expected = 2 * (left + up) - corner;
+  const clippedLeft = CLIPPED[left + MAX_NEIGHBOUR];
+  const clippedUp = CLIPPED[up + MAX_NEIGHBOUR];
   const position = isMatrix
-    ? 3 * abs(CLIPPED[left + MAX_NEIGHBOUR] - 2) + abs(CLIPPED[up + MAX_NEIGHBOUR] - 2)
+    ? 3 * abs(clippedLeft - 2) + abs(clippedUp - 2)
     : 3 * (y === 0 ? 0 : y === model.kernelHeight - 1 ? 2 : 1) +
       (x === 0 ? 0 : x === kernelWidth - 1 ? 2 : 1);
+  model.around =
+    125 * clippedLeft +
+    25 * clippedUp +
+    5 * CLIPPED[corner + MAX_NEIGHBOUR] +
+    CLIPPED[beyond + MAX_NEIGHBOUR];
   model.scale = scale;
   model.expected = expected;
   model.first = (SIZE_CLASS[abs(expected)] * SCALES + scale) * FLAGS;
@@ -202,27 +212,12 @@ function locate(model: WeightModel): void {
     SECOND + ((position * EXPECTED + SIZE_CLASS[abs(left + up)]) * SCALES + ((log + 32) >> 6)) * FLAGS;
 }
 
-/** The two contexts of the sign "is unexpected": by the expected value and the scale, and by four neighbours' signs. */
+/** The two contexts of the sign "is unexpected": by the expected value and the scale, and by the signs of four neighbours. */
 export function firstSignContext({ expected, scale }: WeightModel): number {
   return SIGN + SIGN_CLASS[abs(expected)] * SCALES + scale;
 }
-export function secondSignContext(model: WeightModel): number {
-  const { column, line, expected, isMatrix, kernelWidth, x } = model;
-  const upper = isMatrix ? model.above : line;
-  const at = isMatrix ? column : column - kernelWidth;
-  const hasUp = model.y > 0;
-  const left = x > 0 ? line[column - 1] : 0;
-  const beyond = x > 1 ? line[column - 2] : 0;
-  const up = hasUp ? upper[at] : 0;
-  const corner = hasUp && x > 0 ? upper[at - 1] : 0;
-  const flip = (expected >> 31) | 1;
-  return (
-    SECOND_SIGN +
-    ((CLIPPED[flip * left + MAX_NEIGHBOUR] * 5 + CLIPPED[flip * up + MAX_NEIGHBOUR]) * 5 +
-      CLIPPED[flip * corner + MAX_NEIGHBOUR]) *
-      5 +
-    CLIPPED[flip * beyond + MAX_NEIGHBOUR]
-  );
+export function secondSignContext({ expected, around }: WeightModel): number {
+  return SECOND_SIGN + (expected < 0 ? 624 - around : around);
 }
 
 /** 1 where the neighbours speak for a negative weight. */
@@ -265,13 +260,15 @@ export function advance(model: WeightModel, level: number): void {
 
 function growRows(model: WeightModel): void {
   const columns = Math.min(model.rowLength, 2 * model.line.length);
-  const line = new Int16Array(columns);
-  line.set(model.line);
-  const means = new Int32Array(columns);
-  means.set(model.columnMeans);
-  model.line = line;
+  model.line = extended(model.line, new Int16Array(columns));
   model.above = new Int16Array(columns);
-  model.columnMeans = means;
+  model.columnMeans = extended(model.columnMeans, new Int32Array(columns));
+}
+
+/** The longer array, beginning with the values of the shorter one. */
+export function extended<T extends Int16Array | Int32Array>(shorter: T, longer: T): T {
+  longer.set(shorter);
+  return longer;
 }
 
 /** Of the first contexts of the flags "> 1" …, given the sign: other ones for the expected sign and for the other sign. */

@@ -96,7 +96,7 @@ function shortestEnd(low: number, range: number): { point: number; length: numbe
 /** @throws CorruptInputError if the first bytes lie outside of every interval */
 export function rangeDecoder(bytes: Uint8Array): RangeDecoder {
   const coder: RangeDecoder = { bytes, position: 4, offset: wordBefore(bytes, 4), range: -1 };
-  if (coder.offset === -1) throw new CorruptInputError("The coded payload starts with no valid bytes");
+  if (coder.offset === -1) throw new CorruptInputError("The payload is cut or changed");
   return coder;
 }
 
@@ -140,6 +140,6 @@ export function finishDecoding(coder: RangeDecoder): void {
   const low = (word - coder.offset) >>> 0;
   const end = shortestEnd(low, coder.range >>> 0);
   if (coder.bytes.length !== coder.position - 4 + end.length || word !== (end.point | 0)) {
-    throw new CorruptInputError("The coded payload does not end where its last symbol does");
+    throw new CorruptInputError("The payload is cut or changed");
   }
 }

@@ -45,40 +45,33 @@ export function decompress(
 ): Int32Array {
   if (!(bytes instanceof Uint8Array))
     throw new TypeError(`bytes: expected a Uint8Array, got ${typeof bytes}`);
-  if (bytes[0] !== FORMAT)
-    throw new CorruptInputError("Not a stream of coded weights: the first byte is not 0xC1");
+  if (bytes[0] !== FORMAT) throw new CorruptInputError("Not a stream of coded weights");
   const numbers: number[] = [];
   let at = 1;
-  for (let i = 0; i < 4; i++) {
+  while (numbers.length < 4) {
     let number = 0;
-    for (let unit = 1; ; unit *= 128) {
-      if (at === bytes.length || unit > 2 ** 42)
-        throw new CorruptInputError("The header is cut or malformed");
-      const byte = bytes[at++];
+    let unit = 1;
+    let byte: number;
+    do {
+      byte = bytes[at++];
       number += (byte & 127) * unit;
-      if (byte < 128) {
-        if (byte === 0 && unit > 1)
-          throw new CorruptInputError("The header is not written in the shortest way");
-        break;
-      }
-    }
+      unit *= 128;
+    } while (byte > 127 && unit < 2 ** 49);
+    // Cut, longer than need be, or beyond 2^49.
+    if (!(byte < 128) || (byte === 0 && unit > 128))
+      throw new CorruptInputError("The header is cut or changed");
     numbers.push(number);
   }
   const [count, rowLength, height, width] = numbers;
   const payload = bytes.subarray(at + 4);
-  if (at + 4 > bytes.length) throw new CorruptInputError("The header is cut");
   if (count > maxLength)
-    throw new RangeError(`maxLength: ${maxLength} levels allowed, the stream holds ${count}`);
-  if (count > (payload.length + 4) * LEVELS_PER_BYTE) {
-    throw new CorruptInputError(`${payload.length} bytes cannot hold ${count} levels`);
-  }
+    throw new RangeError(`maxLength: expected ${count} levels or more, got ${maxLength}`);
   if (
-    rowLength === 0 ||
-    count % rowLength !== 0 ||
-    height * width === 0 ||
-    rowLength % (height * width) !== 0
+    at + 4 > bytes.length ||
+    count > (payload.length + 4) * LEVELS_PER_BYTE ||
+    !(count % rowLength === 0 && rowLength % (height * width) === 0)
   ) {
-    throw new CorruptInputError("The row length and the kernel in the header do not divide the levels");
+    throw new CorruptInputError("The header is cut or changed");
   }
   const levels = decodeWeights(payload, count, { rowLength, kernel: [height, width] });
   const stored = new DataView(bytes.buffer, bytes.byteOffset).getUint32(at, true);

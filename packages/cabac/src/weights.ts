@@ -12,6 +12,7 @@ import {
   advance,
   CONTEXTS,
   expectedSign,
+  extended,
   FAST_LIMIT,
   FLAGS,
   firstAfterSign,
@@ -29,7 +30,6 @@ import {
 import { CorruptInputError } from "./errors.js";
 import type { RangeDecoder, RangeEncoder } from "./range-coder.js";
 import {
-  decodeBit,
   finishDecoding,
   finishEncoding,
   isPastEnd,
@@ -141,6 +141,9 @@ function decodeLevel(coder: RangeDecoder, model: WeightModel): number {
   let b = model.second;
   let sign = 0;
   let magnitude = 0;
+  let length = 1;
+  let remainder = 0;
+  let place = 0;
   for (;;) {
     const one = contexts[a];
     const two = contexts[b] || inherited(one);
@@ -161,49 +164,41 @@ function decodeLevel(coder: RangeDecoder, model: WeightModel): number {
     }
     if (magnitude === 0) {
       if (!bit) break;
+      magnitude = 1;
       a = firstSignContext(model);
       b = secondSignContext(model);
-      magnitude = 1;
     } else if (sign === 0) {
       sign = bit ^ expectedSign(model) ? -1 : 1;
       a = firstAfterSign(model, bit) + 1;
       b = model.second + 1;
-    } else {
-      if (!bit || ++magnitude === FLAGS) break;
+    } else if (magnitude < FLAGS) {
+      if (!bit) break;
+      magnitude++;
       a++;
       b++;
+      if (magnitude === FLAGS) a = b = lengthContext(model, 1);
+    } else if (remainder === 0) {
+      if (bit) a = b = lengthContext(model, ++length);
+      else {
+        remainder = 1;
+        place = length - 1;
+      }
+      if (length === 32) throw new CorruptInputError("The payload is cut or changed");
+    } else {
+      remainder = 2 * remainder + bit;
+      place--;
+    }
+    if (remainder > 0) {
+      if (place === 0) break;
+      a = b = lowBitContext(length, place - 1);
     }
   }
   coder.position = position;
   coder.offset = offset | 0;
   coder.range = range | 0;
-  if (magnitude === FLAGS) magnitude += decodeRemainder(coder, model);
+  if (remainder > 0) magnitude += remainder - 1;
+  if (magnitude > 0x7fffffff) throw new CorruptInputError("The payload is cut or changed");
   return sign * magnitude;
-}
-
-/** What exceeds FLAGS, coded as an exp-Golomb number. */
-function decodeRemainder(coder: RangeDecoder, model: WeightModel): number {
-  const { contexts } = model;
-  let length = 1;
-  while (decodeDecision(coder, contexts, lengthContext(model, length))) {
-    if (++length === 32)
-      throw new CorruptInputError("A weight in the coded payload is too large for 32 bits");
-  }
-  let remainder = 1;
-  for (let place = length - 2; place >= 0; place--) {
-    remainder = 2 * remainder + decodeDecision(coder, contexts, lowBitContext(length, place));
-  }
-  if (remainder + FLAGS > 2 ** 31) {
-    throw new CorruptInputError("A weight in the coded payload is too large for 32 bits");
-  }
-  return remainder - 1;
-}
-
-function decodeDecision(coder: RangeDecoder, contexts: WeightContexts, context: number): number {
-  const estimate = contexts[context];
-  const bit = decodeBit(coder, meanProbability(estimate, estimate));
-  contexts[context] = learned(estimate, bit, SLOW_LIMIT);
-  return bit;
 }
 
 /**
@@ -236,13 +231,9 @@ export function decodeWeights(bytes: Uint8Array, count: number, options: WeightO
   const coder = rangeDecoder(bytes);
   let levels = new Int32Array(Math.min(count, 4096));
   for (let i = 0; i < count; i++) {
-    if (i === levels.length) {
-      const longer = new Int32Array(Math.min(count, 2 * i));
-      longer.set(levels);
-      levels = longer;
-    }
+    if (i === levels.length) levels = extended(levels, new Int32Array(Math.min(count, 2 * i)));
     const level = decodeLevel(coder, model);
-    if (isPastEnd(coder)) throw new CorruptInputError("The coded payload is too short");
+    if (isPastEnd(coder)) throw new CorruptInputError("The payload is cut or changed");
     levels[i] = level;
     advance(model, level);
   }
@@ -268,19 +259,15 @@ export function modelOf(count: number, options: WeightOptions): WeightModel {
   const [height, width] = kernel;
   const rowLength = options.rowLength ?? (count || height * width);
   if (!Number.isInteger(count) || count < 0) {
-    throw new RangeError(`count: expected a whole number of weights, got ${count}`);
+    throw new RangeError(`count: expected a whole number, got ${count}`);
   }
-  if (!(contexts instanceof Int32Array && contexts.length === CONTEXTS)) {
-    throw new TypeError("contexts: expected the result of weightContexts()");
-  }
-  if (!(Number.isInteger(height) && Number.isInteger(width) && height > 0 && width > 0)) {
-    throw new RangeError(`kernel: expected a height and a width of 1 or more, got [${kernel}]`);
-  }
+  if (contexts.length !== CONTEXTS) throw new TypeError("contexts: expected those of weightContexts()");
   if (!(Number.isInteger(rowLength) && rowLength > 0 && count % rowLength === 0)) {
-    throw new RangeError(`rowLength: expected a divisor of the ${count} weights, got ${rowLength}`);
+    throw new RangeError(`rowLength: expected a divisor of ${count} weights, got ${rowLength}`);
   }
-  if (rowLength % (height * width) !== 0) {
-    throw new RangeError(`kernel: expected ${rowLength} weights a row to be whole kernels, got [${kernel}]`);
+  const isKernel = Number.isInteger(height) && Number.isInteger(width) && height > 0 && width > 0;
+  if (!isKernel || rowLength % (height * width) !== 0) {
+    throw new RangeError(`kernel: expected whole kernels in ${rowLength} weights a row, got [${kernel}]`);
   }
   return weightModel(rowLength, height, width, contexts);
 }

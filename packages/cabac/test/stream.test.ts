@@ -56,7 +56,7 @@ describe("compress and decompress", () => {
     expect(decompress(bytes, { maxLength: 100 }).length).toBe(100);
     expect(() => decompress(bytes, { maxLength: 99 })).toThrow(RangeError);
     expect(() => decompress(bytes, { maxLength: 99 })).toThrow(
-      "maxLength: 99 levels allowed, the stream holds 100",
+      "maxLength: expected 100 levels or more, got 99",
     );
     expect(() => decompress([1] as unknown as Uint8Array)).toThrow(TypeError);
     expect(() => compress(new Int8Array(10), { rowLength: 3 })).toThrow(RangeError);

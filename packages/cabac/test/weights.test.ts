@@ -109,13 +109,13 @@ describe("encodeWeights and decodeWeights", () => {
     const levels = new Int8Array(12);
     expect(() => encodeWeights(levels, { rowLength: 5 })).toThrow(RangeError);
     expect(() => encodeWeights(levels, { rowLength: 5 })).toThrow(
-      "rowLength: expected a divisor of the 12 weights, got 5",
+      "rowLength: expected a divisor of 12 weights, got 5",
     );
     expect(() => encodeWeights(levels, { rowLength: 0 })).toThrow("rowLength");
     expect(() => encodeWeights(levels, { kernel: [3, 3] })).toThrow(
-      "kernel: expected 12 weights a row to be whole",
+      "kernel: expected whole kernels in 12 weights a row, got [3,3]",
     );
-    expect(() => encodeWeights(levels, { kernel: [0, 3] })).toThrow("kernel: expected a height");
+    expect(() => encodeWeights(levels, { kernel: [0, 3] })).toThrow("kernel: expected whole");
     expect(() => encodeWeights(Int32Array.of(0, -(2 ** 31)))).toThrow("got -2^31 at index 1");
     expect(() => encodeWeights([1, 2] as unknown as Int8Array)).toThrow(TypeError);
     expect(() => encodeWeights(levels, { contexts: new Int32Array(3) })).toThrow("contexts");
