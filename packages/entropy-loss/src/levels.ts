@@ -29,7 +29,7 @@ export function levelGrid(levels: Tensor1D): LevelGrid {
   }
   let grid = known.get(levels.dataId);
   if (!grid) {
-    grid = checkedGrid(Float64Array.from(levels.dataSync()));
+    grid = checkedGrid(new Float64Array(levels.dataSync()));
     known.set(levels.dataId, grid);
   }
   return grid;
@@ -37,7 +37,8 @@ export function levelGrid(levels: Tensor1D): LevelGrid {
 
 function checkedGrid(values: Float64Array): LevelGrid {
   if (values.length === 0) throw new RangeError("levels: expected at least one level, got none");
-  for (const [index, value] of values.entries()) {
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index];
     if (!Number.isFinite(value))
       throw new RangeError(`levels: expected finite values, got levels[${index}] = ${value}`);
     if (index > 0 && value <= values[index - 1]) {

@@ -11,25 +11,70 @@ import {
   maximum,
   mul,
   type Scalar,
+  scalar,
   sum,
   type Tensor,
   type Tensor1D,
+  tensor,
   tidy,
 } from "@tensorflow/tfjs-core";
-import { type SoftHistogramOptions, softHistogram } from "./soft-histogram.js";
+import {
+  dataAtHand,
+  histogramOf,
+  type SoftAssignment,
+  type SoftHistogramOptions,
+  softAssignment,
+} from "./soft-histogram.js";
+import { windowGradient, windowHistogram } from "./window.js";
 
 /** Smallest normal float32: stands for the probability of a level that nothing reaches, whose p log p is 0. */
 const TINY = 2 ** -126;
 
 /**
  * Entropy of x softly quantized to the levels, in bits per element: between 0 and log2 of the number of levels.
- * Differentiable in x (first order). Degenerate input and errors are those of `softHistogram`; NaN in x gives NaN.
+ * Differentiable in x and in `scale` (first order). Degenerate input and errors are those of `softHistogram`; NaN in x gives NaN.
  *
  * @param x float32 tensor of any shape, not empty
- * @param levels strictly ascending, finite, in units of x; constants
+ * @param levels strictly ascending, finite, in units of x, or of `scale`; constants
  */
 export function softEntropy(x: Tensor, levels: Tensor1D, options?: SoftHistogramOptions): Scalar {
-  return tidy(() => shannonBits(softHistogram(x, levels, options)));
+  return tidy(() => {
+    const assignment = softAssignment(x, levels, options);
+    const direct = dataAtHand() && assignment.grid.values.length > 1;
+    return direct ? entropyByWindow(assignment) : shannonBits(histogramOf(assignment));
+  });
+}
+
+/**
+ * Division, histogram and entropy in one operation: what tfjs spends on an operation, whatever its size, is most of
+ * what a small sample costs.
+ */
+function entropyByWindow({ x, scale, grid, sharpness }: SoftAssignment): Scalar {
+  return customGrad<Scalar>(() => {
+    const unit = scale ? scale.dataSync()[0] : 1;
+    const read = x.dataSync<"float32">();
+    const values = scale ? read.map((value) => value / unit) : read;
+    const probabilities = windowHistogram(values, grid, sharpness);
+    const bits = new Float64Array(probabilities).map((p) => -Math.log2(Math.max(p, TINY)));
+    const gradFunc = (dy: Scalar) => {
+      const [factor] = dy.dataSync();
+      const gradient = windowGradient(
+        values,
+        grid,
+        sharpness,
+        bits.map((value) => value * factor),
+      );
+      if (!scale) return tensor(gradient, x.shape);
+      let byScale = 0;
+      for (let i = 0; i < gradient.length; i++) {
+        gradient[i] /= unit;
+        // An infinite value has no gradient, and leaves none to the scale.
+        if (gradient[i] !== 0) byScale -= gradient[i] * values[i];
+      }
+      return [tensor(gradient, x.shape), scalar(byScale)];
+    };
+    return { value: scalar(probabilities.reduce((total, p, k) => total + p * bits[k], 0)), gradFunc };
+  })(...(scale ? [x, scale] : [x]));
 }
 
 /**

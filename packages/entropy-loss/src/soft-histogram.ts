@@ -7,6 +7,7 @@
  */
 import {
   customGrad,
+  div,
   getBackend,
   Tensor,
   type Tensor1D,
@@ -23,6 +24,11 @@ import { windowGradient, windowHistogram } from "./window.js";
 export interface SoftHistogramOptions {
   /** T > 0 of the soft assignment: larger is nearer to counting, and reaches fewer values. 10 by default, as in CAT. */
   sharpness?: number;
+  /**
+   * What a level is multiplied by to be in units of x, such as a quantizer's learned step: a float32 tensor of rank 0,
+   * differentiable. As dividing x by it, but after sampling, and for less. 1 by default.
+   */
+  scale?: Tensor;
   /** Look at this many elements instead of all: an unbiased estimate of the histogram. See `sampleElements`. */
   sampleSize?: number;
   /** Which sample; 0 by default. Pass the number of the training step, or every step sees the same elements. */
@@ -30,24 +36,38 @@ export interface SoftHistogramOptions {
 }
 
 /**
- * Probabilities of the levels, softly counted. Differentiable in x (first order); the levels are constants, so a learned
- * scale gets its gradient through `x.div(scale)` and integer levels.
+ * Probabilities of the levels, softly counted. Differentiable in x and in `scale` (first order); the levels are
+ * constants.
  *
  * Between two levels the distance is in units of their gap, so values are always divided between levels at the middle
  * of a gap. Values beyond the outermost levels, infinities included, belong to the outermost one, with a gradient that
  * vanishes as they go. NaN in x makes every probability NaN. One level gives [1] and no gradient, whatever x.
  *
  * @param x float32 tensor of any shape, not empty
- * @param levels strictly ascending, finite, in units of x
+ * @param levels strictly ascending, finite, in units of x, or of `scale`
  * @returns shape [levels], sums to 1
- * @throws TypeError if x is no float32 tensor or levels none of rank 1; RangeError if x is empty, if levels are not
+ * @throws TypeError if x is no float32 tensor, levels none of rank 1 or scale none of rank 0; RangeError if x is empty, if levels are not
  *   ascending and finite, if sharpness is not positive and finite, or sampleSize or seed no integer in range
  */
-export function softHistogram(
+export function softHistogram(x: Tensor, levels: Tensor1D, options?: SoftHistogramOptions): Tensor1D {
+  return tidy(() => histogramOf(softAssignment(x, levels, options)));
+}
+
+/** The checked arguments of a soft histogram, x sampled. */
+export interface SoftAssignment {
+  x: Tensor;
+  /** Not yet applied to x. */
+  scale?: Tensor;
+  grid: LevelGrid;
+  sharpness: number;
+}
+
+/** To be called within `tidy`. */
+export function softAssignment(
   x: Tensor,
   levels: Tensor1D,
-  { sharpness = 10, sampleSize, seed = 0 }: SoftHistogramOptions = {},
-): Tensor1D {
+  { sharpness = 10, scale, sampleSize, seed = 0 }: SoftHistogramOptions = {},
+): SoftAssignment {
   if (!(x instanceof Tensor) || x.dtype !== "float32") {
     throw new TypeError(`x: expected a float32 tensor, got ${describe(x)}`);
   }
@@ -55,17 +75,23 @@ export function softHistogram(
   if (!(sharpness > 0 && Number.isFinite(sharpness))) {
     throw new RangeError(`sharpness: expected a positive finite number, got ${sharpness}`);
   }
+  if (scale !== undefined && !(scale instanceof Tensor && scale.rank === 0 && scale.dtype === "float32")) {
+    throw new TypeError(`scale: expected a float32 tensor of rank 0, got ${describe(scale)}`);
+  }
   const grid = levelGrid(levels);
-  return tidy(() => {
-    const values = sampleSize === undefined ? x : sampleElements(x, sampleSize, seed);
-    if (grid.values.length === 1) {
-      return customGrad<Tensor1D>((input) => ({
-        value: tensor1d([1]),
-        gradFunc: () => zerosLike(input as Tensor),
-      }))(values);
-    }
-    return (dataAtHand() ? histogramByWindow : histogramByDense)(values, grid, sharpness);
-  });
+  return { x: sampleSize === undefined ? x : sampleElements(x, sampleSize, seed), scale, grid, sharpness };
+}
+
+/** To be called within `tidy`. */
+export function histogramOf({ x, scale, grid, sharpness }: SoftAssignment): Tensor1D {
+  const values = scale ? div(x, scale) : x;
+  if (grid.values.length === 1) {
+    return customGrad<Tensor1D>((input) => ({
+      value: tensor1d([1]),
+      gradFunc: () => zerosLike(input as Tensor),
+    }))(values);
+  }
+  return (dataAtHand() ? histogramByWindow : histogramByDense)(values, grid, sharpness);
 }
 
 /** The values are read once, and kept for the gradient as an array: a saved tensor would be copied, and read again. */
@@ -95,6 +121,6 @@ function histogramByDense(x: Tensor, grid: LevelGrid, sharpness: number): Tensor
  * data over at once; on any other (webgl, webgpu, or one we don't know) reading would stall the pipeline in every
  * layer of every step, so the histogram stays in tensor operations there.
  */
-function dataAtHand(): boolean {
+export function dataAtHand(): boolean {
   return ["cpu", "wasm", "tensorflow"].includes(getBackend());
 }

@@ -59,7 +59,7 @@ export function windowHistogram(values: Float32Array, grid: LevelGrid, sharpness
   // A NaN has reached level 0 and its window only, but it spoils every mean.
   const spoilt = Number.isNaN(sums[radius]);
   const inside = sums.subarray(radius, radius + last + 1);
-  return Float32Array.from(inside, (sum) => (spoilt ? Number.NaN : sum / values.length));
+  return new Float32Array(inside.map((sum) => (spoilt ? Number.NaN : sum / values.length)));
 }
 
 /**
