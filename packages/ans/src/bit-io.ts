@@ -64,29 +64,24 @@ export function takeBits(reader: HeaderReader, width: number): number {
 /** @param limit the greatest allowed value, below 2^24 */
 export function takeGamma(reader: HeaderReader, limit: number): number {
   let width = 0;
-  while (takeBits(reader, 1) === 0) {
-    if (1 << ++width > limit) corrupt(`header: a number above ${limit}`);
-  }
-  const value = (1 << width) | takeBits(reader, width);
-  if (value > limit) corrupt(`header: a number above ${limit}, ${value}`);
+  while (takeBits(reader, 1) === 0) width++;
+  const value = width < 24 ? (1 << width) | takeBits(reader, width) : limit + 1;
+  if (value > limit) corrupt(`header: a number above ${limit}`);
   return value;
 }
 
 export function takeAlignment(reader: HeaderReader): void {
-  if (takeBits(reader, -reader.bit & 7) !== 0) corrupt("header: padding is not zero");
+  if (takeBits(reader, -reader.bit & 7) !== 0) corrupt("header: padding");
 }
 
-/** Refuses numbers above 2^53 and those not in their shortest form. */
+/** Refuses numbers from 2^49 on and those not in their shortest form. */
 export function takeVarint(reader: HeaderReader): number {
   let value = 0;
-  for (let scale = 1; ; scale *= 128) {
+  for (let scale = 1; scale < 2 ** 49; scale *= 128) {
     const byte = takeBits(reader, 8);
     value += (byte & 127) * scale;
-    if (value > Number.MAX_SAFE_INTEGER) corrupt("header: a number above 2^53");
-    if (byte < 128) {
-      if (byte === 0 && scale > 1) corrupt("header: a number with needless zeros");
-      return value;
-    }
-    if (scale > 2 ** 49) corrupt("header: a number above 2^53");
+    if (byte < 128 && (byte > 0 || scale === 1)) return value;
+    if (byte === 0) break;
   }
+  return corrupt("header: a number not in its shortest form, or from 2^49 on");
 }

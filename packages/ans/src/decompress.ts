@@ -4,14 +4,11 @@
  *
  *     decompress(compress(Uint8Array.of(3, 1, 4, 1, 5)))  // Uint8Array [3, 1, 4, 1, 5]
  */
-
 import { type HeaderReader, takeAlignment, takeBits, takeVarint } from "./bit-io.js";
 import { checkBytes } from "./check.js";
-import { MAX_THRESHOLDS, type NeighbourContexts, neighbourContexts } from "./contexts.js";
 import { corrupt } from "./errors.js";
 import { takeFrequencies } from "./frequency-table.js";
-import { decodeMaps } from "./neighbour-decoder.js";
-import { MAX_ALPHABET, MAX_TABLE_LOG } from "./normalize.js";
+import { MAX_TABLE_LOG } from "./normalize.js";
 import { bytesDecoder, decodePayload, wordsDecoder } from "./payload.js";
 import {
   CONSTANT,
@@ -26,33 +23,50 @@ import {
   WIDE,
 } from "./stream.js";
 import { contextDecodeTable } from "./tables.js";
-import { takeContextTables } from "./take-context-tables.js";
+
+/** What decompressMap adds: reads the fields of a stream of maps, and returns the decoder of its payload. */
+export type TakeMaps = (stream: {
+  reader: HeaderReader;
+  count: number;
+  tableLog: number;
+  /** One above the greatest symbol. */
+  limit: number;
+  allocate: (length: number) => Symbols;
+}) => (payload: Uint8Array) => Symbols;
 
 /**
- * Recovers the symbols of compress or compressMap.
+ * Recovers the symbols of compress.
  *
- * @param maxLength the most symbols to give out. Unless given, 2^24 and 256 more a byte of input: a few bytes can hold any
- *   number of equal symbols.
+ * @param maxLength the most symbols to give out. Unless given, 2^24 and 256 more a byte of input: a few bytes can hold
+ *   any number of equal symbols.
  * @returns bytes or 16-bit words, as they were compressed
  * @throws CorruptInputError when the bytes are not exactly one whole stream, or it claims more than maxLength symbols
  */
-export function decompress(bytes: Uint8Array, { maxLength }: { maxLength?: number } = {}): Symbols {
+export function decompress(bytes: Uint8Array, options: { maxLength?: number } = {}): Symbols {
+  return readStream(bytes, options);
+}
+
+/** All kinds of streams but maps, and maps too where their reader is given: it is left out of smaller bundles. */
+export function readStream(
+  bytes: Uint8Array,
+  { maxLength }: { maxLength?: number },
+  takeMaps?: TakeMaps,
+): Symbols {
   checkBytes(bytes);
   const cap = maxLength ?? 2 ** 24 + 256 * bytes.length;
   if (!(cap >= 0)) throw new RangeError(`maxLength: expected a number >= 0, got ${maxLength}`);
   const reader: HeaderReader = { bytes, bit: 0 };
-  if (takeBits(reader, 8) !== MAGIC) corrupt(`not an ans stream: it starts with ${bytes[0]}, not ${MAGIC}`);
+  if (takeBits(reader, 8) !== MAGIC) corrupt("not an ans stream");
   const kind = takeBits(reader, 3);
   const wide = takeBits(reader, 1) * WIDE === WIDE;
   const tableLog = takeBits(reader, 4);
-  const coded = kind === STATIC || kind === PAIRS || kind === MAPS;
-  if (!coded && kind !== STORED && kind !== CONSTANT) corrupt(`header: kind ${kind}`);
-  if (coded ? tableLog < MIN_TABLE_LOG || tableLog > MAX_TABLE_LOG : tableLog !== 0) {
-    corrupt(`header: table log ${tableLog} for kind ${kind}`);
-  }
   const count = takeVarint(reader);
+  const coded = kind === STATIC || kind === PAIRS || kind === MAPS;
+  const wrongLog = coded ? tableLog < MIN_TABLE_LOG || tableLog > MAX_TABLE_LOG : tableLog > 0 || kind > MAPS;
+  if (wrongLog || (wide && kind === PAIRS)) {
+    corrupt(`header: kind ${kind} with table log ${tableLog}`);
+  }
   if (count > cap) corrupt(`header: ${count} symbols are more than maxLength, ${cap}`);
-  if (count === 0 && kind !== STORED) corrupt(`header: no symbols in a stream of kind ${kind}`);
 
   const limit = wide ? 65536 : 256;
   const allocate = (length: number): Symbols => (wide ? new Uint16Array(length) : new Uint8Array(length));
@@ -65,28 +79,13 @@ export function decompress(bytes: Uint8Array, { maxLength }: { maxLength?: numbe
       return allocate(count).fill(symbol);
     };
   } else if (kind === MAPS) {
-    const contexts = takeContexts(reader, count);
-    const { tables, tableOf } = takeContextTables(reader, contexts.count, tableLog, limit);
-    const values = Uint16Array.from(new Set(tables.flatMap(({ symbols }) => Array.from(symbols)))).sort();
-    if (values.length > MAX_ALPHABET) corrupt(`tables: more than ${MAX_ALPHABET} symbols`);
-    decode = (payload) => {
-      const indexOf = new Map(Array.from(values, (value, index) => [value, index]));
-      const compact = tables.map(({ symbols, counts }) => {
-        const frequencies = new Uint16Array(values.length);
-        symbols.forEach((symbol, i) => {
-          frequencies[indexOf.get(symbol)!] = counts[i];
-        });
-        return frequencies;
-      });
-      const table = contextDecodeTable(compact, tableLog);
-      return decodeMaps(payload, count, table, { tableLog, tableOf }, values, contexts, allocate);
-    };
+    if (takeMaps === undefined) corrupt("header: a stream of maps, which decompressMap reads");
+    decode = takeMaps({ reader, count, tableLog, limit, allocate });
   } else {
     const { symbols, counts } = takeFrequencies(reader, tableLog, kind === PAIRS ? 65536 : limit);
     takeAlignment(reader);
     decode = (payload) => {
       if (kind === PAIRS) {
-        if (wide) corrupt("header: pairs of 16-bit symbols");
         return decodePairs(payload, count, tableLog, symbols, contextDecodeTable([counts], tableLog));
       }
       if (wide) {
@@ -117,21 +116,6 @@ function plainSymbols(payload: Uint8Array, count: number, wide: boolean): Symbol
   if (payload.length !== expected) corrupt(`payload: expected ${expected} bytes, got ${payload.length}`);
   if (!wide) return payload.slice();
   return Uint16Array.from({ length: count }, (_, i) => payload[2 * i] | (payload[2 * i + 1] << 8));
-}
-
-/** Height, width, channels, zero, the number of thresholds, the thresholds. */
-function takeContexts(reader: HeaderReader, count: number): NeighbourContexts {
-  const [height, width, channels, zero, classes] = Array.from({ length: 5 }, () => takeVarint(reader));
-  if (!(height * width * channels > 0 && count % (height * width * channels) === 0)) {
-    corrupt(`header: ${count} symbols are not whole maps of ${height} x ${width} x ${channels}`);
-  }
-  if (classes > MAX_THRESHOLDS) corrupt(`header: ${classes} thresholds`);
-  const thresholds = Array.from({ length: classes }, () => takeVarint(reader));
-  try {
-    return neighbourContexts({ height, width, channels, zero, thresholds });
-  } catch (error) {
-    return corrupt(`header: ${(error as Error).message}`);
-  }
 }
 
 /** Two bytes a coded symbol: the decoder writes them as one word of this machine's byte order. */

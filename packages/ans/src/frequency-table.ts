@@ -59,18 +59,17 @@ export function takeFrequencies(
   let absent = false;
   for (let symbol = 0; left > 0; ) {
     let ones = 0;
-    while (takeBits(reader, 1) === 1) if (++ones > 32) corrupt("table: a frequency with too many bits");
+    while (takeBits(reader, 1) === 1) ones++;
     const length = last + (ones & 1 ? -(ones + 1) / 2 : ones / 2);
-    if (length < 0 || length > bitLength(left))
-      corrupt(`table: the frequencies sum to more than ${1 << tableLog}`);
+    if (length < 0 || length > bitLength(left)) corrupt(`table: a frequency of ${length} bits`);
     if (length === 0) {
-      if (absent) corrupt("table: two runs of absent symbols in a row");
+      if (absent) corrupt("table: two runs in a row");
       absent = true;
       symbol += takeGamma(reader, 65536);
       continue;
     }
     const count = (1 << (length - 1)) | takeBits(reader, length - 1);
-    if (count > left) corrupt(`table: the frequencies sum to more than ${1 << tableLog}`);
+    if (count > left) corrupt("table: frequencies above the sum");
     if (symbol >= limit) corrupt(`table: a symbol above ${limit - 1}`);
     if (symbols.length === MAX_ALPHABET) corrupt(`table: more than ${MAX_ALPHABET} symbols`);
     symbols.push(symbol++);

@@ -21,5 +21,6 @@ export {
   neighbourContexts,
 } from "./contexts.js";
 export { decompress } from "./decompress.js";
+export { decompressMap } from "./decompress-map.js";
 export { CorruptInputError } from "./errors.js";
 export { normalizeCounts } from "./normalize.js";

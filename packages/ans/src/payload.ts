@@ -309,10 +309,10 @@ export function decodePayload<Out extends Uint8Array | Uint16Array>(
   first = Math.max(STRETCH, 16 * payload.length),
 ): Out {
   if (count === 0) {
-    if (payload.length > 0) corrupt(`payload: expected 0 bytes for 0 symbols, got ${payload.length}`);
+    if (payload.length > 0) corrupt("payload: bytes left over");
     return allocate(0);
   }
-  if (payload.length === 0 || payload[0] === 0) corrupt("payload: the first byte lacks its marker bit");
+  if (payload.length === 0 || payload[0] === 0) corrupt("payload: no marker bit");
   // Zeros behind the end: no load can leave the buffer, and reading on into them is caught by the end check.
   const padded = new Uint8Array(payload.length + 64);
   padded.set(payload);
@@ -344,7 +344,7 @@ export function decodePayload<Out extends Uint8Array | Uint16Array>(
     from = to;
   }
   if (reader.position !== reader.end || states.some((state) => state !== 0)) {
-    corrupt("payload: it does not end where its last symbol does");
+    corrupt("payload: it does not end with its last symbol");
   }
   return out;
 }

@@ -3,7 +3,7 @@
  */
 import { xxHash32 } from "@bitdiet/xxhash32";
 import { describe, expect, it } from "vitest";
-import { ansCode, compress, compressMap, decompress, normalizeCounts } from "../src/index.js";
+import { ansCode, compress, compressMap, decompress, decompressMap, normalizeCounts } from "../src/index.js";
 import { goldenInputs } from "./golden-inputs.js";
 
 const hex = (bytes: Uint8Array): string =>
@@ -23,7 +23,7 @@ const golden: Record<string, string> = {
 const goldenHashes: Record<string, [number, number, number]> = {
   "20,000 bytes": [5044, 162, 0xc289dcdc],
   "100,000 bytes, 256 symbols": [92405, 178, 0xd44861b6],
-  "60,001 bytes in pairs": [7571, 179, 0x7a91be48],
+  "60,001 bytes in pairs": [7576, 163, 0xea951a40],
   "50,000 words, 4,096 symbols": [77282, 218, 0x9c12c073],
   "maps in one band": [388, 148, 0x5b799755],
   "maps in four bands": [869, 148, 0xc5052b96],
@@ -36,7 +36,7 @@ describe("golden streams", () => {
       const stream = shape === undefined ? compress(symbols) : compressMap(symbols, shape);
       if (name in golden) expect(hex(stream)).toBe(golden[name]);
       else expect([stream.length, stream[1], xxHash32(stream)]).toEqual(goldenHashes[name]);
-      expect(decompress(stream)).toEqual(symbols);
+      expect((shape === undefined ? decompress : decompressMap)(stream)).toEqual(symbols);
     });
   }
 
