@@ -47,8 +47,7 @@ export function decodeWords(
  * codes are longer.
  */
 function tableBits(lengths: Uint8Array, count: number): number {
-  if (count < 1 << 14) return count < 1 << 11 ? 8 : 10;
-  return lengths.length > 4096 ? 16 : 12;
+  return lengths.length > 4096 ? 16 : Math.max(8, Math.min(12, 27 - Math.clz32(count)));
 }
 
 /** How far the reading of one stream has come. */

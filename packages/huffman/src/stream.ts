@@ -128,7 +128,7 @@ const FEWEST_FOR_MANY = 16384;
 function trial(symbols: Symbols, counts: Uint32Array, total: number): Cutting | undefined {
   const count = symbols.length;
   const candidates = candidateCuttings(counts, count, total);
-  if (candidates.length === 0) return undefined;
+  if (candidates.length < 2) return candidates[0]; // `planOf` compares its whole size
   let sample = symbols;
   if (count > TRIAL) {
     sample = symbols.slice(0, TRIAL);

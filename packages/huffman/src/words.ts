@@ -121,29 +121,38 @@ function cutGroups(symbols: Symbols, alphabetSize: number, groupSize: number): U
   return words;
 }
 
+/** Symbols whose values' places are gathered at a time. */
+const BLOCK = 4096;
+
 function cutRuns(symbols: Symbols, alphabetSize: number, runLimit: number): Uint16Array {
   const { length } = symbols;
   const words = new Uint16Array(length);
   const values = alphabetSize - 1;
-  const allZeros = runLimit * values;
+  const places = new Uint16Array(BLOCK);
   let outside = 0;
   let count = 0;
   let zeros = 0;
-  // Whether a symbol is zero is unpredictable, so there is no branch on it: a word is written in any case, and the
-  // next one overwrites it unless it counts.
-  for (let at = 0; at < length; at++) {
-    const symbol = symbols[at];
-    const ends = -symbol >>> 31; // 1 for a value, 0 for a zero
-    outside |= values - symbol;
-    words[count] = zeros * values + symbol - 1;
-    count += ends;
-    zeros = (zeros + 1) & (ends - 1);
-    if (zeros === runLimit) {
-      words[count++] = allZeros;
-      zeros = 0;
+  for (let from = 0; from < length; from += BLOCK) {
+    const end = Math.min(from + BLOCK, length);
+    // Whether a symbol is zero is unpredictable, so there is no branch on it: a place is written in any case, and the
+    // next one overwrites it unless it counts.
+    let found = 0;
+    for (let at = from; at < end; at++) {
+      const symbol = symbols[at];
+      outside |= values - symbol;
+      places[found] = at - from;
+      found += -symbol >>> 31; // 1 for a value, 0 for a zero
     }
+    let next = from - zeros;
+    for (let k = 0; k < found; k++) {
+      const at = from + places[k];
+      for (zeros = at - next; zeros >= runLimit; zeros -= runLimit) words[count++] = runLimit * values;
+      words[count++] = zeros * values + symbols[at] - 1;
+      next = at + 1;
+    }
+    zeros = end - next;
   }
-  if (zeros > 0) words[count++] = allZeros;
+  for (; zeros > 0; zeros -= runLimit) words[count++] = runLimit * values;
   if (outside < 0) throwOutside(symbols, alphabetSize);
   return words.subarray(0, count);
 }
