@@ -29,10 +29,7 @@ interface Network {
   batch: number;
   /** What python/training.py is told. */
   python: string[];
-  /**
-   * Items of the step that the cpu backend runs, its time scaled to the batch; none where it would only take long.
-   * Most of BERT's time there goes into the embedding's gradient, whatever the batch: it is not scaled.
-   */
+  /** Items of the step that the cpu backend runs, its time scaled to the batch; none where it would only take long. */
   cpuBatch?: number;
   create(batch: number): Trainee;
 }
@@ -115,14 +112,13 @@ const networks: Network[] = [
     name: "BERT L2 H128, 32 × 32 tokens",
     batch: 32,
     python: ["bert", "32", "32"],
-    cpuBatch: 2,
+    cpuBatch: 1,
     create: bertOf(32),
   },
   {
     name: "BERT L2 H128, 32 × 64 tokens",
     batch: 32,
     python: ["bert", "32", "64"],
-    cpuBatch: 2,
     create: bertOf(64),
   },
 ];
@@ -187,9 +183,87 @@ export interface TrainingResult {
   pytorchResidentMB?: number;
 }
 
-/** Prints one line a network and returns the figures. Throws if a step leaks a tensor. */
-export async function run({ quick }: { quick: boolean }): Promise<TrainingResult[]> {
+/** Single kernels that the wasm backend ships and @bitdiet/wasm-training replaces, at sizes of the networks. */
+function kernelCalls(): Array<{
+  what: string;
+  name: string;
+  inputs: tf.NamedTensorMap;
+  attrs: tf.NamedAttrMap;
+}> {
+  const random = (...shape: number[]) => tf.randomNormal(shape, 0, 1, "float32", 1);
+  const geometry = { strides: 1, pad: "same", dataFormat: "NHWC", dilations: 1 };
+  const map = random(64, 16, 16, 32);
+  const filter = random(3, 3, 32, 32);
+  const product = (what: string, a: tf.Tensor, b: tf.Tensor, transposeA: boolean, transposeB: boolean) => ({
+    what,
+    name: "BatchMatMul",
+    inputs: { a, b },
+    attrs: { transposeA, transposeB },
+  });
+  return [
+    {
+      what: "conv2d, 64 × 16×16×32, 32 filters 3×3",
+      name: "Conv2D",
+      inputs: { x: map, filter },
+      attrs: geometry,
+    },
+    {
+      what: "its input gradient",
+      name: "Conv2DBackpropInput",
+      inputs: { dy: map, filter },
+      attrs: { ...geometry, inputShape: map.shape },
+    },
+    product("matMul, [1024, 128] · [128, 512]", random(1, 1024, 128), random(1, 128, 512), false, false),
+    product("matMul, [1024, 128]ᵀ · [1024, 512]", random(1, 1024, 128), random(1, 1024, 512), true, false),
+    product("matMul, [1024, 512] · [128, 512]ᵀ", random(1, 1024, 512), random(1, 128, 512), false, true),
+    product("matMul, 64 × [32, 32] · [32, 64]", random(64, 32, 32), random(64, 32, 64), false, false),
+    { what: "clone of 4 MB", name: "Identity", inputs: { x: random(1024, 1024) }, attrs: {} },
+    {
+      what: "sum of [1024, 512] over its rows",
+      name: "Sum",
+      inputs: { x: random(1024, 512) },
+      attrs: { axis: 0, keepDims: false },
+    },
+    { what: "exp of [1024, 512]", name: "Exp", inputs: { x: random(1024, 512) }, attrs: {} },
+  ];
+}
+
+/** Shipped kernel against ours, in turn. Registers ours. */
+async function compareKernels(
+  quick: boolean,
+): Promise<Array<{ what: string; shippedMs: number; oursMs: number }>> {
+  await tf.setBackend("wasm");
+  const calls = kernelCalls();
+  const kernel = (name: string) => tf.getKernel(name, "wasm").kernelFunc;
+  const shipped = new Map(calls.map(({ name }) => [name, kernel(name)]));
   registerTrainingKernels();
+  const results = [];
+  for (const { what, name, inputs, attrs } of calls) {
+    const runner = (kernelFunc: tf.KernelFunc) => () => {
+      const output = kernelFunc({ inputs, attrs, backend: tf.backend() }) as tf.TensorInfo;
+      tf.backend().disposeData(output.dataId);
+    };
+    const [theirs, ours] = await alternate(
+      { shipped: runner(shipped.get(name) as tf.KernelFunc), ours: runner(kernel(name)) },
+      { rounds: quick ? 3 : 9, minMs: 30 },
+    );
+    results.push({ what, shippedMs: theirs.medianMs, oursMs: ours.medianMs });
+    const factor = (theirs.medianMs / ours.medianMs).toFixed(1);
+    console.log(
+      `${what}: shipped ${theirs.medianMs.toFixed(2)} ms, ours ${ours.medianMs.toFixed(3)} ms, ${factor}×`,
+    );
+  }
+  for (const { inputs } of calls) tf.dispose(inputs);
+  return results;
+}
+
+/** Prints one line a kernel and a network and returns the figures. Throws if a step leaks a tensor. */
+export async function run({ quick }: { quick: boolean }) {
+  const kernels = await compareKernels(quick);
+  return { kernels, steps: await compareSteps(quick) };
+}
+
+async function compareSteps(quick: boolean): Promise<TrainingResult[]> {
   const python = findPython();
   if (!python)
     console.log("No python3 with torch: no comparison with PyTorch (set PYTHON to one that has it).");
@@ -203,10 +277,7 @@ export async function run({ quick }: { quick: boolean }): Promise<TrainingResult
     if (network.cpuBatch === undefined) continue;
     const cpuMs = await cpuStep(network, network.cpuBatch);
     results[index].cpuMs = cpuMs;
-    const how =
-      network.cpuBatch === network.batch
-        ? ""
-        : ` (a step of ${network.cpuBatch}, scaled to ${network.batch})`;
+    const how = ` (a step of ${network.cpuBatch}, scaled to ${network.batch})`;
     const factor = (cpuMs / results[index].wasmMs).toFixed(0);
     console.log(
       `${network.name}: cpu backend ${(cpuMs / 1000).toFixed(1)} s${how}, ${factor} times the wasm backend's`,
