@@ -66,7 +66,7 @@ export function takeGamma(reader: HeaderReader, limit: number): number {
   let width = 0;
   while (takeBits(reader, 1) === 0) width++;
   const value = width < 24 ? (1 << width) | takeBits(reader, width) : limit + 1;
-  if (value > limit) corrupt(`header: a number above ${limit}`);
+  if (value > limit) corrupt("header: number too large");
   return value;
 }
 
@@ -83,5 +83,5 @@ export function takeVarint(reader: HeaderReader): number {
     if (byte < 128 && (byte > 0 || scale === 1)) return value;
     if (byte === 0) break;
   }
-  return corrupt("header: a number not in its shortest form, or from 2^49 on");
+  return corrupt("header: number too long");
 }

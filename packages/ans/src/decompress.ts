@@ -18,7 +18,6 @@ import {
   MIN_TABLE_LOG,
   PAIRS,
   STATIC,
-  STORED,
   type Symbols,
   WIDE,
 } from "./stream.js";
@@ -54,7 +53,6 @@ export function readStream(
 ): Symbols {
   checkBytes(bytes);
   const cap = maxLength ?? 2 ** 24 + 256 * bytes.length;
-  if (!(cap >= 0)) throw new RangeError(`maxLength: expected a number >= 0, got ${maxLength}`);
   const reader: HeaderReader = { bytes, bit: 0 };
   if (takeBits(reader, 8) !== MAGIC) corrupt("not an ans stream");
   const kind = takeBits(reader, 3);
@@ -66,74 +64,80 @@ export function readStream(
   if (wrongLog || (wide && kind === PAIRS)) {
     corrupt(`header: kind ${kind} with table log ${tableLog}`);
   }
-  if (count > cap) corrupt(`header: ${count} symbols are more than maxLength, ${cap}`);
+  if (!(count <= cap)) corrupt(`header: ${count} symbols are more than maxLength, ${cap}`);
 
-  const limit = wide ? 65536 : 256;
   const allocate = (length: number): Symbols => (wide ? new Uint16Array(length) : new Uint8Array(length));
-  let decode: (payload: Uint8Array) => Symbols;
-  if (kind === STORED) {
-    decode = (payload) => plainSymbols(payload, count, wide);
-  } else if (kind === CONSTANT) {
-    decode = (payload) => {
-      const [symbol] = plainSymbols(payload, 1, wide);
-      return allocate(count).fill(symbol);
-    };
+  let decode = (payload: Uint8Array): Symbols => plainSymbols(payload, count, allocate);
+  if (kind === CONSTANT) {
+    decode = (payload) => allocate(count).fill(plainSymbols(payload, 1, allocate)[0]);
   } else if (kind === MAPS) {
-    if (takeMaps === undefined) corrupt("header: a stream of maps, which decompressMap reads");
-    decode = takeMaps({ reader, count, tableLog, limit, allocate });
-  } else {
-    const { symbols, counts } = takeFrequencies(reader, tableLog, kind === PAIRS ? 65536 : limit);
+    if (takeMaps === undefined) corrupt("header: maps, which decompressMap reads");
+    decode = takeMaps({ reader, count, tableLog, limit: wide ? 65536 : 256, allocate });
+  } else if (coded) {
+    const table = takeFrequencies(reader, tableLog, wide || kind === PAIRS ? 65536 : 256);
     takeAlignment(reader);
     decode = (payload) => {
-      if (kind === PAIRS) {
-        return decodePairs(payload, count, tableLog, symbols, contextDecodeTable([counts], tableLog));
-      }
-      if (wide) {
-        const stretch = wordsDecoder(contextDecodeTable([counts], tableLog), symbols, count);
-        return decodePayload(payload, count, tableLog, (length) => new Uint16Array(length), stretch);
-      }
-      const dense = new Uint16Array(256);
-      symbols.forEach((symbol, i) => {
-        dense[symbol] = counts[i];
-      });
-      const stretch = bytesDecoder(contextDecodeTable([dense], tableLog), count);
-      return decodePayload(payload, count, tableLog, (length) => new Uint8Array(length), stretch);
+      if (wide) return decodeWords(payload, count, tableLog, table, table.symbols);
+      return kind === PAIRS
+        ? decodePairs(payload, count, tableLog, table)
+        : decodeBytes(payload, count, tableLog, table);
     };
   }
-
   const start = reader.bit / 8;
   if (start + 4 > bytes.length) corrupt("header: it ends early");
-  const expected = new DataView(bytes.buffer, bytes.byteOffset).getUint32(start, true);
   const symbols = decode(bytes.subarray(start + 4));
-  if (checksum(bytes.subarray(0, start), symbols) !== expected)
-    corrupt("checksum: the symbols are not those encoded");
+  const expected = new DataView(bytes.buffer, bytes.byteOffset).getUint32(start, true);
+  if (checksum(bytes.subarray(0, start), symbols) !== expected) corrupt("checksum");
   return symbols;
 }
 
 /** Symbols as they are, little-endian. */
-function plainSymbols(payload: Uint8Array, count: number, wide: boolean): Symbols {
-  const expected = count * (wide ? 2 : 1);
-  if (payload.length !== expected) corrupt(`payload: expected ${expected} bytes, got ${payload.length}`);
-  if (!wide) return payload.slice();
-  return Uint16Array.from({ length: count }, (_, i) => payload[2 * i] | (payload[2 * i + 1] << 8));
+function plainSymbols(payload: Uint8Array, count: number, allocate: (length: number) => Symbols): Symbols {
+  const width = allocate(0).BYTES_PER_ELEMENT;
+  if (payload.length !== count * width) corrupt("payload: end");
+  return width === 1
+    ? payload.slice()
+    : allocate(count).map((_, i) => payload[2 * i] | (payload[2 * i + 1] << 8));
 }
 
-/** Two bytes a coded symbol: the decoder writes them as one word of this machine's byte order. */
-function decodePairs(
+interface Table {
+  symbols: Uint16Array;
+  counts: Uint16Array;
+}
+
+function decodeBytes(
   payload: Uint8Array,
   count: number,
   tableLog: number,
-  pairs: Uint16Array,
-  table: Int32Array,
+  { symbols, counts }: Table,
 ): Uint8Array {
+  const dense = new Uint16Array(256);
+  symbols.forEach((symbol, i) => {
+    dense[symbol] = counts[i];
+  });
+  const stretch = bytesDecoder(contextDecodeTable([dense], tableLog), count);
+  return decodePayload(payload, count, tableLog, (length) => new Uint8Array(length), stretch);
+}
+
+function decodeWords(
+  payload: Uint8Array,
+  count: number,
+  tableLog: number,
+  { counts }: Table,
+  values: Uint16Array,
+): Uint16Array {
+  const stretch = wordsDecoder(contextDecodeTable([counts], tableLog), values, count);
+  return decodePayload(payload, count, tableLog, (length) => new Uint16Array(length), stretch);
+}
+
+/** Two bytes a coded symbol: the decoder writes them as one word of this machine's byte order. */
+function decodePairs(payload: Uint8Array, count: number, tableLog: number, table: Table): Uint8Array {
+  const { symbols: pairs } = table;
   const values = new Uint16Array(
     Uint8Array.from({ length: 2 * pairs.length }, (_, i) => pairs[i >> 1] >>> (8 * (i & 1))).buffer,
   );
-  const length = Math.ceil(count / 2);
-  const stretch = wordsDecoder(table, values, length);
-  const words = decodePayload(payload, length, tableLog, (size) => new Uint16Array(size), stretch);
-  const symbols = new Uint8Array(words.buffer);
+  const symbols = new Uint8Array(decodeWords(payload, Math.ceil(count / 2), tableLog, table, values).buffer);
   if (count === symbols.length) return symbols;
-  if (symbols[count] !== 0) corrupt("payload: the last pair has two symbols");
+  if (symbols[count] !== 0) corrupt("payload: last pair");
   return symbols.slice(0, count);
 }

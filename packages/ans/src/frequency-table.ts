@@ -61,7 +61,7 @@ export function takeFrequencies(
     let ones = 0;
     while (takeBits(reader, 1) === 1) ones++;
     const length = last + (ones & 1 ? -(ones + 1) / 2 : ones / 2);
-    if (length < 0 || length > bitLength(left)) corrupt(`table: a frequency of ${length} bits`);
+    if (length < 0 || length > bitLength(left)) corrupt("table: sum");
     if (length === 0) {
       if (absent) corrupt("table: two runs in a row");
       absent = true;
@@ -69,9 +69,9 @@ export function takeFrequencies(
       continue;
     }
     const count = (1 << (length - 1)) | takeBits(reader, length - 1);
-    if (count > left) corrupt("table: frequencies above the sum");
-    if (symbol >= limit) corrupt(`table: a symbol above ${limit - 1}`);
-    if (symbols.length === MAX_ALPHABET) corrupt(`table: more than ${MAX_ALPHABET} symbols`);
+    if (count > left) corrupt("table: sum");
+    if (symbol >= limit) corrupt("table: symbol too large");
+    if (symbols.length === MAX_ALPHABET) corrupt("table: too many symbols");
     symbols.push(symbol++);
     counts.push(count);
     left -= count;

@@ -308,11 +308,9 @@ export function decodePayload<Out extends Uint8Array | Uint16Array>(
   decode: DecodeStretch<Out>,
   first = Math.max(STRETCH, 16 * payload.length),
 ): Out {
-  if (count === 0) {
-    if (payload.length > 0) corrupt("payload: bytes left over");
-    return allocate(0);
-  }
-  if (payload.length === 0 || payload[0] === 0) corrupt("payload: no marker bit");
+  // No symbols have no bytes; else the first byte holds the marker bit.
+  if (count === 0 ? payload.length > 0 : !payload[0]) corrupt("payload: start");
+  if (count === 0) return allocate(0);
   // Zeros behind the end: no load can leave the buffer, and reading on into them is caught by the end check.
   const padded = new Uint8Array(payload.length + 64);
   padded.set(payload);
@@ -338,13 +336,12 @@ export function decodePayload<Out extends Uint8Array | Uint16Array>(
     origin += skip;
     reader.view = new DataView(padded.buffer, origin);
     reader.position -= skip * 8;
-    // Far from the end the exact bit does not matter, and a small integer keeps the loop's compare cheap.
-    reader.end = Math.min(total - origin * 8, 0x3fffffff);
+    reader.end = total - origin * 8;
     decode(reader, out, from, to);
     from = to;
   }
-  if (reader.position !== reader.end || states.some((state) => state !== 0)) {
-    corrupt("payload: it does not end with its last symbol");
+  if (reader.position !== reader.end || states.some(Boolean)) {
+    corrupt("payload: end");
   }
   return out;
 }

@@ -158,6 +158,7 @@ describe("bugs that other decoders had", () => {
     expect(() => decompressMap(stream, { maxLength: 999 })).toThrow(
       /1000 symbols are more than maxLength, 999/,
     );
+    expect(() => decompressMap(stream, { maxLength: Number.NaN })).toThrow(CorruptInputError);
     const more = compress(new Uint8Array(2 ** 24 + 3000));
     expect(() => decompressMap(more)).toThrow(CorruptInputError);
     expect(decompressMap(more, { maxLength: 2 ** 25 })).toHaveLength(2 ** 24 + 3000);
