@@ -23,8 +23,8 @@ export interface Budget {
  * a value of group k has distortion v_k 4^-R. That is reverse water-filling in whole bits: each bit in turn goes to
  * the group of largest distortion, the first of equals.
  *
- * Optimal if all groups are of one size. Otherwise filling a budget exactly is a knapsack problem: the result is
- * optimal but for a remainder smaller than the next bit of the largest group.
+ * Optimal if all groups are of one size. Otherwise filling a budget to the last bit is a knapsack problem, and the
+ * result is at least as good as the best one for a budget smaller by one bit a value of the largest group.
  *
  * @param variances at least 0, one a group; a variance of 0 gets no bits
  * @param maxBits largest width, 0 .. 16; 8 by default

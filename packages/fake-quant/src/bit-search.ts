@@ -82,7 +82,8 @@ export async function searchBits(
 
   const size = 3 * orders.length;
   const mean = Float64Array.from({ length: size }, (_, i) => (i % 3 === 1 ? 0.5 : 0));
-  const deviation = new Float64Array(size).fill(0.3);
+  // About one width of eight; sparsity has farther to go before a layer of few channels loses one.
+  const deviation = Float64Array.from({ length: size }, (_, i) => (i % 3 === 0 ? 0.2 : 0.1));
   const population = 4 + Math.floor(3 * Math.log(size));
   const normal = normalSource(seed);
   let best = await tryActions(mean);

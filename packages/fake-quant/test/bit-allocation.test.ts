@@ -74,10 +74,36 @@ describe("allocateBits", () => {
   });
 
   it("counts a bit as often as its group has values", () => {
-    // One bit for 10 values of variance 1 removes 7.5; ten bits for single values of variance 1 remove as much.
-    expect([...allocateBits([1, 1.1], { meanBits: 1 / 11, weights: [10, 1] })]).toEqual([0, 1]);
-    expect([...allocateBits([1, 1.1], { meanBits: 10 / 11, weights: [10, 1] })]).toEqual([0, 5]);
-    expect([...allocateBits([1, 1.1], { meanBits: 1, weights: [10, 1] })]).toEqual([1, 1]);
+    const weights = [10, 1];
+    expect([...allocateBits([1, 1.1], { meanBits: 1 / 11, weights })]).toEqual([0, 1]);
+    expect([...allocateBits([1, 1.1], { meanBits: 1, weights })]).toEqual([1, 1]);
+    expect([...allocateBits([1, 1.1], { meanBits: 2, weights })]).toEqual([2, 2]);
+  });
+
+  it("is as good as the best of all allocations for a budget of one bit less in the largest group", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(variance, weight), { minLength: 1, maxLength: 4 }),
+        fc.double({ min: 0, max: 4, noNaN: true }),
+        (groups, meanBits) => {
+          const weights = groups.map(([, w]) => w);
+          const totals = groups.map(([v, w]) => v * w);
+          const available = meanBits * sum(weights);
+          const bits = allocateBits(
+            groups.map(([v]) => v),
+            { meanBits, maxBits: 4, weights },
+          );
+          expect(cost(bits, weights)).toBeLessThanOrEqual(available);
+          let best = Number.POSITIVE_INFINITY;
+          for (const other of allocations(weights.map(() => 4))) {
+            if (cost(other, weights) > Math.max(0, available - Math.max(...weights))) continue;
+            best = Math.min(best, modelDistortion(totals, other));
+          }
+          expect(modelDistortion(totals, bits)).toBeLessThanOrEqual(best * (1 + 1e-12));
+        },
+      ),
+      { numRuns: 150 },
+    );
   });
 
   it("gives equal groups their bits in order, and none to a group without variance", () => {
@@ -190,11 +216,14 @@ describe("allocation from measured curves", () => {
     expect([...allocateFromCurves([[8, 1, 7, 0]], { meanBits: 3 })]).toEqual([3]);
   });
 
-  it("takes the steps of a straight curve in their order", () => {
-    const straight = Array.from({ length: 9 }, (_, b) => 0.7 - 0.1 * b * (1 / 3));
-    for (let bits = 0; bits < 9; bits++) {
-      expect([...allocateFromCurves([straight], { meanBits: bits })]).toEqual([bits]);
-    }
+  it("climbs a straight curve to its end, although rounding makes some of its steps steeper than those before", () => {
+    const number = fc.double({ min: 0.01, max: 10, noNaN: true });
+    fc.assert(
+      fc.property(number, number, (start, fall) => {
+        const straight = Array.from({ length: 9 }, (_, bits) => start - fall * bits);
+        expect([...allocateFromCurves([straight], { meanBits: 8 })]).toEqual([8]);
+      }),
+    );
   });
 
   it("names the curve or the slope that is wrong", () => {
