@@ -52,29 +52,34 @@ export function softEntropy(x: Tensor, levels: Tensor1D, options?: SoftHistogram
 function entropyByWindow({ x, scale, grid, sharpness }: SoftAssignment): Scalar {
   return customGrad<Scalar>(() => {
     const unit = scale ? scale.dataSync()[0] : 1;
-    const read = x.dataSync<"float32">();
-    const values = scale ? read.map((value) => value / unit) : read;
+    const values = scale ? quotients(x.dataSync<"float32">(), unit) : x.dataSync<"float32">();
     const probabilities = windowHistogram(values, grid, sharpness);
-    const bits = new Float64Array(probabilities).map((p) => -Math.log2(Math.max(p, TINY)));
+    const bits = new Float64Array(probabilities.length);
+    let entropy = 0;
+    for (let k = 0; k < bits.length; k++) {
+      bits[k] = -Math.log2(Math.max(probabilities[k], TINY));
+      entropy += probabilities[k] * bits[k];
+    }
     const gradFunc = (dy: Scalar) => {
       const [factor] = dy.dataSync();
-      const gradient = windowGradient(
-        values,
-        grid,
-        sharpness,
-        bits.map((value) => value * factor),
-      );
-      if (!scale) return tensor(gradient, x.shape);
+      const byValue = windowGradient(values, grid, sharpness, bits);
       let byScale = 0;
-      for (let i = 0; i < gradient.length; i++) {
-        gradient[i] /= unit;
+      for (let i = 0; i < byValue.length; i++) {
+        byValue[i] *= factor / unit;
         // An infinite value has no gradient, and leaves none to the scale.
-        if (gradient[i] !== 0) byScale -= gradient[i] * values[i];
+        if (byValue[i] !== 0) byScale -= byValue[i] * values[i];
       }
-      return [tensor(gradient, x.shape), scalar(byScale)];
+      const byX = tensor(byValue, x.shape);
+      return scale ? [byX, scalar(byScale)] : byX;
     };
-    return { value: scalar(probabilities.reduce((total, p, k) => total + p * bits[k], 0)), gradFunc };
+    return { value: scalar(entropy), gradFunc };
   })(...(scale ? [x, scale] : [x]));
+}
+
+function quotients(values: Float32Array, divisor: number): Float32Array {
+  const result = new Float32Array(values.length);
+  for (let i = 0; i < result.length; i++) result[i] = values[i] / divisor;
+  return result;
 }
 
 /**

@@ -6,6 +6,7 @@
  * x = [0, 1.35, 3], levels 0..3, T = 10: [0.3333, 0.3176, 0.0158, 0.3333]; counting gives [1/3, 1/3, 0, 1/3]
  */
 import {
+  clipByValue,
   customGrad,
   div,
   getBackend,
@@ -53,6 +54,9 @@ export function softHistogram(x: Tensor, levels: Tensor1D, options?: SoftHistogr
   return tidy(() => histogramOf(softAssignment(x, levels, options)));
 }
 
+/** A power of two near the largest float32. */
+const LARGEST = 2 ** 127;
+
 /** The checked arguments of a soft histogram, x sampled. */
 export interface SoftAssignment {
   x: Tensor;
@@ -84,7 +88,8 @@ export function softAssignment(
 
 /** To be called within `tidy`. */
 export function histogramOf({ x, scale, grid, sharpness }: SoftAssignment): Tensor1D {
-  const values = scale ? div(x, scale) : x;
+  // Finite, because an infinite value times its gradient, 0, would make the scale's gradient NaN.
+  const values = scale ? div(clipByValue(x, -LARGEST, LARGEST), scale) : x;
   if (grid.values.length === 1) {
     return customGrad<Tensor1D>((input) => ({
       value: tensor1d([1]),

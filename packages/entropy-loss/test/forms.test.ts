@@ -1,7 +1,7 @@
 import { MathBackendCPU } from "@tensorflow/tfjs-backend-cpu";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { denseGradient, denseHistogram } from "../src/dense.js";
-import { softEntropy } from "../src/index.js";
+import { softEntropy, withSample } from "../src/index.js";
 import { levelGrid } from "../src/levels.js";
 import { windowGradient, windowHistogram, windowRadius } from "../src/window.js";
 import { backends, difference, laplace, reference, tf } from "./setup.js";
@@ -105,6 +105,23 @@ describe("on a backend whose data is not at hand", () => {
       }
     },
   );
+
+  test("x with a sample and a learned scale give the gradients they give elsewhere", async () => {
+    const results = [];
+    for (const backend of ["cpu", "elsewhere"]) {
+      await tf.setBackend(backend);
+      const gradients = tf.grads((v, scale) => {
+        const [passed, sample] = withSample(v, 250, 1);
+        return tf.add(
+          tf.sum(tf.square(passed)),
+          tf.mul(softEntropy(sample, tf.tensor1d([-1, 0, 1, 3]), { scale, sharpness: 2 }), 100),
+        );
+      })([tf.tensor1d(x), tf.scalar(0.5)]);
+      results.push(gradients.map((gradient) => gradient.dataSync()));
+    }
+    expect(difference(results[1][0], results[0][0])).toBeLessThan(1e-5);
+    expect(difference(results[1][1], results[0][1])).toBeLessThan(1e-5);
+  });
 });
 
 test("the window is the least that neglects less than 1e-8", () => {

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test, vi } from "vitest";
-import { sampleElements, softEntropy, softHistogram } from "../src/index.js";
+import { sampleElements, softEntropy, softHistogram, withSample } from "../src/index.js";
 import { sampleIndices } from "../src/sample.js";
 import { backends, difference, laplace, reference, tf, uniformLevels } from "./setup.js";
 
@@ -99,6 +99,102 @@ describe.each(backends)("on the %s backend", (backend) => {
           .dataSync(),
       );
     }
+  });
+
+  test("x with a sample is x, sharing its data, and the sample of its elements", () => {
+    const x = tf.tensor2d(laplace(60, 4), [5, 12]);
+    const buffers = tf.memory().numDataBuffers;
+    const [passed, sample] = withSample(x, 7, 3);
+    expect(tf.memory().numDataBuffers).toBe(buffers + 1);
+    expect(passed.shape).toEqual([5, 12]);
+    expect(passed.dataSync()).toEqual(x.dataSync());
+    expect(sample.dataSync()).toEqual(sampleElements(x, 7, 3).dataSync());
+    tf.dispose([passed, sample]);
+    expect(x.dataSync()).toEqual(laplace(60, 4));
+  });
+
+  // 400 of 1,000 and 30 of 37: some elements are drawn twice. 37 and 99 of 37: the sample is everything.
+  test.each([
+    [1000, 64],
+    [1000, 400],
+    [37, 30],
+    [37, 37],
+    [37, 99],
+  ])("of %d elements, %d sampled, the gradient is bit for bit that of two uses", (length, size) => {
+    const x = tf.tensor1d(laplace(length, 5));
+    const weights = tf.tensor1d(laplace(Math.min(length, size), 6));
+    const factors = tf.tensor1d(laplace(length, 7));
+    const loss = (passed: tf.Tensor, sample: tf.Tensor) =>
+      tf.add(tf.sum(tf.mul(passed, factors)), tf.sum(tf.mul(sample, weights)));
+    for (let seed = 0; seed < 20; seed++) {
+      const together = tf.grad((v) => loss(...withSample(v, size, seed)))(x);
+      const apart = tf.grad((v) => loss(v, sampleElements(v, size, seed)))(x);
+      expect(together.dataSync()).toEqual(apart.dataSync());
+    }
+  });
+
+  test("either of the two may go unused", () => {
+    const x = tf.tensor2d(laplace(40, 5), [4, 10]);
+    const ofX = tf.grad((v) => tf.sum(tf.square(withSample(v, 8, 2)[0])))(x);
+    expect(ofX.shape).toEqual([4, 10]);
+    expect([...ofX.dataSync()]).toEqual([...x.dataSync()].map((value) => Math.fround(2 * value)));
+    const ofSample = tf.grad((v) => tf.sum(tf.square(withSample(v, 8, 2)[1])))(x);
+    const expected = new Float32Array(40);
+    for (const index of sampleIndices(40, 8, 2)) expected[index] += 2 * x.dataSync()[index];
+    expect(ofSample.dataSync()).toEqual(expected);
+  });
+
+  test("a loss on x and on the entropy of its sample has the gradient of central differences, its scale too", () => {
+    const x = laplace(30, 15);
+    const levels = [-2, -1, 0, 1, 2];
+    const indices = [...sampleIndices(30, 12, 4)];
+    const loss = (values: ArrayLike<number>, scale: number) =>
+      Array.from(values).reduce((sum, value) => sum + value ** 3, 0) +
+      5 *
+        reference(
+          indices.map((index) => values[index] / scale),
+          levels,
+          3,
+        ).bits;
+    const [byX, byScale] = tf.grads((v, scale) => {
+      const [passed, sample] = withSample(v, 12, 4);
+      const bits = softEntropy(sample, tf.tensor1d(levels), { sharpness: 3, scale });
+      return tf.add(tf.sum(tf.pow(passed, 3)), tf.mul(bits, 5));
+    })([tf.tensor1d(x), tf.scalar(0.7)]);
+    const step = 1e-5;
+    const differences = Array.from(x, (_, i) => {
+      const moved = (by: number) =>
+        loss(
+          Array.from(x, (value, j) => (i === j ? value + by : value)),
+          0.7,
+        );
+      return (moved(step) - moved(-step)) / (2 * step);
+    });
+    expect(difference(byX.dataSync(), differences)).toBeLessThan(1e-5);
+    const ofScale = (loss(x, 0.7 + step) - loss(x, 0.7 - step)) / (2 * step);
+    expect(byScale.dataSync()[0] / ofScale).toBeCloseTo(1, 4);
+  });
+
+  test("x with a sample works on a variable inside variableGrads, with other layers on top, and leaks nothing", () => {
+    const w = tf.variable(tf.tensor2d(laplace(64, 3), [8, 8]));
+    const scale = tf.variable(tf.scalar(0.5));
+    const levels = tf.tensor1d([-1, 0, 1, 2]);
+    const step = (seed: number) =>
+      tf.variableGrads(() => {
+        const rates: tf.Scalar[] = [];
+        let h: tf.Tensor = w;
+        for (let layer = 0; layer < 3; layer++) {
+          const [passed, sample] = withSample(h, 20, seed + layer);
+          rates.push(softEntropy(sample, levels, { scale }));
+          h = tf.matMul(passed as tf.Tensor2D, passed as tf.Tensor2D);
+        }
+        return tf.add(tf.sum(h), tf.addN(rates)) as tf.Scalar;
+      });
+    const before = tf.memory();
+    for (let seed = 0; seed < 3; seed++) tf.dispose(step(seed));
+    expect(tf.memory().numTensors).toBe(before.numTensors);
+    expect(tf.memory().numDataBuffers).toBe(before.numDataBuffers);
+    tf.dispose([w, scale, levels]);
   });
 
   test("only the sample is read", () => {

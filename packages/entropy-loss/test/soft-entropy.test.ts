@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
-import { entropy, softEntropy, softHistogram } from "../src/index.js";
+import { entropy, sampleElements, softEntropy, softHistogram, withSample } from "../src/index.js";
 import { backends, difference, fixtures, laplace, reference, tf, uniformLevels } from "./setup.js";
 
 const cases = fixtures();
@@ -102,6 +102,37 @@ describe.each(backends)("on the %s backend", (backend) => {
       return (moved(1e-5) - moved(-1e-5)) / 2e-5;
     });
     expect(difference(gradient, differences)).toBeLessThan(1e-5);
+  });
+
+  test("a scale is a division of x, of the sample if there is one, in value and both gradients", () => {
+    const x = tf.tensor2d([...laplace(98, 13), Number.POSITIVE_INFINITY, -40], [4, 25]);
+    for (const levels of [tf.tensor1d([-2, -1, 0, 1, 2]), tf.tensor1d([-2, -1, 0, 3]), tf.tensor1d([1])]) {
+      for (const sampleSize of [undefined, 100, 60]) {
+        const options = { sharpness: 4, seed: 2 };
+        const sampled = (v: tf.Tensor) => (sampleSize ? sampleElements(v, sampleSize, 2) : v);
+        const divided = tf.grads((v, scale) =>
+          tf.mul(softEntropy(tf.mul(sampled(v), tf.reciprocal(scale)), levels, options), 3),
+        )([tf.clipByValue(x, -1e3, 1e3), tf.scalar(0.6)]);
+        const scaled = tf.grads((v, scale) =>
+          tf.mul(softEntropy(v, levels, { ...options, scale, sampleSize }), 3),
+        )([x, tf.scalar(0.6)]);
+        expect(scaled[0].shape).toEqual([4, 25]);
+        expect(difference(scaled[0].dataSync(), divided[0].dataSync())).toBeLessThan(1e-5);
+        expect(difference(scaled[1].dataSync(), divided[1].dataSync())).toBeLessThan(1e-5);
+        expect(scaled[1].shape).toEqual([]);
+      }
+    }
+    const levels = uniformLevels(4);
+    const scale = tf.scalar(0.25);
+    const apart = softHistogram(tf.div(x, scale), levels).dataSync();
+    expect(softHistogram(x, levels, { scale }).dataSync()).toEqual(apart);
+    const byScale = tf
+      .grad((s) => tf.max(softHistogram(x, levels, { scale: s })))(scale)
+      .dataSync()[0];
+    expect(Number.isFinite(byScale)).toBe(true);
+    expect(softEntropy(x, levels, { scale }).dataSync()).toEqual(
+      softEntropy(tf.div(x, scale), levels).dataSync(),
+    );
   });
 
   test("a learned scale gets its gradient through x", () => {
@@ -339,6 +370,17 @@ test("wrong arguments are named, with what was expected and what came", () => {
       "RangeError: levels: expected finite values, got levels[1] = NaN",
     ],
     [
+      () => softEntropy(x, levels, { scale: tf.tensor1d([1]) }),
+      "TypeError: scale: expected a float32 tensor of rank 0, got float32 of shape [1]",
+    ],
+    [
+      () => softEntropy(x, levels, { scale: 2 as never }),
+      "TypeError: scale: expected a float32 tensor of rank 0, got number",
+    ],
+    [() => withSample([1] as never, 1), "TypeError: x: expected a tensor, got object"],
+    [() => withSample(x, 0), "RangeError: sampleSize: expected a positive integer, got 0"],
+    [() => withSample(x, 1, 0.5), "RangeError: seed: expected an integer, got 0.5"],
+    [
       () => softEntropy(x, levels, { sampleSize: 0 }),
       "RangeError: sampleSize: expected a positive integer, got 0",
     ],
@@ -360,5 +402,5 @@ test("wrong arguments are named, with what was expected and what came", () => {
   const before = tf.memory().numTensors;
   for (const [call, message] of rejected) expect(errorOf(call)).toBe(message);
   // What the calls above made for themselves, and nothing more.
-  expect(tf.memory().numTensors - before).toBeLessThanOrEqual(6);
+  expect(tf.memory().numTensors - before).toBeLessThanOrEqual(7);
 });
