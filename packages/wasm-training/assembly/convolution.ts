@@ -8,6 +8,7 @@
  *
  * E.g. a 3 × 3 filter on 16 channels: rows of 144 floats.
  */
+import { addRun, copyRun } from "./copy";
 import { matMul } from "./gemm";
 
 /** Output pixels a block: about 256 kB of patches. */
@@ -20,23 +21,7 @@ export function convolutionScratch(patchSize: i32): usize {
   return <usize>pixelsPerBlock(patchSize) * <usize>patchSize * 4;
 }
 
-/** memory.copy and memory.fill call out of the module, which costs more than such short runs take. */
-// @ts-ignore: decorator
-@inline
-function copyRun(target: usize, source: usize, floats: i32): void {
-  let i: i32 = 0;
-  for (; i + 4 <= floats; i += 4) {
-    v128.store(target, v128.load(source));
-    target += 16;
-    source += 16;
-  }
-  for (; i < floats; i++) {
-    f32.store(target, f32.load(source));
-    target += 4;
-    source += 4;
-  }
-}
-
+/** Zeros. */
 // @ts-ignore: decorator
 @inline
 function clearRun(target: usize, floats: i32): void {
@@ -81,19 +66,7 @@ function movePatches(
       const inner = line + <usize>begin * pixel;
       const floats = (end - begin) * inputs;
       if (scatter) {
-        let i: i32 = 0;
-        let from = inner;
-        let to = source;
-        for (; i + 4 <= floats; i += 4) {
-          v128.store(to, f32x4.add(v128.load(to), v128.load(from)));
-          from += 16;
-          to += 16;
-        }
-        for (; i < floats; i++) {
-          f32.store(to, f32.load(to) + f32.load(from));
-          from += 4;
-          to += 4;
-        }
+        addRun(source, inner, floats);
       } else {
         clearRun(line, begin * inputs);
         copyRun(inner, source, floats);

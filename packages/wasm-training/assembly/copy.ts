@@ -1,8 +1,11 @@
-/** Runs of memory picked out of a tensor. E.g. a slice [64, 2, 8] -> [64, 1, 8] is 64 runs of 8 floats, 16 apart. */
+/**
+ * Runs of floats copied, added and repeated. E.g. a slice [64, 2, 8] -> [64, 1, 8] is 64 runs of 8 floats, 16 apart.
+ * Calls of memory.copy leave the module, which costs more than a short run takes.
+ */
 
 // @ts-ignore: decorator
 @inline
-function copyRun(target: usize, source: usize, floats: i32): void {
+export function copyRun(target: usize, source: usize, floats: i32): void {
   if (floats >= 128) {
     memory.copy(target, source, <usize>floats * 4);
     return;
@@ -15,6 +18,23 @@ function copyRun(target: usize, source: usize, floats: i32): void {
   }
   for (; i < floats; i++) {
     f32.store(target, f32.load(source));
+    target += 4;
+    source += 4;
+  }
+}
+
+/** target[floats] += source[floats]. */
+// @ts-ignore: decorator
+@inline
+export function addRun(target: usize, source: usize, floats: i32): void {
+  let i: i32 = 0;
+  for (; i + 4 <= floats; i += 4) {
+    v128.store(target, f32x4.add(v128.load(target), v128.load(source)));
+    target += 16;
+    source += 16;
+  }
+  for (; i < floats; i++) {
+    f32.store(target, f32.load(target) + f32.load(source));
     target += 4;
     source += 4;
   }

@@ -3,7 +3,7 @@
  * cannot be reached. Each one walks the filter's offsets; the input is padded once and every offset is one strided
  * window of it, e.g. a 3×3 filter is nine windows of shape [batch, outHeight, outWidth, channels].
  */
-import type { Rank, Tensor, Tensor1D, Tensor4D, TensorInfo } from "@tensorflow/tfjs-core";
+import type { Tensor, Tensor1D, Tensor4D } from "@tensorflow/tfjs-core";
 import * as tf from "@tensorflow/tfjs-core";
 
 type Conv2DInfo = ReturnType<typeof tf.backend_util.computeConv2DInfo>;
@@ -186,9 +186,4 @@ export function composedUnsortedSegmentSum(x: Tensor, segmentIds: Tensor1D, numS
       ...x.shape.slice(segmentIds.rank),
     ]);
   });
-}
-
-/** Tensors of a kernel's inputs: the engine hands tensors, typed as TensorInfo. */
-export function asTensor<R extends Rank>(input: TensorInfo): Tensor<R> {
-  return input as Tensor<R>;
 }

@@ -5,9 +5,10 @@
  */
 import type { Conv2DAttrs, TensorInfo } from "@tensorflow/tfjs-core";
 import { backend_util, util } from "@tensorflow/tfjs-core";
-import { asTensor, composedConv2DBackpropFilter } from "./composed.js";
+import { composedConv2DBackpropFilter } from "./composed.js";
 import type { Heap } from "./heap.js";
 import type { KernelCall, TrainingKernel } from "./kernel.js";
+import { asTensor } from "./kernel.js";
 
 type Conv2DInfo = ReturnType<typeof backend_util.computeConv2DInfo>;
 type Shape4D = [number, number, number, number];

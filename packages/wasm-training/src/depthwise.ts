@@ -1,8 +1,9 @@
 /** Gradients of a depthwise convolution, with any stride, dilation, padding and multiplier. */
 import type { DepthwiseConv2dNativeAttrs } from "@tensorflow/tfjs-core";
 import { backend_util } from "@tensorflow/tfjs-core";
-import { asTensor, composedDepthwiseBackpropFilter, composedDepthwiseBackpropInput } from "./composed.js";
+import { composedDepthwiseBackpropFilter, composedDepthwiseBackpropInput } from "./composed.js";
 import type { KernelCall, TrainingKernel } from "./kernel.js";
+import { asTensor } from "./kernel.js";
 
 type Conv2DInfo = ReturnType<typeof backend_util.computeConv2DInfo>;
 type Shape4D = [number, number, number, number];

@@ -4,8 +4,7 @@
  */
 import type { GradConfig, Tensor } from "@tensorflow/tfjs-core";
 import * as tf from "@tensorflow/tfjs-core";
-import { asTensor } from "./composed.js";
-import type { TrainingKernel } from "./kernel.js";
+import { asTensor, type TrainingKernel } from "./kernel.js";
 
 /** Kernels of our own, known to the wasm backend once they are registered. */
 const FORWARD = "GeluTraining";

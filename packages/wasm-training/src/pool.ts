@@ -1,8 +1,9 @@
 /** Gradient of max pooling; the shipped kernel drops the gradient of a window whose values are all negative. */
 import type { MaxPoolGradAttrs } from "@tensorflow/tfjs-core";
 import { backend_util } from "@tensorflow/tfjs-core";
-import { asTensor, composedMaxPoolGrad } from "./composed.js";
+import { composedMaxPoolGrad } from "./composed.js";
 import type { KernelCall, TrainingKernel } from "./kernel.js";
+import { asTensor } from "./kernel.js";
 
 function infoOf({ inputs, attrs }: KernelCall) {
   const { filterSize, strides, pad, dimRoundingMode } = attrs as unknown as MaxPoolGradAttrs;

@@ -1,8 +1,7 @@
 /** Gradient of ReLU in one pass over its output: dx = dy where y > 0, else 0. tfjs's own takes three. */
 import type { GradConfig, Tensor } from "@tensorflow/tfjs-core";
 import * as tf from "@tensorflow/tfjs-core";
-import { asTensor } from "./composed.js";
-import type { TrainingKernel } from "./kernel.js";
+import { asTensor, type TrainingKernel } from "./kernel.js";
 
 /** A kernel of our own, known to the wasm backend once it is registered. */
 const GRADIENT = "ReluTrainingGrad";

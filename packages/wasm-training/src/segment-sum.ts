@@ -1,7 +1,8 @@
 /** Sum of the rows that share a segment: the gradient of a gather, so of an embedding. */
 import { util } from "@tensorflow/tfjs-core";
-import { asTensor, composedUnsortedSegmentSum } from "./composed.js";
+import { composedUnsortedSegmentSum } from "./composed.js";
 import type { TrainingKernel } from "./kernel.js";
+import { asTensor } from "./kernel.js";
 
 export const unsortedSegmentSum: TrainingKernel = {
   name: "UnsortedSegmentSum",
