@@ -39,8 +39,8 @@ import {
 } from "./stream.js";
 import { type EncodeTables, encodeTables } from "./tables.js";
 
-/** A longer table must save this much of the size: it is slower to build and leaves the fastest cache. */
-const WORTH = 1.001;
+/** A shorter table may cost this much of the size: it is built faster and stays in the fastest cache. */
+const WORTH = 1.0012;
 /** Pairs of up to 32 different symbols are decoded faster, in inputs that a table of pairs is short beside. */
 const MIN_PAIRED = 1 << 15;
 const MAX_PAIRED = 32;
@@ -102,7 +102,7 @@ function planPlain(symbols: Symbols, kind: number, payload: Uint8Array): Plan {
   };
 }
 
-/** The table log, 9 .. longest, from which a longer one saves next to nothing, and the tables at it. */
+/** The least table log, 9 .. longest, that comes near the shortest stream, and the tables at it. */
 function chooseTableLog<Tables>(
   count: number,
   present: number,
@@ -111,12 +111,10 @@ function chooseTableLog<Tables>(
 ): { bits: number; tables: Tables; tableLog: number } {
   const least = Math.min(MAX_TABLE_LOG, Math.max(MIN_TABLE_LOG, 33 - Math.clz32(present - 1)));
   const most = Math.max(least, Math.min(longest, 30 - Math.clz32(Math.min(count, 2 ** 31))));
-  let chosen = { ...evaluate(least), tableLog: least };
-  for (let tableLog = least + 1; tableLog <= most; tableLog++) {
-    const next = evaluate(tableLog);
-    if (next.bits * WORTH < chosen.bits) chosen = { ...next, tableLog };
-  }
-  return chosen;
+  const all = [];
+  for (let tableLog = least; tableLog <= most; tableLog++) all.push({ ...evaluate(tableLog), tableLog });
+  const shortest = all.reduce((bits, { bits: next }) => Math.min(bits, next), Number.POSITIVE_INFINITY);
+  return all.find(({ bits }) => bits <= WORTH * shortest)!;
 }
 
 /** Size and frequencies of the best static table for a histogram of `count` coded symbols. */
