@@ -47,7 +47,7 @@ export function decodeWords(
  * codes are longer.
  */
 function tableBits(lengths: Uint8Array, count: number): number {
-  return lengths.length > 4096 ? 16 : Math.max(8, Math.min(12, 27 - Math.clz32(count)));
+  return lengths.length > 4096 && count > 65536 ? 16 : Math.max(8, Math.min(12, 27 - Math.clz32(count)));
 }
 
 /** How far the reading of one stream has come. */
