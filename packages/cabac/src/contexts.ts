@@ -6,15 +6,14 @@
  *  - rows (output channels) and columns (input channels and kernel positions) each have a scale of their own,
  *  - kernels are smooth: a weight resembles its left and upper neighbours in the kernel, sign included.
  *
- *     neighbours in a 3x3 kernel     . c b     expected value ~ 2a + 2c - b (scaled by 5), here with a = 3, c = 1, b = 0:
- *                                    a ?       expected = 8: a positive sign costs about 0.2 bits, a negative one 2.7
+ *     neighbours in a 3x3 kernel:    . c b     the value expected at ? is about (2a + 2c - b) / 5; with a = 3, c = 1, b = 0
+ *                                    a ?       a positive sign is soon much cheaper than a negative one
  *
  * A scale class (0 .. 20) is taken from the geometric mean of the local mean magnitude and the column's. Each binary decision
- * has two contexts, (expected value, scale) and (kernel position, a + c, scale), and each context two estimates of the
- * probability, one fast and one slow; the four are averaged. An estimate starts at a rate of about 1/n, then stays at 2^-6 or
- * 2^-8; a context of the second set starts from its partner of the first.
+ * has two contexts, one of (expected value, scale) and one of (kernel position, a + c, scale), each with an adaptive estimate
+ * of the probability: the first adapts faster (its rate falls like 1/n to 1/129), the second slower (to 1/257) and starts
+ * from the first. The coder uses their mean.
  */
-
 import { LEAST_PROBABILITY } from "./range-coder.js";
 
 /** Flags "magnitude > 0", "> 1", … "> 9" before the remainder goes to an exp-Golomb code. */
@@ -142,20 +141,19 @@ export function weightModel(
 
 const abs = Math.abs;
 
-// Tables instead of comparisons whose outcome no processor could predict.
-const LARGEST = 5 * MAX_NEIGHBOUR;
-/** 0, 1, 2, 3, 4-5, 6-7, 8-11, 12 and more */
-const SIZE_CLASS = new Uint8Array(LARGEST + 1).map((_, n) =>
-  n < 4 ? n : n < 6 ? 4 : n < 8 ? 5 : n < 12 ? 6 : 7,
-);
-/** 0 … 5, 6-7, 8-10, 11-15, 16 and more */
-const SIGN_CLASS = new Uint8Array(LARGEST + 1).map((_, n) =>
-  n < 6 ? n : n < 8 ? 6 : n < 11 ? 7 : n < 16 ? 8 : 9,
-);
-/** 0: -2 and less, 1: -1, 2: 0, 3: 1, 4: 2 and more; of value + MAX_NEIGHBOUR */
-const CLIPPED = new Uint8Array(2 * MAX_NEIGHBOUR + 1).map(
-  (_, n) => 2 + Math.max(-2, Math.min(2, n - MAX_NEIGHBOUR)),
-);
+/**
+ * The class of each number from 0 to 5 MAX_NEIGHBOUR, given where classes 1, 2, … start. A table instead of comparisons,
+ * because no processor could predict their outcomes.
+ */
+function classes(...starts: number[]): Uint8Array {
+  const table = new Uint8Array(5 * MAX_NEIGHBOUR + 1);
+  starts.forEach((start, i) => void table.fill(i + 1, start));
+  return table;
+}
+const SIZE_CLASS = classes(1, 2, 3, 4, 6, 8, 12);
+const SIGN_CLASS = classes(1, 2, 3, 4, 5, 6, 8, 11, 16);
+/** Of value + MAX_NEIGHBOUR: -2 and less, -1, 0, 1, 2 and more. */
+const CLIPPED = classes(MAX_NEIGHBOUR - 1, MAX_NEIGHBOUR, MAX_NEIGHBOUR + 1, MAX_NEIGHBOUR + 2);
 
 /**
  * Sets the contexts of the next weight. Without a kernel (1x1) the matrix itself is the plane of the neighbours. The local
@@ -253,7 +251,7 @@ export function advance(model: WeightModel, level: number): void {
     model.above = line;
     model.column = 0;
     model.row++;
-    model.columnRate = model.row < 15 ? (256 / (model.row + 2)) | 0 : 16;
+    model.columnRate = Math.max(16, (256 / (model.row + 2)) | 0);
   }
   locate(model);
 }

@@ -3,7 +3,7 @@
  *
  *     const coder = rangeEncoder();
  *     for (let i = 0; i < 1000; i++) encodeBit(coder, 65000, 1);   // a likely 1 costs -log2(65000 / 65536) = 0.0119 bits
- *     finishEncoding(coder).length                                 // 1: ... and a thousand of them 11.85 bits, 1 or 2 bytes
+ *     finishEncoding(coder).length                                 // 1 or 2 bytes: a thousand of them cost 11.9 bits
  *
  * The interval [low, low + range) is 32 bits wide and integer, so every engine writes the same bytes. A carry runs back into
  * the bytes already written. The end is exact: the fewest bytes that name a point of the last interval. The decoder accepts

@@ -3,7 +3,7 @@
  * weight takes the level with the least error + lambda * bits (Wiedemann et al., arXiv 1907.11900, equation 11).
  *
  *     const model = weightRateModel({ rowLength: 576, kernel: [3, 3] });
- *     model.bits(0), model.bits(1)    // 0.43 and 2.92 bits at the start; later whatever the weights so far have taught
+ *     model.bits(0), model.bits(1)    // 0.58 and 2.83 bits at the start; later what the weights have taught
  *     model.update(1);                // the first weight becomes a 1
  */
 import type { WeightContexts } from "./contexts.js";

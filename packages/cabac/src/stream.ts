@@ -6,9 +6,10 @@
  *     0xC1 · count · row length · kernel height · kernel width (LEB128 each) · xxHash32 (4 bytes, little-endian) · payload
  */
 import { xxHash32 } from "@bitdiet/xxhash32";
+import { weightContexts, weightModel } from "./contexts.js";
 import { CorruptInputError } from "./errors.js";
 import type { Levels, WeightShape } from "./weights.js";
-import { checkedLevels, decodeWeights, encodeWeights } from "./weights.js";
+import { checkedLevels, decodePayload, encodeWeights } from "./weights.js";
 
 const FORMAT = 0xc1;
 /** No level costs less than 0.00053 bits, so this bounds what a payload byte can stand for. */
@@ -73,7 +74,7 @@ export function decompress(
   ) {
     throw new CorruptInputError("The header is cut or changed");
   }
-  const levels = decodeWeights(payload, count, { rowLength, kernel: [height, width] });
+  const levels = decodePayload(payload, count, weightModel(rowLength, height, width, weightContexts()));
   const stored = new DataView(bytes.buffer, bytes.byteOffset).getUint32(at, true);
   if (checksum(bytes.subarray(0, at), levels) !== stored)
     throw new CorruptInputError("The checksum does not match");

@@ -227,7 +227,11 @@ export function encodeWeights(levels: Levels, options: WeightOptions = {}): Uint
  * @throws CorruptInputError if the bytes do not end exactly with the last level
  */
 export function decodeWeights(bytes: Uint8Array, count: number, options: WeightOptions = {}): Int32Array {
-  const model = modelOf(count, options);
+  return decodePayload(bytes, count, modelOf(count, options));
+}
+
+/** The same for a model at the start of a tensor that is known to be valid. */
+export function decodePayload(bytes: Uint8Array, count: number, model: WeightModel): Int32Array {
   const coder = rangeDecoder(bytes);
   let levels = new Int32Array(Math.min(count, 4096));
   for (let i = 0; i < count; i++) {
