@@ -3,18 +3,24 @@
  * left to automatic differentiation; its peak memory; and what the whole entropy term adds to a training step.
  */
 
-import { sampleElements, softEntropy } from "@bitdiet/entropy-loss";
+import { softEntropy, withSample } from "@bitdiet/entropy-loss";
 import { normalizeByBatchStatistics } from "@bitdiet/examples/models/batch-norm";
-import type { Hooks, Parameters } from "@bitdiet/examples/models/hooks";
+import { CONVOLUTIONS, digitCnn, initialParameters } from "@bitdiet/examples/models/digit-cnn";
+import type { Hooks } from "@bitdiet/examples/models/hooks";
+import { variables } from "@bitdiet/examples/models/parameters";
 import { cifarResnet, initialCifarResnet } from "@bitdiet/examples/models/resnet";
 import { useBackend } from "@bitdiet/examples/setup";
-import { affineQuantizer, type Quantizer } from "@bitdiet/fake-quant";
+import { affineQuantizer } from "@bitdiet/fake-quant";
 import * as tf from "@tensorflow/tfjs-core";
-import { alternate } from "./timing.js";
+import { alternate, median } from "./timing.js";
 
 const SHARPNESS = 10;
 const SEED = 1;
 const BATCH = 64;
+const CLASSES = 10;
+const SAMPLE_SIZES = [1024, 4096];
+/** Rounds before the first that counts: a training is long, and its code compiled. */
+const WARM_UP = 5;
 const LAMBDA = 0.1;
 
 export async function run({ quick }: { quick: boolean }) {
@@ -102,81 +108,115 @@ async function measureMemory(quick: boolean) {
   return rows;
 }
 
+/** A network to fine-tune: its parameters, and its logits on a fixed batch under hooks. */
+interface Network {
+  name: string;
+  parameters: Record<string, tf.Variable>;
+  batch: tf.Tensor4D;
+  logits: (hooks: Hooks) => tf.Tensor2D;
+}
+
+/** ResNet-20 on images of 32 x 32 x 3 with batch normalization: 19 activations, 20 weights. */
+function resnet20(): Network {
+  const initial = initialCifarResnet(20, CLASSES, SEED);
+  const parameters = variables(initial);
+  tf.dispose(initial);
+  const batch: tf.Tensor4D = tf.randomNormal([BATCH, 32, 32, 3], 0, 1, "float32", SEED);
+  const logits = (hooks: Hooks) => {
+    const statistics = {};
+    const result = cifarResnet(parameters, batch, hooks, normalizeByBatchStatistics(parameters, statistics));
+    tf.dispose(statistics);
+    return result;
+  };
+  return { name: "ResNet-20", parameters, batch, logits };
+}
+
+/** The CNN of the main example, batch normalization folded away: 4 activations, 5 weights. */
+function digits(): Network {
+  const parameters = initialParameters(SEED);
+  for (const { name, outputs } of CONVOLUTIONS) {
+    parameters[`${name}.bias`] = tf.tidy(() => tf.variable(tf.zeros([outputs])));
+  }
+  const batch: tf.Tensor4D = tf.randomUniform([BATCH, 28, 28, 1], 0, 1, "float32", SEED);
+  return { name: "digit CNN", parameters, batch, logits: (hooks) => digitCnn(parameters, batch, hooks) };
+}
+
+type Ranges = Record<Kind, Record<string, tf.Variable<tf.Rank.R0>>>;
+type Kind = "weight" | "activation";
+
+const BITS: Record<Kind, { bits: number; signed?: boolean }> = {
+  weight: { bits: 8, signed: true },
+  activation: { bits: 4 },
+};
+/** ln of the quantizers' first steps: fine for weights, 0 to 3 for activations after batch normalization and ReLU. */
+const FIRST_RANGE: Record<Kind, number> = { weight: Math.log(0.01), activation: Math.log(0.2) };
+
 /**
- * One training step of ResNet-20 (batch 64, 32 x 32 x 3) with 4-bit activations and 8-bit weights, without the entropy
- * term and with it: soft entropy of a sample of each of the 19 activations and 20 weights, in units of the quantizer's
- * scale, which is learned. Gradients of all parameters and scales; the optimizer, the same for both, is left out.
+ * CPU time of one training step of a quantized network (4-bit activations, 8-bit weights, each with a learned range)
+ * without the entropy term and with it, in rounds that run each once, in changing order. An overhead is the ratio of two
+ * steps of one round, less 1. Gradients of all parameters and ranges; the optimizer, the same for both, is left out.
  */
 async function measureOverhead(quick: boolean) {
-  const x: tf.Tensor4D = tf.randomNormal([BATCH, 32, 32, 3], 0, 1, "float32", SEED);
-  const labels = tf.tidy(() => {
-    const classes = Int32Array.from({ length: BATCH }, (_, i) => i % 10);
-    return tf.cast(tf.oneHot(tf.tensor1d(classes, "int32"), 10), "float32");
-  });
-  const initial = initialCifarResnet(20, 10, SEED);
-  const parameters = Object.fromEntries(
-    Object.entries(initial).map(([name, value]) => [name, tf.variable(value)]),
-  );
-  const scales = { activation: tf.variable(tf.scalar(0.2)), weight: tf.variable(tf.scalar(0.01)) };
-  const step = (sampleSize: number) => () => {
-    const { value, grads } = tf.variableGrads(() => quantizedLoss(parameters, scales, x, labels, sampleSize));
-    value.dataSync();
-    tf.dispose([value, grads]);
-  };
-  const sampleSizes = [1024, 4096];
-  const contenders = {
-    "lambda = 0": step(0),
-    ...Object.fromEntries(sampleSizes.map((n) => [`sample ${n}`, step(n)])),
-  };
-  const [plain, ...sampled] = await alternate(contenders, { rounds: quick ? 2 : 15 });
-  tf.dispose([x, labels, initial, parameters, scales]);
-  return sampled.map(({ minMs, medianMs }, index) => ({
-    model: "ResNet-20",
-    "elements sampled a tensor": sampleSizes[index],
-    "lambda = 0 ms": round(plain.medianMs),
-    "with entropy ms": round(medianMs),
-    "overhead % (medians)": round(100 * (medianMs / plain.medianMs - 1)),
-    "overhead % (best)": round(100 * (minMs / plain.minMs - 1)),
-  }));
+  const rows = [];
+  for (const create of [resnet20, digits]) {
+    const network = create();
+    const ranges: Ranges = { weight: {}, activation: {} };
+    const labels = tf.tidy(() => {
+      const classes = Int32Array.from({ length: BATCH }, (_, i) => i % CLASSES);
+      return tf.cast(tf.oneHot(tf.tensor1d(classes, "int32"), CLASSES), "float32");
+    });
+    const observe: Hooks = {
+      weight: (w, name) => withRange(ranges.weight, name, FIRST_RANGE.weight, w),
+      activation: (a, name) => withRange(ranges.activation, name, FIRST_RANGE.activation, a),
+    };
+    tf.tidy(() => void network.logits(observe));
+    const steps = [0, ...SAMPLE_SIZES].map((sampleSize) => () => {
+      const { value, grads } = tf.variableGrads(() => fineTuningLoss(network, ranges, labels, sampleSize));
+      value.dataSync();
+      tf.dispose([value, grads]);
+    });
+    const [plain, ...sampled] = cpuTimes(steps, quick ? 4 : 20);
+    for (const [index, times] of sampled.entries()) {
+      const [lower, middle, upper] = quartiles(times.map((time, round) => 100 * (time / plain[round] - 1)));
+      rows.push({
+        network: network.name,
+        "elements sampled a tensor": SAMPLE_SIZES[index],
+        "lambda = 0, CPU ms": round(median(plain)),
+        "with entropy, CPU ms": round(median(times)),
+        "overhead %": round(middle),
+        quartiles: `${round(lower)} .. ${round(upper)}`,
+        rounds: times.length,
+      });
+    }
+    tf.dispose([network.parameters, network.batch, labels, ranges.weight, ranges.activation]);
+  }
+  return rows;
+}
+
+/** Hook that makes a range for every tensor. */
+function withRange<T extends tf.Tensor>(ranges: Ranges[Kind], name: string, first: number, x: T): T {
+  ranges[name] = tf.tidy(() => tf.variable(tf.scalar(first)));
+  return x;
 }
 
 /** Cross entropy of the quantized network, plus, where there is a sample, lambda times the mean bits of activations and of weights. */
-function quantizedLoss(
-  parameters: Parameters,
-  scales: { activation: tf.Scalar; weight: tf.Scalar },
-  x: tf.Tensor4D,
-  labels: tf.Tensor,
-  sampleSize: number,
-): tf.Scalar {
-  const statistics = {};
-  const quantizers = {
-    activation: affineQuantizer({ bits: 4, scale: scales.activation }),
-    weight: affineQuantizer({ bits: 8, signed: true, scale: scales.weight }),
-  };
-  const rates = { activation: [] as Rate[], weight: [] as Rate[] };
-  const quantize =
-    (
-      kind: "activation" | "weight",
-      { scale, levels, fakeQuantize }: Quantizer,
-    ): NonNullable<Hooks["weight"]> =>
-    (a) => {
-      if (sampleSize > 0) {
-        const inLevels = tf.div(sampleElements(a, sampleSize, rates[kind].length), scale);
-        rates[kind].push({ bits: softEntropy(inLevels, levels, { sharpness: SHARPNESS }), size: a.size });
-      }
-      return fakeQuantize(a);
+function fineTuningLoss(network: Network, ranges: Ranges, labels: tf.Tensor, sampleSize: number): tf.Scalar {
+  const rates: Record<Kind, Rate[]> = { weight: [], activation: [] };
+  const hook =
+    (kind: Kind): NonNullable<Hooks[Kind]> =>
+    (x, name) => {
+      const { scale, levels, fakeQuantize } = affineQuantizer({
+        ...BITS[kind],
+        scale: tf.exp(ranges[kind][name]),
+      });
+      if (sampleSize === 0) return fakeQuantize(x);
+      const [passed, sample] = withSample(x, sampleSize, rates[kind].length);
+      const bits = softEntropy(sample, levels, { scale, sharpness: SHARPNESS });
+      rates[kind].push({ bits, size: x.size });
+      return fakeQuantize(passed);
     };
-  const logits = cifarResnet(
-    parameters,
-    x,
-    {
-      activation: quantize("activation", quantizers.activation),
-      weight: quantize("weight", quantizers.weight),
-    },
-    normalizeByBatchStatistics(parameters, statistics),
-  );
+  const logits = network.logits({ weight: hook("weight"), activation: hook("activation") });
   const task: tf.Scalar = tf.div(tf.sum(tf.mul(labels, tf.logSoftmax(logits))), -BATCH);
-  tf.dispose(statistics);
   const terms = Object.values(rates).filter(({ length }) => length > 0);
   return tf.addN([task, ...terms.map((term) => tf.mul(meanBits(term), LAMBDA))]) as tf.Scalar;
 }
@@ -190,6 +230,39 @@ interface Rate {
 function meanBits(rates: Rate[]): tf.Scalar {
   const size = rates.reduce((sum, rate) => sum + rate.size, 0);
   return tf.addN(rates.map((rate) => tf.mul(rate.bits, rate.size / size))) as tf.Scalar;
+}
+
+/**
+ * Milliseconds of CPU (all threads: compilation and garbage collection count) that each function takes, by round. CPU
+ * time is not lengthened by other programs' turns; that they disturb caches and clock is why only ratios within a round
+ * are used, and why the order changes. A turn repeats a short function until it lasts 300 ms.
+ */
+function cpuTimes(functions: (() => void)[], rounds: number): number[][] {
+  const times: number[][] = functions.map(() => []);
+  for (let round = -WARM_UP; round < rounds; round++) {
+    const order = functions.map((_, place) => (place + Math.max(0, round)) % functions.length);
+    if (round % 2) order.reverse();
+    for (const index of order) {
+      const start = process.cpuUsage();
+      let calls = 0;
+      let elapsed = 0;
+      do {
+        functions[index]();
+        calls++;
+        const { user, system } = process.cpuUsage(start);
+        elapsed = (user + system) / 1000;
+      } while (elapsed < 300);
+      if (round >= 0) times[index].push(elapsed / calls);
+    }
+  }
+  return times;
+}
+
+/** Lower quartile, median and upper quartile. */
+function quartiles(values: readonly number[]): [number, number, number] {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))];
+  return [at(0.25), median(sorted), at(0.75)];
 }
 
 /** Values of a normal distribution over the levels 0 .. levelCount - 1. */
