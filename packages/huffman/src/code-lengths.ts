@@ -169,11 +169,11 @@ export function checkLengths(lengths: Uint8Array): Uint8Array {
  * How many codes there are, if they are a complete prefix code by Kraft's equality, or a lone one of length 1; else 0.
  * Sums are in units of 2^-20.
  */
-export function countCodes(lengths: Uint8Array, longest = LONGEST_CODE): number {
+export function countCodes(lengths: Uint8Array): number {
   let sum = 0;
   let codes = 0;
   for (const length of lengths) {
-    if (length > longest) return 0;
+    if (length > LONGEST_CODE) return 0;
     if (length > 0) {
       sum += 1 << (LONGEST_CODE - length);
       codes++;

@@ -16,7 +16,7 @@ import { type HuffmanCode, wordCode } from "./huffman-code.js";
 import { type Cutting, isCutting, wordCount } from "./words.js";
 
 /** Bits, most significant first, into bytes that grow. */
-export interface BitWriter {
+interface BitWriter {
   bytes: number[];
   /** Bits written. */
   position: number;
@@ -37,7 +37,7 @@ export function writeGamma(writer: BitWriter, value: number): void {
 }
 
 /** Bits, most significant first; `position` may start and end anywhere. */
-export interface BitReader {
+interface BitReader {
   bytes: Uint8Array;
   position: number;
 }
