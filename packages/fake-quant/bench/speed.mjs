@@ -6,9 +6,13 @@ import "@tensorflow/tfjs-layers";
 import {
   affineQuantizer,
   clipQuantizer,
+  clusterLoss,
   codebookQuantizer,
+  noiseQuantizer,
+  softClusterLoss,
   straightThrough,
   ternaryQuantizer,
+  uniformNoise,
 } from "@bitdiet/fake-quant";
 import * as tf from "@tensorflow/tfjs-core";
 
@@ -21,6 +25,9 @@ const w = tf.randomNormal([3, 3, 64, 128], 0, 1, "float32", 2);
 const scale = tf.scalar(0.2);
 const clip = tf.scalar(3);
 const channels = tf.fill([128], 0.1);
+const bits = tf.fill([w.size / 8], 5.5);
+const noise = uniformNoise(1);
+const ternary = ternaryQuantizer({ scale: 1, threshold: 0.5 });
 
 const composed = (x, s) => tf.mul(straightThrough(tf.round, tf.clipByValue(tf.div(x, s), 0, 15)), s);
 const loop = tf.customGrad((x, s, save) => {
@@ -65,7 +72,12 @@ const contenders = {
     tf.grads((w, s) => affineQuantizer({ bits: 8, signed: true, scale: s }).fakeQuantize(w))([w, channels]),
   "codebook of 16, 73,728 weights": () =>
     tf.grad(codebookQuantizer(Array.from({ length: 16 }, (_, i) => (i - 7.5) / 3)).fakeQuantize)(w),
-  "ternary, 73,728 weights": () => tf.grad(ternaryQuantizer({ scale: 1, threshold: 0.5 }).fakeQuantize)(w),
+  "ternary, 73,728 weights": () => tf.grad(ternary.fakeQuantize)(w),
+  "noise, learned bits in groups of 8, 73,728 weights": () =>
+    tf.grads((w, bits) => noiseQuantizer({ bits, groupSize: 8, noise }).fakeQuantize(w))([w, bits]),
+  "clusterLoss, ternary, 73,728 weights": () => tf.grad((w) => clusterLoss(w, ternary))(w),
+  "softClusterLoss, ternary, 73,728 weights": () =>
+    tf.grad((w) => softClusterLoss(w, ternary, { sharpness: 10 }))(w),
 };
 const times = Object.fromEntries(Object.keys(contenders).map((name) => [name, []]));
 for (let round = -3; round < rounds; round++) {
