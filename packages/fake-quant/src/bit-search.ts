@@ -219,14 +219,14 @@ export function lowerToBudget(
   }
 }
 
-interface Sample {
+export interface Sample {
   /** Standard normal, what was drawn for each action. */
   noise: Float64Array;
   score: number;
 }
 
 /** One step of SNES: the better half of the samples, by rank, pulls mean and deviation. Changes both in place. */
-function followGradient(mean: Float64Array, deviation: Float64Array, samples: Sample[]): void {
+export function followGradient(mean: Float64Array, deviation: Float64Array, samples: Sample[]): void {
   const count = samples.length;
   const weights = samples.map((_, rank) => Math.max(0, Math.log(count / 2 + 1) - Math.log(rank + 1)));
   const total = weights.reduce((sum, weight) => sum + weight, 0);

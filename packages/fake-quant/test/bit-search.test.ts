@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { layerBits, lowerToBudget } from "../src/bit-search.js";
+import { followGradient, layerBits, lowerToBudget } from "../src/bit-search.js";
 import { allocateBits, bitsFromAction, keptWeights, searchBits, sizeBits } from "../src/index.js";
 import { normal, uniform } from "./setup.js";
 
@@ -176,6 +176,33 @@ describe("searchBits", () => {
       ],
     ];
     for (const [search, message] of cases) await expect(search).rejects.toThrow(message);
+  });
+});
+
+describe("followGradient", () => {
+  it("closes in on the best actions ever more finely, as SNES does, and stops at the ends of the interval", () => {
+    const optimum = [0.3, 0.75, 0.5, 0.61, -0.2, 1.2];
+    const mean = new Float64Array(6).fill(0.5);
+    const deviation = new Float64Array(6).fill(0.1);
+    const noises = normal(6 * 10 * 150, 3);
+    for (let generation = 0; generation < 150; generation++) {
+      const samples = Array.from({ length: 10 }, (_, i) => {
+        const at = 6 * (10 * generation + i);
+        const noise = Float64Array.from(noises.subarray(at, at + 6));
+        let score = 0;
+        for (const [j, best] of optimum.entries()) {
+          const action = Math.min(1, Math.max(0, mean[j] + deviation[j] * noise[j]));
+          score -= (action - best) ** 2;
+        }
+        return { noise, score };
+      });
+      followGradient(mean, deviation, samples);
+    }
+    for (let j = 0; j < 4; j++) {
+      expect(Math.abs(mean[j] - optimum[j])).toBeLessThan(0.01);
+      expect(deviation[j]).toBeLessThan(0.02);
+    }
+    expect([mean[4], mean[5]]).toEqual([0, 1]);
   });
 });
 
