@@ -219,7 +219,7 @@ export function lowerToBudget(
   }
 }
 
-export interface Sample {
+interface Sample {
   /** Standard normal, what was drawn for each action. */
   noise: Float64Array;
   score: number;

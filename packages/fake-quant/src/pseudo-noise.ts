@@ -207,7 +207,7 @@ export function modelBits(bits: tf.Tensor1D, groupSize: number, minBits = 2): tf
 const RANGE_BITS = 2 * 32;
 
 /** Highest index of each width 0 .. 16. */
-const HIGHEST = Float32Array.from({ length: 17 }, (_, width) => 2 ** width - 1);
+const HIGHEST = /* @__PURE__ */ Float32Array.from({ length: 17 }, (_, width) => 2 ** width - 1);
 
 function checkGroups(bits: tf.Tensor, groupSize: number): void {
   if (!(bits instanceof tf.Tensor)) throw new TypeError(`bits: expected a tensor, got ${typeof bits}`);
