@@ -20,6 +20,10 @@ const node = {
 
 // Tests that must give the same bytes on another engine: the same file runs in Node and in Chromium.
 const browser = {
+  // Bundled before the tests start: found halfway, they would make the page reload under a running test.
+  optimizeDeps: {
+    include: ["@tensorflow/tfjs-core", "@tensorflow/tfjs-layers", "@tensorflow/tfjs-backend-wasm"],
+  },
   test: {
     name: "chromium",
     include: ["packages/*/test/**/*.browser.test.ts"],

@@ -15,20 +15,21 @@ export async function traceCurves(
   float: Parameters,
   training: Digits,
   test: Digits,
-  tuning: Omit<FineTuning, "lambda" | "weightLambda">,
+  tuning: Omit<FineTuning, "lambda" | "weightLambda" | "rangeFactor">,
+  rangeFactor: number,
 ): Promise<RatePoint[]> {
   const runs = [
     ...BASELINE_BITS.flatMap((bits) =>
-      BASELINE_RANGES.map((rangeFactor) => ({
+      BASELINE_RANGES.map((factor) => ({
         curve: "λ = 0, over bit widths and ranges",
-        label: `${bits} bit, range ×${rangeFactor}`,
-        options: { ...tuning, bits, rangeFactor, lambda: 0, weightLambda: 0 },
+        label: `${bits} bit, range ×${factor}`,
+        options: { ...tuning, bits, rangeFactor: factor, lambda: 0, weightLambda: 0 },
       })),
     ),
     ...LAMBDAS.map((lambda) => ({
-      curve: `with the entropy term, ${tuning.bits} bit`,
+      curve: `with the entropy term, ${tuning.bits} bit, range ×${rangeFactor}`,
       label: `λ ${lambda}`,
-      options: { ...tuning, lambda, weightLambda: 0 },
+      options: { ...tuning, rangeFactor, lambda, weightLambda: 0 },
     })),
   ];
   const points: RatePoint[] = [];

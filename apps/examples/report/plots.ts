@@ -7,12 +7,17 @@ const CONFIG = {
   font: FONT,
   background: "transparent",
   axis: { labelFontSize: 11, titleFontSize: 12, gridColor: "#e5e7eb" },
-  legend: { labelFontSize: 12, titleFontSize: 12 },
+  legend: { labelFontSize: 12, titleFontSize: 12, labelLimit: 0 },
   view: { stroke: "transparent" },
 };
 
 /** One colour a network, in every plot of a report. */
-export const NETWORK_COLOURS = { float: "#6b7280", quantized: "#2563eb", "compression-aware": "#ea580c" };
+export const NETWORK_COLOURS = {
+  float: "#6b7280",
+  quantized: "#2563eb",
+  "quantized, wide range": "#7dd3fc",
+  "compression-aware": "#ea580c",
+};
 
 async function svg(spec: TopLevelSpec): Promise<string> {
   const view = new View(parse(compile({ ...spec, config: CONFIG } as TopLevelSpec).spec), {

@@ -54,7 +54,7 @@ describe("a short run of the whole pipeline on real digits", () => {
   const digits = loadDigits();
   const training = take(digits.training, 960);
   const held = take(digits.test, 250);
-  const tuning = { bits: 4, weightBits: 8, epochs: 2, seed: 1 };
+  const tuning = { bits: 4, weightBits: 8, epochs: 2, seed: 1, rangeFactor: 1 };
   let aware: QuantizedNetwork;
   let plain: Deployment;
   let deployed: Deployment;
@@ -63,7 +63,7 @@ describe("a short run of the whole pipeline on real digits", () => {
     await useBackend("wasm");
     const float = await trainFloat(training, { epochs: 3, seed: 1 });
     const quantized = await fineTune(float, training, "quantized", { ...tuning, lambda: 0, weightLambda: 0 });
-    aware = await fineTune(float, training, "aware", { ...tuning, lambda: 1, weightLambda: 2 });
+    aware = await fineTune(float, training, "aware", { ...tuning, lambda: 1, weightLambda: 5 });
     plain = deploy(quantized, training, held);
     deployed = deploy(aware, training, held);
   }, 180_000);
