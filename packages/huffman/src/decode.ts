@@ -75,57 +75,19 @@ function decodePair(
   const output = new DataView(out.buffer);
   const a: Stream = { view, backwards: false, position: 0, at: 0, end: middle };
   const b: Stream = { view, backwards: true, position: 0, at: middle, end: out.length };
-  const shift = 32 - bits;
-  const top = view.byteLength - 4; // where B's first load is
-  const last = top << 3; // a load at a bit position up to this one stays inside the view
   // An iteration gains up to two steps, and stores 8 bytes from the second on; `decodeRest` does the segments' ends.
   const slack = 2 * table.longestStep + 8;
-  const stopA = a.end - slack;
-  const stopB = b.end - slack;
-  for (;;) {
-    let pA = a.position;
-    let pB = b.position;
-    let oA = a.at;
-    let oB = b.at;
-    while (oA <= stopA && oB <= stopB && pA <= last && pB <= last) {
-      const wA = view.getUint32(pA >>> 3, false) << (pA & 7);
-      const wB = view.getUint32(top - (pB >>> 3), true) << (pB & 7);
-      let iA = wA >>> shift;
-      let iB = wB >>> shift;
-      let sA = step[iA];
-      let sB = step[iB];
-      oA += sA >>> 16;
-      oB += sB >>> 16;
-      output.setFloat64(oA, content[iA], true);
-      output.setFloat64(oB, content[iB], true);
-      oA += (sA >>> 8) & 255;
-      oB += (sB >>> 8) & 255;
-      pA += sA & 31;
-      pB += sB & 31;
-      if (bits <= 12) {
-        iA = (wA << sA) >>> shift;
-        iB = (wB << sB) >>> shift;
-        sA = step[iA];
-        sB = step[iB];
-        oA += sA >>> 16;
-        oB += sB >>> 16;
-        output.setFloat64(oA, content[iA], true);
-        output.setFloat64(oB, content[iB], true);
-        oA += (sA >>> 8) & 255;
-        oB += (sB >>> 8) & 255;
-        pA += sA & 31;
-        pB += sB & 31;
-      }
-      if (sA === 0 || sB === 0) break; // a code longer than the table
+  const progress = Int32Array.of(a.position, b.position, a.at, b.at);
+  while (decodeBoth(content, step, bits, view, output, progress, a.end - slack, b.end - slack)) {
+    for (const [k, stream] of [a, b].entries()) {
+      stream.position = progress[k];
+      stream.at = progress[2 + k];
+      takeWord(table, stream, out);
+      progress[k] = stream.position;
+      progress[2 + k] = stream.at;
     }
-    a.position = pA;
-    b.position = pB;
-    a.at = oA;
-    b.at = oB;
-    if (oA > stopA || oB > stopB || pA > last || pB > last) break;
-    takeWord(table, a, out);
-    takeWord(table, b, out);
   }
+  [a.position, b.position, a.at, b.at] = progress;
   let used = 0;
   for (const stream of [a, b]) {
     decodeRest(table, stream, out, output);
@@ -134,6 +96,64 @@ function decodePair(
     if (padding !== 0) throw new CorruptInputError("padding is not zero");
   }
   if (used !== view.byteLength) throw new CorruptInputError("codes do not end with the bytes");
+}
+
+/**
+ * Both streams at once, up to a code that is longer than the table, or to where a segment or the bytes are near their
+ * end. Its arguments are typed arrays and numbers alone: an engine drops optimized code that knows of an object whose kind
+ * has died since, as tables do between calls.
+ *
+ * @param progress bits read of A and of B, bytes written of A and of B
+ * @returns whether a long code is next, in one of them at least
+ */
+function decodeBoth(
+  content: Float64Array,
+  step: Uint32Array,
+  bits: number,
+  view: DataView,
+  output: DataView,
+  progress: Int32Array,
+  stopA: number,
+  stopB: number,
+): boolean {
+  const shift = 32 - bits;
+  const top = view.byteLength - 4; // where B's first load is
+  const last = top << 3; // a load at a bit position up to this one stays inside the view
+  let [pA, pB, oA, oB] = progress;
+  let escaped = false;
+  while (!escaped && oA <= stopA && oB <= stopB && pA <= last && pB <= last) {
+    const wA = view.getUint32(pA >>> 3, false) << (pA & 7);
+    const wB = view.getUint32(top - (pB >>> 3), true) << (pB & 7);
+    let iA = wA >>> shift;
+    let iB = wB >>> shift;
+    let sA = step[iA];
+    let sB = step[iB];
+    oA += sA >>> 16;
+    oB += sB >>> 16;
+    output.setFloat64(oA, content[iA], true);
+    output.setFloat64(oB, content[iB], true);
+    oA += (sA >>> 8) & 255;
+    oB += (sB >>> 8) & 255;
+    pA += sA & 31;
+    pB += sB & 31;
+    if (bits <= 12) {
+      iA = (wA << sA) >>> shift;
+      iB = (wB << sB) >>> shift;
+      sA = step[iA];
+      sB = step[iB];
+      oA += sA >>> 16;
+      oB += sB >>> 16;
+      output.setFloat64(oA, content[iA], true);
+      output.setFloat64(oB, content[iB], true);
+      oA += (sA >>> 8) & 255;
+      oB += (sB >>> 8) & 255;
+      pA += sA & 31;
+      pB += sB & 31;
+    }
+    escaped = sA === 0 || sB === 0;
+  }
+  progress.set([pA, pB, oA, oB]);
+  return escaped && oA <= stopA && oB <= stopB;
 }
 
 /** The rest of one stream: by the table while no store can cross the segment's end, then word by word. */

@@ -45,6 +45,7 @@ export function pairCapacity(bits: number): number {
  * Writes the codes of two sequences of words.
  *
  * @param a words that all have a code, and so for b
+ * @param packed the table, and `pairs` of it, see `EncodeTable`: arrays alone, for the reason given at `decodeBoth`
  * @param bits size of both streams together, exactly
  * @param target zeros, where bytes[from .. from + pairCapacity(bits)) may be written
  * @returns where the pair ends in `target`
@@ -52,7 +53,8 @@ export function pairCapacity(bits: number): number {
 export function encodePair(
   a: Symbols,
   b: Symbols,
-  { packed, pairs }: EncodeTable,
+  packed: Uint32Array,
+  pairs: Uint32Array | undefined,
   bits: number,
   target: Uint8Array,
   from: number,

@@ -43,8 +43,8 @@ export function compress(symbols: Symbols, options: CompressOptions = {}): Uint8
   bytes.set(header);
   new DataView(bytes.buffer).setUint32(header.length, checksum(symbols, bytes.subarray(0, header.length)));
   if (total === 0) return bytes.subarray(0, start);
-  const table = buildEncodeTable(lengths, symbols.length);
-  return bytes.subarray(0, encodePair(streams[0], streams[1], table, total, bytes, start));
+  const { packed, pairs } = buildEncodeTable(lengths, symbols.length);
+  return bytes.subarray(0, encodePair(streams[0], streams[1], packed, pairs, total, bytes, start));
 }
 
 /** The size in bits of what `compress` returns for the same arguments, exactly, without writing it. */
