@@ -37,67 +37,90 @@ export function buildDecodeTable(
   width: number,
   bits: number,
 ): DecodeTable {
-  const codes = canonical(lengths);
-  const { order } = codes;
-  const content = new Float64Array(1 << bits);
-  const step = new Uint32Array(1 << bits);
+  const table = {
+    ...canonical(lengths),
+    cutting,
+    width,
+    bits,
+    content: new Float64Array(1 << bits),
+    step: new Uint32Array(1 << bits),
+    longestStep: 0,
+  };
+  fill(table, lengths, [], 0, 0, 0, 0, 0, 0);
+  return table;
+}
+
+const entry = new DataView(new ArrayBuffer(8));
+
+/** Entries of which no further word fits: `used` bits, `skip` zero bytes and then `size` bytes, low and high 4. */
+function finish(
+  table: DecodeTable,
+  at: number,
+  end: number,
+  used: number,
+  skip: number,
+  size: number,
+  low: number,
+  high: number,
+): void {
+  if (used === 0) return; // the first code is longer than the table
+  const { content, step } = table;
+  entry.setUint32(0, low, true);
+  entry.setUint32(4, high, true);
+  const stored = entry.getFloat64(0, true);
+  for (let i = at; i < end; i++) {
+    content[i] = stored;
+    step[i] = used | (size << 8) | (skip << 16);
+  }
+  table.longestStep = Math.max(table.longestStep, skip + size);
+}
+
+/**
+ * Fills the entries from `at` that begin with the words so far. Words in canonical order cover contiguous entries.
+ * (Not a closure: engines would optimize it anew for every table.)
+ *
+ * @param spelled the words in canonical order, as far as they were spelled before
+ */
+function fill(
+  table: DecodeTable,
+  lengths: Uint8Array,
+  spelled: Spelling[],
+  at: number,
+  used: number,
+  skip: number,
+  size: number,
+  low: number,
+  high: number,
+): void {
+  const { order, bits, width, cutting } = table;
   const capacity = cutting.alphabetSize > (width === 1 ? 240 : 0x7ff0) ? 6 : 8;
-  const entry = new DataView(new ArrayBuffer(8));
-  const spelled: Spelling[] = [];
-  let longestStep = 0;
-
-  /** Entries of which no further word fits: `used` bits, `skip` zero bytes and then `size` bytes, low and high 4. */
-  function finish(
-    at: number,
-    end: number,
-    used: number,
-    skip: number,
-    size: number,
-    low: number,
-    high: number,
-  ) {
-    if (used === 0) return; // the first code is longer than the table
-    entry.setUint32(0, low, true);
-    entry.setUint32(4, high, true);
-    const stored = entry.getFloat64(0, true);
-    for (let i = at; i < end; i++) {
-      content[i] = stored;
-      step[i] = used | (size << 8) | (skip << 16);
-    }
-    longestStep = Math.max(longestStep, skip + size);
-  }
-
-  /** Fills the entries from `at` that begin with the words so far. Words in canonical order cover contiguous entries. */
-  function fill(at: number, used: number, skip: number, size: number, low: number, high: number) {
-    const end = at + (1 << (bits - used));
-    for (let i = 0; i < order.length && size < capacity; i++) {
-      const then = used + lengths[order[i]];
-      if (then > bits) break;
-      const next = at + (1 << (bits - then));
-      // The output is zero to begin with: zeros before the content are skipped, and so are zeros after it.
-      const { zeros, symbols } = (spelled[i] ??= spell(order[i], cutting));
-      const gap = size > 0 ? skip : skip + zeros * width;
-      let longer = size > 0 ? size + zeros * width : 0;
-      if (
-        gap <= LONGEST_SKIP &&
-        longer <= 255 &&
-        (symbols.length === 0 || longer + symbols.length * width <= capacity)
-      ) {
-        let newLow = low;
-        let newHigh = high;
-        for (const symbol of symbols) {
-          if (longer < 4) newLow |= symbol << (8 * longer);
-          else newHigh |= symbol << (8 * longer); // shifts count modulo 32
-          longer += width;
-        }
-        fill(at, then, gap, longer, newLow, newHigh);
-      } else {
-        finish(at, next, used, skip, size, low, high);
+  const end = at + (1 << (bits - used));
+  let from = at;
+  for (let i = 0; i < order.length && size < capacity; i++) {
+    const then = used + lengths[order[i]];
+    if (then > bits) break;
+    const next = from + (1 << (bits - then));
+    // The output is zero to begin with: zeros before the content are skipped, and so are zeros after it.
+    const { zeros, symbols } = (spelled[i] ??= spell(order[i], cutting));
+    const gap = size > 0 ? skip : skip + zeros * width;
+    let longer = size > 0 ? size + zeros * width : 0;
+    if (
+      gap <= LONGEST_SKIP &&
+      longer <= 255 &&
+      (symbols.length === 0 || longer + symbols.length * width <= capacity)
+    ) {
+      let newLow = low;
+      let newHigh = high;
+      for (const symbol of symbols) {
+        if (longer < 4) newLow |= symbol << (8 * longer);
+        else newHigh |= symbol << (8 * longer); // shifts count modulo 32
+        longer += width;
       }
-      at = next;
+      fill(table, lengths, spelled, from, then, gap, longer, newLow, newHigh);
+    } else {
+      finish(table, from, next, used, skip, size, low, high);
     }
-    finish(at, end, used, skip, size, low, high);
+    from = next;
   }
-  fill(0, 0, 0, 0, 0, 0);
-  return { ...codes, cutting, width, bits, content, step, longestStep };
+  finish(table, from, end, used, skip, size, low, high);
 }

@@ -77,15 +77,12 @@ function decodePair(
   const b: Stream = { view, backwards: true, position: 0, at: middle, end: out.length };
   // An iteration gains up to two steps, and stores 8 bytes from the second on; `decodeRest` does the segments' ends.
   const slack = 2 * table.longestStep + 8;
-  const progress = Int32Array.of(a.position, b.position, a.at, b.at);
+  const progress = Int32Array.of(0, 0, 0, middle);
   while (decodeBoth(content, step, bits, view, output, progress, a.end - slack, b.end - slack)) {
-    for (const [k, stream] of [a, b].entries()) {
-      stream.position = progress[k];
-      stream.at = progress[2 + k];
-      takeWord(table, stream, out);
-      progress[k] = stream.position;
-      progress[2 + k] = stream.at;
-    }
+    [a.position, b.position, a.at, b.at] = progress;
+    takeWord(table, a, out);
+    takeWord(table, b, out);
+    progress.set([a.position, b.position, a.at, b.at]);
   }
   [a.position, b.position, a.at, b.at] = progress;
   let used = 0;
