@@ -1,6 +1,6 @@
 // Checks every published package as a stranger gets it: `npm pack`, publint --strict, are-the-types-wrong, then installs
 // the tarball with its peers into an empty project and uses it there as an ES module, as CommonJS and from TypeScript.
-// The TypeScript and ESM programs are the README's own blocks. Usage: node scripts/check-packs.mjs [package …]
+// The ESM programs are the README's own blocks; those marked `ts` are type-checked, too. Usage: node scripts/check-packs.mjs [package …]
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -22,36 +22,43 @@ function run(command, args, cwd) {
   }
 }
 
-function check(name) {
-  const folder = join(root, "packages", name);
-  const {
-    name: packageName,
-    exports,
-    peerDependencies = {},
-    private: isPrivate,
-  } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-  if (isPrivate) return;
-  run(bin("publint"), ["--strict"], folder);
-  const [{ filename, size }] = JSON.parse(
-    run("npm", ["pack", "--json", "--pack-destination", scratch], folder),
+const manifest = (name) => JSON.parse(readFileSync(join(root, "packages", name, "package.json"), "utf8"));
+
+/** Tarballs of all published packages by package name: those that others need are not on the registry yet. */
+function packAll() {
+  const names = readdirSync(join(root, "packages")).filter((name) => !manifest(name).private);
+  return Object.fromEntries(
+    names.map((name) => {
+      const args = ["pack", "--json", "--pack-destination", scratch];
+      const [{ filename, size }] = JSON.parse(run("npm", args, join(root, "packages", name)));
+      return [manifest(name).name, { tarball: join(scratch, filename), size }];
+    }),
   );
-  const tarball = join(scratch, filename);
+}
+
+function check(name, packs) {
+  const folder = join(root, "packages", name);
+  const { name: packageName, exports, dependencies = {}, peerDependencies = {} } = manifest(name);
+  const { tarball, size } = packs[packageName];
+  const blocks = readmeBlocks(join(folder, "README.md"));
+  run(bin("publint"), ["--strict"], folder);
   // node10 knows no sub-path exports; every Node since 12 does.
   run(bin("attw"), [tarball, "--no-color", "--profile", "node16"], folder);
 
   const project = join(scratch, name);
   mkdirSync(project);
   writeFileSync(join(project, "package.json"), '{ "private": true }\n');
-  // The README's blocks may use a tfjs backend beside the peers; a user installs one, too.
+  // The README's blocks may use a tfjs backend beside the peers, or another package of ours; a user installs those, too.
   const peers = Object.entries(peerDependencies).map(([peer, range]) => `${peer}@${range}`);
   const backends = peers.length
     ? ["@tensorflow/tfjs-backend-cpu@4.22.0", "@tensorflow/tfjs-layers@4.22.0"]
     : [];
-  run(
-    "npm",
-    ["install", "--no-audit", "--no-fund", "--prefer-offline", tarball, ...peers, ...backends],
-    project,
+  const used = blocks.flatMap(({ code }) =>
+    [...code.matchAll(/from "(@bitdiet\/[^/"]+)/g)].map((match) => match[1]),
   );
+  const ours = [...new Set([...Object.keys(dependencies), ...used])].filter((other) => other !== packageName);
+  const wanted = [tarball, ...ours.map((other) => packs[other].tarball), ...peers, ...backends];
+  run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", ...wanted], project);
 
   const paths = Object.keys(exports)
     .filter((path) => path !== "./package.json")
@@ -67,9 +74,8 @@ function check(name) {
     );
     run(process.execPath, [`same-${index}.mjs`], project);
   }
-  const blocks = readmeBlocks(join(folder, "README.md"));
-  for (const [index, { code }] of blocks.entries()) {
-    writeFileSync(join(project, `readme-${index}.mts`), `${code}\nexport {};\n`);
+  for (const [index, { code, language }] of blocks.entries()) {
+    if (language === "ts") writeFileSync(join(project, `readme-${index}.mts`), `${code}\nexport {};\n`);
     writeFileSync(
       join(project, `readme-${index}.mjs`),
       transformSync(code, { loader: "ts", format: "esm" }).code,
@@ -100,8 +106,10 @@ function check(name) {
 }
 
 try {
+  const packs = packAll();
   const names = process.argv.slice(2);
-  for (const name of names.length ? names : readdirSync(join(root, "packages"))) check(name);
+  const published = readdirSync(join(root, "packages")).filter((name) => !manifest(name).private);
+  for (const name of names.length ? names : published) check(name, packs);
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }

@@ -5,14 +5,15 @@ import { readFileSync } from "node:fs";
 
 /**
  * @param {string} path a Markdown file
- * @returns {{ line: number, code: string, expected: string[] }[]} `line` is where the block's code starts, from 1
+ * @returns {{ line: number, language: string, code: string, expected: string[] }[]} `line` is where the block's code starts, from 1
  */
 export function readmeBlocks(path) {
   const text = readFileSync(path, "utf8");
-  return [...text.matchAll(/^```(?:ts|js)\n([\s\S]*?)^```$/gm)].map((match) => ({
+  return [...text.matchAll(/^```(ts|js)\n([\s\S]*?)^```$/gm)].map((match) => ({
     line: text.slice(0, match.index).split("\n").length + 1,
-    code: match[1],
-    expected: [...match[1].matchAll(/^\s*console\.log\(.*\);?\s*\/\/ (.*)$/gm)].map((comment) =>
+    language: match[1],
+    code: match[2],
+    expected: [...match[2].matchAll(/^\s*console\.log\(.*\);?\s*\/\/ (.*)$/gm)].map((comment) =>
       comment[1].trim(),
     ),
   }));

@@ -26,7 +26,7 @@ export interface QuantizedNetwork extends BitWidths {
 }
 
 const CALIBRATION_IMAGES = 512;
-const SAMPLE = 4096;
+const SAMPLE = 1024;
 /** The paper's sharpness is 10; starting soft lets every value feel the pull before the assignment hardens. */
 const FIRST_SHARPNESS = 1;
 const LAST_SHARPNESS = 10;
@@ -91,14 +91,9 @@ export async function fineTune(
       const weightRate = rateMeter({ sharpness, sampleSize: SAMPLE, seed: step });
       const activationRate = rateMeter({ sharpness, sampleSize: SAMPLE, seed: step });
       const logits = digitCnn(parameters, x, {
-        weight: (w, name) => {
-          if (weightLambda > 0) weightRate.add(w, quantizers.weight(name));
-          return weight(w, name);
-        },
-        activation: (a, name) => {
-          if (lambda > 0) activationRate.add(a, quantizers.activation(name));
-          return activation(a, name);
-        },
+        weight: (w, name) => weight(weightLambda > 0 ? weightRate.add(w, quantizers.weight(name)) : w, name),
+        activation: (a, name) =>
+          activation(lambda > 0 ? activationRate.add(a, quantizers.activation(name)) : a, name),
       });
       return tf.addN([
         crossEntropy(labels, logits),

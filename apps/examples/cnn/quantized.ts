@@ -1,7 +1,7 @@
 // Quantization and the rate terms, as hooks of a model: fake quantization *is* the hook, and a closure collects what
 // each tensor would cost. One trainable range a tensor: ln of the quantizer's step, so that a learning rate means the
 // same for a large range and a small one.
-import { sampleElements, softEntropy } from "@bitdiet/entropy-loss";
+import { softEntropy, withSample } from "@bitdiet/entropy-loss";
 import { affineQuantizer, type Quantizer } from "@bitdiet/fake-quant";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Hooks } from "../models/hooks.js";
@@ -51,11 +51,16 @@ export function rateMeter({ sharpness, sampleSize, seed }: RateOptions) {
   let bits: tf.Scalar = tf.scalar(0);
   let elements = 0;
   return {
-    /** Adds the cost of `x`, quantized by `quantizer`, whose scale it shares. */
-    add(x: tf.Tensor, { scale, levels }: Quantizer): void {
-      const inLevels = tf.div(sampleElements(x, sampleSize, seed + elements), scale);
-      bits = tf.add(bits, tf.mul(softEntropy(inLevels, levels, { sharpness }), x.size));
+    /**
+     * Adds the cost of `x`, quantized by `quantizer`, whose scale it shares.
+     *
+     * @returns x itself; use this one from here on, and both gradients flow back as one tensor
+     */
+    add<T extends tf.Tensor>(x: T, { scale, levels }: Quantizer): T {
+      const [same, sample] = withSample(x, sampleSize, seed + elements);
+      bits = tf.add(bits, tf.mul(softEntropy(sample, levels, { scale, sharpness }), x.size));
       elements += x.size;
+      return same;
     },
     /** Bits per element over all that was added. */
     mean: (): tf.Scalar => tf.div(bits, Math.max(elements, 1)),
