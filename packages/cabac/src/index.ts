@@ -13,6 +13,6 @@ export {
 } from "./range-coder.js";
 export type { WeightRateModel } from "./rate.js";
 export { estimateBits, weightRateModel } from "./rate.js";
-export { compress, decompress } from "./stream.js";
+export { compress, decompress, estimateCompressedBits } from "./stream.js";
 export type { Levels, WeightOptions, WeightShape } from "./weights.js";
 export { decodeWeights, encodeWeights } from "./weights.js";

@@ -56,23 +56,29 @@ export function encodeBit(coder: RangeEncoder, probability: number, bit: number)
 }
 
 /** Adds to the interval's low end, 0 .. 2^32, with the carry. */
-export function moveUp(coder: RangeEncoder, distance: number): void {
-  const low = (coder.low + distance) | 0;
-  coder.low = low;
-  if (low >>> 0 < distance) {
-    let at = coder.length - 1;
-    while (++coder.bytes[at] === 256) at--;
-  }
+function moveUp(coder: RangeEncoder, distance: number): void {
+  coder.low = (coder.low + distance) | 0;
+  if (coder.low >>> 0 < distance) carry(coder.bytes, coder.length);
 }
 
-export function writeTopByte(coder: RangeEncoder): void {
-  if (coder.length === coder.bytes.length) {
-    const longer = new Uint8Array(2 * coder.length);
-    longer.set(coder.bytes);
-    coder.bytes = longer;
-  }
+/** Adds one to the number that the first `length` bytes spell. */
+export function carry(bytes: Uint8Array, length: number): void {
+  let at = length - 1;
+  while (++bytes[at] === 256) at--;
+}
+
+function writeTopByte(coder: RangeEncoder): void {
+  reserve(coder, 1);
   coder.bytes[coder.length++] = coder.low >>> 24;
   coder.low <<= 8;
+}
+
+/** Makes room for so many bytes more. */
+export function reserve(coder: RangeEncoder, count: number): void {
+  const { bytes, length } = coder;
+  if (length + count <= bytes.length) return;
+  coder.bytes = new Uint8Array(2 * (length + count));
+  coder.bytes.set(bytes.subarray(0, length));
 }
 
 /** Names a point of the last interval. @returns all bytes, in an array of their own; empty if no bit was written */

@@ -6,10 +6,23 @@
  *     model.bits(0), model.bits(1)    // 0.58 and 2.83 bits at the start; later what the weights have taught
  *     model.update(1);                // the first weight becomes a 1
  */
-import type { WeightContexts } from "./contexts.js";
-import { advance, FAST_LIMIT, inherited, learned, meanProbability, SLOW_LIMIT } from "./contexts.js";
-import type { Decisions, Levels, WeightOptions } from "./weights.js";
-import { checkedLevels, decisions, modelOf, spell } from "./weights.js";
+import {
+  AFTER_SIGN,
+  asNeighbour,
+  columnRate,
+  endRun,
+  FLAGS,
+  flagContext,
+  learned,
+  lengthContext,
+  lowBitContext,
+  scaleClass,
+  signContext,
+  startRun,
+  startWalk,
+} from "./contexts.js";
+import type { Levels, WeightOptions } from "./weights.js";
+import { checkedLevels, checkedOptions } from "./weights.js";
 
 /** The cost of levels at the position that a coder would have reached. */
 export interface WeightRateModel {
@@ -19,18 +32,9 @@ export interface WeightRateModel {
   update(level: number): void;
 }
 
-/** A model at the start of a tensor of `count` weights, in the state of an encoder before its first weight. */
+/** A model at the start of a tensor with rows of this length, in the state of an encoder before its first weight. */
 export function weightRateModel(options: WeightOptions & { rowLength: number }): WeightRateModel {
-  const model = modelOf(options.rowLength, options);
-  const { contexts } = model;
-  const spelling = decisions();
-  return {
-    bits: (level) => spelledBits(contexts, spelling, spell(model, level, spelling)),
-    update(level) {
-      learn(contexts, spelling, spell(model, level, spelling));
-      advance(model, level);
-    },
-  };
+  return rateModel(options.rowLength, options);
 }
 
 /**
@@ -38,36 +42,87 @@ export function weightRateModel(options: WeightOptions & { rowLength: number }):
  * Contexts given in the options learn as they would from encoding.
  */
 export function estimateBits(levels: Levels, options: WeightOptions = {}): number {
-  const model = modelOf(levels.length, options);
-  const values = checkedLevels(levels);
-  const { contexts } = model;
-  const spelling = decisions();
+  const model = rateModel(levels.length, options);
   let bits = 0;
-  for (let i = 0; i < values.length; i++) {
-    const n = spell(model, values[i], spelling);
-    bits += spelledBits(contexts, spelling, n);
-    learn(contexts, spelling, n);
-    advance(model, values[i]);
+  for (const level of checkedLevels(levels)) {
+    bits += model.bits(level);
+    model.update(level);
   }
   return bits;
 }
 
-/** One logarithm a level. The product stays normal: at most 73 decisions of at least 2^-11.5 each. */
-function spelledBits(contexts: WeightContexts, { first, second, bit }: Decisions, n: number): number {
-  let product = 1;
-  for (let j = 0; j < n; j++) {
-    const one = contexts[first[j]];
-    const p = meanProbability(one, contexts[second[j]] || inherited(one));
-    product *= (bit[j] ? p : 65536 - p) / 65536;
-  }
-  return -Math.log2(product);
-}
+function rateModel(count: number, options: WeightOptions): WeightRateModel {
+  const { contexts, rowLength, height, width } = checkedOptions(count, options);
+  const walk = startWalk(rowLength, height, width);
+  /** The decisions that spell one level, at most 72: their contexts and their outcomes. */
+  const places = new Int32Array(72);
+  const outcomes = new Uint8Array(72);
+  let decisions = 0;
+  let expected = 0;
+  let scale = 0;
+  let columnMean = 0;
+  locate();
 
-function learn(contexts: WeightContexts, { first, second, bit }: Decisions, n: number): void {
-  for (let j = 0; j < n; j++) {
-    const one = contexts[first[j]];
-    const two = contexts[second[j]] || inherited(one);
-    contexts[first[j]] = learned(one, bit[j], FAST_LIMIT);
-    contexts[second[j]] = learned(two, bit[j], SLOW_LIMIT);
+  /** The same neighbourhood as in `encodeRun`. */
+  function locate(): void {
+    startRun(walk);
+    const { x, y, line, rowMean, left, leftSize, cornerSize } = walk;
+    const up = y > 0 ? line[x] : 0;
+    const right = y > 0 ? line[x + 1] : 0;
+    columnMean = walk.row === 0 ? rowMean : walk.columnMeans[walk.column];
+    const around = 2 * (leftSize + Math.abs(up)) + cornerSize + Math.abs(right);
+    scale = scaleClass(around + (y > 0 ? 2 : 6) * rowMean, columnMean);
+    expected = 2 * (left + up) - walk.corner;
   }
+
+  function decide(place: number, outcome: boolean): void {
+    places[decisions] = place;
+    outcomes[decisions++] = outcome ? 1 : 0;
+  }
+
+  function spell(level: number): void {
+    decisions = 0;
+    const magnitude = Math.abs(level);
+    let flag = flagContext(expected, scale);
+    decide(flag, level !== 0);
+    if (level === 0) return;
+    const isUnexpected = (level ^ expected) < 0;
+    decide(signContext(expected, scale), isUnexpected);
+    if (expected !== 0) flag += isUnexpected ? AFTER_SIGN : 2 * AFTER_SIGN;
+    for (let k = 1; k < FLAGS && k <= magnitude; k++) decide(flag + k, magnitude > k);
+    if (magnitude < FLAGS) return;
+    const remainder = magnitude - FLAGS + 1;
+    const length = 32 - Math.clz32(remainder);
+    for (let bits = 1; bits <= length; bits++) decide(lengthContext(scale, bits), bits < length);
+    for (let place = length - 2; place >= 0; place--) {
+      decide(lowBitContext(length, place), ((remainder >>> place) & 1) === 1);
+    }
+  }
+
+  return {
+    /** One logarithm a level. The product stays normal: at most 72 decisions of at least 2^-11.5 each. */
+    bits(level) {
+      spell(level);
+      let product = 1;
+      for (let j = 0; j < decisions; j++) {
+        const p = contexts[places[j]] >>> 16;
+        product *= (outcomes[j] ? p : 65536 - p) / 65536;
+      }
+      return -Math.log2(product);
+    },
+    update(level) {
+      spell(level);
+      for (let j = 0; j < decisions; j++) contexts[places[j]] = learned(contexts[places[j]], outcomes[j]);
+      const { x, y, line, columnMeans, column } = walk;
+      const size = asNeighbour(level);
+      walk.corner = y > 0 ? line[x] : 0;
+      walk.cornerSize = Math.abs(walk.corner);
+      line[x] = walk.left = size;
+      walk.leftSize = Math.abs(size);
+      columnMeans[column] = columnMean + (((walk.leftSize - columnMean) * columnRate(walk.row)) >> 8);
+      walk.rowMean += (walk.leftSize - walk.rowMean) >> 4;
+      endRun(walk, 1);
+      locate();
+    },
+  };
 }

@@ -6,8 +6,9 @@
  *     0xC1 · count · row length · kernel height · kernel width (LEB128 each) · xxHash32 (4 bytes, little-endian) · payload
  */
 import { xxHash32 } from "@bitdiet/xxhash32";
-import { weightContexts, weightModel } from "./contexts.js";
+import { startWalk, weightContexts } from "./contexts.js";
 import { CorruptInputError } from "./errors.js";
+import { estimateBits } from "./rate.js";
 import type { Levels, WeightShape } from "./weights.js";
 import { checkedLevels, decodePayload, encodeWeights } from "./weights.js";
 
@@ -19,26 +20,33 @@ const LEVELS_PER_BYTE = 16384;
  * @param levels -(2^31 - 1) .. 2^31 - 1
  * @throws RangeError if a level is -2^31 or the shape does not divide the levels
  */
-export function compress(levels: Levels, { rowLength, kernel = [1, 1] }: WeightShape = {}): Uint8Array {
+export function compress(levels: Levels, shape: WeightShape = {}): Uint8Array {
   const values = checkedLevels(levels);
-  const shape = { rowLength: rowLength ?? (values.length || kernel[0] * kernel[1]), kernel };
   const payload = encodeWeights(values, shape);
-  const header = [FORMAT];
-  for (const number of [values.length, shape.rowLength, kernel[0], kernel[1]]) pushNumber(header, number);
+  const header = headerOf(values.length, shape);
   const bytes = new Uint8Array(header.length + 4 + payload.length);
   bytes.set(header);
-  new DataView(bytes.buffer).setUint32(
-    header.length,
-    checksum(bytes.subarray(0, header.length), values),
-    true,
-  );
+  new DataView(bytes.buffer).setUint32(header.length, checksum(header, values), true);
   bytes.set(payload, header.length + 4);
   return bytes;
 }
 
+/** The size in bits of what `compress` returns for the same arguments, to within 0.1 % and two bytes, without writing it. */
+export function estimateCompressedBits(levels: Levels, shape: WeightShape = {}): number {
+  const payload = Math.ceil(estimateBits(levels, shape) / 8);
+  return 8 * (headerOf(levels.length, shape).length + 4 + payload);
+}
+
+function headerOf(count: number, { rowLength, kernel: [height, width] = [1, 1] }: WeightShape): Uint8Array {
+  const header = [FORMAT];
+  for (const number of [count, rowLength ?? (count || height * width), height, width])
+    pushNumber(header, number);
+  return Uint8Array.from(header);
+}
+
 /**
- * @param options maxLength: refuse to decode more levels than this
- * @throws CorruptInputError if the bytes are not exactly what `compress` wrote; RangeError if they hold too many levels
+ * @param options maxLength: the most levels to accept
+ * @throws CorruptInputError if the bytes are not exactly one stream that `compress` wrote, of at most maxLength levels
  */
 export function decompress(
   bytes: Uint8Array,
@@ -46,6 +54,7 @@ export function decompress(
 ): Int32Array {
   if (!(bytes instanceof Uint8Array))
     throw new TypeError(`bytes: expected a Uint8Array, got ${typeof bytes}`);
+  if (!(maxLength >= 0)) throw new RangeError(`maxLength: expected a number of at least 0, got ${maxLength}`);
   if (bytes[0] !== FORMAT) throw new CorruptInputError("Not a stream of coded weights");
   const numbers: number[] = [];
   let at = 1;
@@ -65,8 +74,7 @@ export function decompress(
   }
   const [count, rowLength, height, width] = numbers;
   const payload = bytes.subarray(at + 4);
-  if (count > maxLength)
-    throw new RangeError(`maxLength: expected ${count} levels or more, got ${maxLength}`);
+  if (count > maxLength) throw new CorruptInputError(`${count} levels claimed, maxLength is ${maxLength}`);
   if (
     at + 4 > bytes.length ||
     count > (payload.length + 4) * LEVELS_PER_BYTE ||
@@ -74,7 +82,7 @@ export function decompress(
   ) {
     throw new CorruptInputError("The header is cut or changed");
   }
-  const levels = decodePayload(payload, count, weightModel(rowLength, height, width, weightContexts()));
+  const levels = decodePayload(payload, count, weightContexts(), startWalk(rowLength, height, width));
   const stored = new DataView(bytes.buffer, bytes.byteOffset).getUint32(at, true);
   if (checksum(bytes.subarray(0, at), levels) !== stored)
     throw new CorruptInputError("The checksum does not match");

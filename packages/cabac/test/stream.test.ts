@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { CorruptInputError, compress, decompress } from "../src/index.js";
+import { CorruptInputError, compress, decompress, estimateCompressedBits } from "../src/index.js";
 import { geometric, kernels, random } from "./sources.js";
 
 /** Either the original levels or a typed error: anything else is a silent wrong decode. */
@@ -54,13 +54,40 @@ describe("compress and decompress", () => {
   it("tell a wrong argument from corrupt input", () => {
     const bytes = compress(new Int8Array(100));
     expect(decompress(bytes, { maxLength: 100 }).length).toBe(100);
-    expect(() => decompress(bytes, { maxLength: 99 })).toThrow(RangeError);
-    expect(() => decompress(bytes, { maxLength: 99 })).toThrow(
-      "maxLength: expected 100 levels or more, got 99",
-    );
+    expect(() => decompress(bytes, { maxLength: 99 })).toThrow(CorruptInputError);
+    expect(() => decompress(bytes, { maxLength: 99 })).toThrow("100 levels claimed, maxLength is 99");
+    expect(() => decompress(bytes, { maxLength: -1 })).toThrow(RangeError);
+    expect(() => decompress(bytes, { maxLength: Number.NaN })).toThrow("maxLength: expected a number of at");
     expect(() => decompress([1] as unknown as Uint8Array)).toThrow(TypeError);
     expect(() => compress(new Int8Array(10), { rowLength: 3 })).toThrow(RangeError);
     expect(() => compress(new Float32Array(10) as unknown as Int8Array)).toThrow(TypeError);
+  });
+});
+
+describe("estimateCompressedBits", () => {
+  it("is the length of the stream to within 0.1 % and 64 bits, header and checksum included", () => {
+    const agrees = (levels: Int32Array, shape?: { rowLength?: number; kernel?: [number, number] }) => {
+      const written = 8 * compress(levels, shape).length;
+      const estimated = estimateCompressedBits(levels, shape);
+      expect(Math.abs(estimated - written)).toBeLessThanOrEqual(0.001 * written + 64);
+    };
+    agrees(kernels(64, 16, 1), { rowLength: 144, kernel: [3, 3] });
+    agrees(geometric(100_000, 0.05, 2), { rowLength: 100 });
+    agrees(geometric(50_000, 0.99, 3));
+    agrees(new Int32Array(300_000));
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: -(2 ** 31) + 1, max: 2 ** 31 - 1 }), { maxLength: 50 }),
+        (values) => agrees(Int32Array.from(values)),
+      ),
+    );
+  });
+
+  it("is exact where there is only a header, and rejects what compress rejects", () => {
+    expect(estimateCompressedBits(new Int8Array(0))).toBe(72);
+    expect(estimateCompressedBits(new Int8Array(0), { rowLength: 1200, kernel: [3, 4] })).toBe(80);
+    expect(() => estimateCompressedBits(new Int8Array(10), { rowLength: 3 })).toThrow("rowLength: expected");
+    expect(() => estimateCompressedBits(new Float32Array(3) as unknown as Int8Array)).toThrow(TypeError);
   });
 });
 

@@ -49,6 +49,7 @@ describe("encodeWeights and decodeWeights", () => {
       [kernels(24, 8, 1), 72, 3, 3],
       [geometric(6000, 0.6, 2), 60, 1, 1],
       [geometric(3000, 0.97, 3), 75, 5, 5],
+    [geometric(3000, 0.5, 4), 750, 1, 1],
     ] as const) {
       const bytes = encodeWeights(levels, { rowLength, kernel: [height, width] });
       expect(referenceDecode(bytes, levels.length, rowLength, height, width).levels).toEqual([...levels]);
@@ -119,6 +120,9 @@ describe("encodeWeights and decodeWeights", () => {
     expect(() => encodeWeights(Int32Array.of(0, -(2 ** 31)))).toThrow("got -2^31 at index 1");
     expect(() => encodeWeights([1, 2] as unknown as Int8Array)).toThrow(TypeError);
     expect(() => encodeWeights(levels, { contexts: new Int32Array(3) })).toThrow("contexts");
+    // Probabilities of zero would make empty intervals, which no byte ends.
+    const empty = new Int32Array(weightContexts().length);
+    expect(() => encodeWeights(levels, { contexts: empty })).toThrow("contexts: expected those of");
     expect(() => decodeWeights(new Uint8Array(1), -1)).toThrow("count");
     expect(() => decodeWeights(new Uint8Array(1), 1.5)).toThrow("count");
   });
