@@ -10,8 +10,8 @@
  *                                    a ?       a positive sign is soon much cheaper than a negative one
  *
  * A scale class (0 .. 17) is taken from the geometric mean of the local mean magnitude and the column's. Each binary decision
- * has one context, from the expected value and the scale, with one adaptive estimate of the probability, whose rate falls
- * from 1/3 to 1/257. A second context mixed in saves 0.1-0.3 % of the bytes and XX.
+ * has one context, from the expected value and the scale, and each context one adaptive estimate of the probability, whose
+ * rate falls from 1/3 to 1/257.
  */
 import { LEAST_PROBABILITY } from "./range-coder.js";
 

@@ -1,5 +1,7 @@
 export type { WeightContexts } from "./contexts.js";
 export { weightContexts } from "./contexts.js";
+export { decodeWeights } from "./decode.js";
+export { encodeWeights } from "./encode.js";
 export { CorruptInputError } from "./errors.js";
 export type { RangeDecoder, RangeEncoder } from "./range-coder.js";
 export {
@@ -15,4 +17,3 @@ export type { WeightRateModel } from "./rate.js";
 export { estimateBits, weightRateModel } from "./rate.js";
 export { compress, decompress, estimateCompressedBits } from "./stream.js";
 export type { Levels, WeightOptions, WeightShape } from "./weights.js";
-export { decodeWeights, encodeWeights } from "./weights.js";

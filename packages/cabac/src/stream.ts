@@ -7,10 +7,12 @@
  */
 import { xxHash32 } from "@bitdiet/xxhash32";
 import { startWalk, weightContexts } from "./contexts.js";
+import { decodePayload } from "./decode.js";
+import { encodeWeights } from "./encode.js";
 import { CorruptInputError } from "./errors.js";
 import { estimateBits } from "./rate.js";
 import type { Levels, WeightShape } from "./weights.js";
-import { checkedLevels, decodePayload, encodeWeights } from "./weights.js";
+import { checkedLevels } from "./weights.js";
 
 const FORMAT = 0xc1;
 /** No level costs less than 0.00053 bits, so this bounds what a payload byte can stand for. */

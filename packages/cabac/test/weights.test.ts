@@ -49,7 +49,7 @@ describe("encodeWeights and decodeWeights", () => {
       [kernels(24, 8, 1), 72, 3, 3],
       [geometric(6000, 0.6, 2), 60, 1, 1],
       [geometric(3000, 0.97, 3), 75, 5, 5],
-    [geometric(3000, 0.5, 4), 750, 1, 1],
+      [geometric(3000, 0.5, 4), 750, 1, 1],
     ] as const) {
       const bytes = encodeWeights(levels, { rowLength, kernel: [height, width] });
       expect(referenceDecode(bytes, levels.length, rowLength, height, width).levels).toEqual([...levels]);
