@@ -42,8 +42,14 @@ const MOST = 2 ** 22 - LEAST;
  */
 export type WeightContexts = Int32Array;
 
-/** Fresh estimates: those of a distribution with the mean magnitude of each scale class. */
+/** Fresh estimates. */
 export function weightContexts(): WeightContexts {
+  return FRESH.slice();
+}
+const FRESH = typicalEstimates();
+
+/** Those of a distribution with the mean magnitude of each scale class. */
+function typicalEstimates(): WeightContexts {
   const contexts = new Int32Array(CONTEXTS).fill(estimate(2 ** 21));
   for (let scale = 0; scale < SCALES; scale++) {
     const mean = meanOfScale(scale);
