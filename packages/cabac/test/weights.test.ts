@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CorruptInputError, decodeWeights, encodeWeights, weightContexts } from "../src/index.js";
 import { referenceDecode } from "./reference-decoder.js";
-import { entropy, geometric, kernels } from "./sources.js";
+import { entropy, geometric, kernels, random } from "./sources.js";
 
 const LARGEST = 2 ** 31 - 1;
 const level = fc.oneof(
@@ -139,6 +139,16 @@ describe("decodeWeights on wrong bytes", () => {
     for (let length = 0; length < bytes.length - 4; length++) {
       expect(() => decodeWeights(bytes.subarray(0, length), levels.length, shape)).toThrow(CorruptInputError);
     }
+  });
+
+  it("stops where the bytes end, however many levels are asked for", () => {
+    const next = random(15);
+    const junk = Uint8Array.from({ length: 1000 }, () => 256 * next());
+    const start = performance.now();
+    expect(() => decodeWeights(junk, 2 ** 31)).toThrow(CorruptInputError);
+    expect(() => decodeWeights(junk, 2 ** 31, { rowLength: 2 ** 24 })).toThrow(CorruptInputError);
+    expect(() => decodeWeights(junk, 2 ** 31, { kernel: [2 ** 15, 2 ** 15] })).toThrow(CorruptInputError);
+    expect(performance.now() - start).toBeLessThan(500);
   });
 
   it("accepts exactly one spelling of the same levels", () => {
