@@ -1,7 +1,7 @@
 /**
  * A self-describing stream around the payload: it says what it holds, ends exactly and carries a checksum. See FORMAT.md.
  *
- *     compress(Int8Array.of(0, 1, -1, 0), { rowLength: 2 })   // 10 bytes of header and 1 of payload
+ *     compress(Int8Array.of(0, 1, -1, 0), { rowLength: 2 })   // 9 bytes of header and 1 of payload
  *
  *     0xC1 · count · row length · kernel height · kernel width (LEB128 each) · xxHash32 (4 bytes, little-endian) · payload
  */
@@ -15,7 +15,7 @@ import type { Levels, WeightShape } from "./weights.js";
 import { checkedLevels } from "./weights.js";
 
 const FORMAT = 0xc1;
-/** No level costs less than 0.00053 bits, so this bounds what a payload byte can stand for. */
+/** No level costs less than 0.00052 bits, so this bounds what a payload byte can stand for. */
 const LEVELS_PER_BYTE = 16384;
 
 /**
