@@ -13,6 +13,7 @@ import * as cabac from "@bitdiet/cabac";
 import * as huffman from "@bitdiet/huffman";
 import * as fflate from "fflate";
 import * as pako from "pako";
+import { resnetMapSource } from "./resnet-maps.js";
 import {
   dataFolder,
   featureMapSource,
@@ -61,7 +62,7 @@ export const selfDescribing: Coder[] = [
 ];
 
 function codersOf(source: Source): Coder[] {
-  const { map, layers } = source;
+  const { maps, layers } = source;
   const counts = huffman.countSymbols(source.symbols);
   const coders: Coder[] = [
     { name: "huffman", encode: (x) => huffman.compress(x), decode: (b) => huffman.decompress(b) },
@@ -73,13 +74,7 @@ function codersOf(source: Source): Coder[] {
     fixedTable("huffman, fixed table", source, huffman.huffmanCode(huffman.codeLengths(counts, 12))),
     { name: "ans", encode: (x) => ans.compress(x), decode: (b) => ans.decompress(b) },
   ];
-  if (map) {
-    coders.push({
-      name: "ans, contexts",
-      encode: (x) => ans.compressMap(x, map),
-      decode: (b) => ans.decompressMap(b),
-    });
-  }
+  if (maps) coders.push(mapCoder(source));
   if (layers) coders.push(weightCoder(source));
   coders.push(
     {
@@ -110,31 +105,59 @@ function brotli(quality: number): Coder {
   };
 }
 
-/** Layer by layer with the layer's shape, one stream each, as a model file would hold them. */
-function weightCoder({ layers = [], symbols }: Source): Coder {
+/** Streams of parts, one behind the other: what a file would hold that says their sizes elsewhere. */
+function inParts<Part>(
+  name: string,
+  parts: Part[],
+  count: number,
+  encode: (part: Part) => Bytes,
+  decode: (stream: Bytes) => ArrayLike<number>,
+): Coder {
   let sizes: number[] = [];
   return {
-    name: "cabac",
+    name,
     encode: () => {
-      const streams = layers.map(({ levels, rowLength, kernel }) =>
-        cabac.compress(levels, { rowLength, kernel }),
-      );
+      const streams = parts.map(encode);
       sizes = streams.map((stream) => stream.length);
-      return Buffer.concat(streams);
+      return streams.length === 1 ? streams[0] : Buffer.concat(streams);
     },
     decode: (bytes) => {
-      const decoded = new Uint8Array(symbols.length);
+      if (sizes.length === 1) return decode(bytes);
+      const decoded = new Uint8Array(count);
       let from = 0;
       let at = 0;
       for (const size of sizes) {
-        for (const level of cabac.decompress(bytes.subarray(from, from + size))) {
-          decoded[at++] = level < 0 ? -2 * level - 1 : 2 * level;
-        }
+        const part = decode(bytes.subarray(from, from + size));
+        decoded.set(part, at);
+        at += part.length;
         from += size;
       }
       return decoded;
     },
   };
+}
+
+/** Layer by layer with the layer's shape. */
+function weightCoder({ layers = [], symbols }: Source): Coder {
+  return inParts(
+    "cabac",
+    layers,
+    symbols.length,
+    ({ levels, rowLength, kernel }) => cabac.compress(levels, { rowLength, kernel }),
+    (stream) =>
+      Uint8Array.from(cabac.decompress(stream), (level) => (level < 0 ? -2 * level - 1 : 2 * level)),
+  );
+}
+
+/** Maps of one size together. */
+function mapCoder({ maps = [], symbols }: Source): Coder {
+  return inParts(
+    "ans, contexts",
+    maps,
+    symbols.length,
+    ({ symbols: part, ...shape }) => ans.compressMap(part, shape),
+    (stream) => ans.decompressMap(stream),
+  );
 }
 
 interface Row {
@@ -147,7 +170,7 @@ interface Row {
   decodeMBs: number;
 }
 
-function sources(quick: boolean): Source[] {
+async function sources(quick: boolean): Promise<Source[]> {
   const count = quick ? 1 << 20 : 8 << 20;
   const all = [
     ...[0.5, 1, 2.5, 4, 6].map((bits) => laplaceSource(bits, count)),
@@ -156,7 +179,9 @@ function sources(quick: boolean): Source[] {
   ];
   const folder = dataFolder();
   if (!folder) {
-    console.log("ResNet weights: skipped, no folder `models` in BITDIET_DATA or ../shared/data.");
+    console.log(
+      "ResNet weights and feature maps: skipped, no folder `models` in BITDIET_DATA or ../shared/data.",
+    );
     return all;
   }
   for (const [net, bits] of [
@@ -166,6 +191,7 @@ function sources(quick: boolean): Source[] {
   ] as const) {
     all.push(weightSource(`${folder}/models/resnet${net}-cifar10.safetensors`, bits));
   }
+  all.push(await resnetMapSource(folder, quick ? 10 : 100));
   return all;
 }
 
@@ -175,7 +201,7 @@ const column = (value: string, width: number) => value.padStart(width);
 /** Sizes and speeds of all coders over all sources. @returns one row a source and coder */
 export async function run({ quick }: { quick: boolean }): Promise<Row[]> {
   const rows: Row[] = [];
-  for (const source of sources(quick)) rows.push(...compare(source, quick));
+  for (const source of await sources(quick)) rows.push(...compare(source, quick));
   fewSymbols();
   return rows;
 }
@@ -220,6 +246,14 @@ function compare(source: Source, quick: boolean): Row[] {
   }));
   const zlibRow = rows.find(({ coder }) => coder === "zlib HUFFMAN_ONLY")!;
   console.log(`\n${source.name}: ${source.symbols.length} symbols, entropy ${entropy.toFixed(4)} bits`);
+  const parts = source.maps ?? [];
+  if (parts.length > 1) {
+    const bits = parts.map(
+      ({ symbols }) => symbols.length * huffman.shannonEntropy(huffman.countSymbols(symbols)),
+    );
+    const perPart = bits.reduce((sum, part) => sum + part, 0) / source.symbols.length;
+    console.log(`${parts.length} layers by themselves: entropy ${perPart.toFixed(4)} bits`);
+  }
   console.log(
     "coder                     bits/symbol   over entropy   encode MB/s   decode MB/s   x zlib HUFFMAN_ONLY",
   );

@@ -14,10 +14,18 @@ export interface Source {
   symbols: Uint8Array;
   /** Symbols are 0 .. alphabetSize - 1. */
   alphabetSize: number;
-  /** Where symbols are maps, one after another: each one's size. */
-  map?: { height: number; width: number; channels: number };
+  /** Where symbols are feature maps: parts of `symbols` whose maps are of one size each, in order. */
+  maps?: Maps[];
   /** Where symbols are weights, by zigzag: the signed levels of each layer, in order. */
   layers?: Layer[];
+}
+
+/** Maps of one size, one after another. */
+export interface Maps {
+  symbols: Uint8Array;
+  height: number;
+  width: number;
+  channels: number;
 }
 
 export interface Layer {
@@ -91,20 +99,30 @@ export function uniformSource(alphabetSize: number, count: number, seed = 1): So
   return { name: `uniform ${alphabetSize}`, symbols, alphabetSize };
 }
 
+/** Row 8 of Pascal's triangle: 1 4 6 4 1 twice over. */
+const SMOOTHING = [1, 8, 28, 56, 70, 56, 28, 8, 1];
+
+/** White noise of variance 1 has this standard deviation after both passes: the sum of the squares, 16 over 8. */
+const SMOOTHED = 12870;
+
+/** The step of feature maps' levels, in standard deviations of what the threshold cuts. */
+const MAP_STEP = 0.32;
+
 /**
- * Feature maps as a ReLU leaves them: white Gaussian noise smoothed by a separable binomial filter (1 4 6 4 1), cut at
- * the quantile `zeros`, and what is above it quantized to levels 1 .. 15 in equal steps up to the 99.9 % quantile.
+ * Feature maps as a ReLU leaves them: white Gaussian noise smoothed by a separable binomial filter, cut at the
+ * quantile `zeros`, and what is above it quantized to levels 1 .. 15 in equal steps.
+ *
+ * 75 % zeros have 1.39 bits a symbol, 0.84 given the neighbours left and above.
  */
 export function featureMapSource(zeros: number, maps = 8192, size = 32, seed = 1): Source {
   const next = random(seed);
   const field = new Float32Array(maps * size * size);
   const noise = new Float32Array(size * size);
   const rows = new Float32Array(size * size);
-  const taps = [1, 4, 6, 4, 1];
   const wrap = (i: number) => (i + size) % size;
   for (let m = 0; m < maps; m++) {
     for (let i = 0; i < noise.length; i += 2) {
-      const radius = Math.sqrt(-2 * Math.log(1 - next()));
+      const radius = Math.sqrt(-2 * Math.log(1 - next())) / SMOOTHED;
       const angle = 2 * Math.PI * next();
       noise[i] = radius * Math.cos(angle);
       noise[i + 1] = radius * Math.sin(angle);
@@ -112,32 +130,28 @@ export function featureMapSource(zeros: number, maps = 8192, size = 32, seed = 1
     for (let y = 0; y < size; y++) {
       for (let x = 0; x < size; x++) {
         let sum = 0;
-        for (let k = 0; k < 5; k++) sum += taps[k] * noise[y * size + wrap(x + k - 2)];
+        for (let k = -4; k <= 4; k++) sum += SMOOTHING[k + 4] * noise[y * size + wrap(x + k)];
         rows[y * size + x] = sum;
       }
     }
     for (let y = 0; y < size; y++) {
       for (let x = 0; x < size; x++) {
         let sum = 0;
-        for (let k = 0; k < 5; k++) sum += taps[k] * rows[wrap(y + k - 2) * size + x];
+        for (let k = -4; k <= 4; k++) sum += SMOOTHING[k + 4] * rows[wrap(y + k) * size + x];
         field[m * size * size + y * size + x] = sum;
       }
     }
   }
   const sample = field.slice(0, Math.min(field.length, 1 << 20)).sort();
   const threshold = sample[Math.floor(zeros * sample.length)];
-  const top = sample[Math.floor(0.999 * sample.length)];
-  const symbols = new Uint8Array(field.length);
-  for (let i = 0; i < field.length; i++) {
-    if (field[i] > threshold) {
-      symbols[i] = Math.min(15, 1 + Math.floor((15 * (field[i] - threshold)) / (top - threshold)));
-    }
-  }
+  const symbols = Uint8Array.from(field, (value) =>
+    value > threshold ? Math.min(15, 1 + Math.floor((value - threshold) / MAP_STEP)) : 0,
+  );
   return {
     name: `map ${Math.round(zeros * 100)} % zeros`,
     symbols,
     alphabetSize: 16,
-    map: { height: size, width: size, channels: 1 },
+    maps: [{ symbols, height: size, width: size, channels: 1 }],
   };
 }
 

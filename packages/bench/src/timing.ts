@@ -38,7 +38,11 @@ export async function alternate(
       if (round >= 0) times[index].push(elapsed / calls);
     }
   }
-  return names.map((name, index) => ({ name, minMs: Math.min(...times[index]), medianMs: median(times[index]) }));
+  return names.map((name, index) => ({
+    name,
+    minMs: Math.min(...times[index]),
+    medianMs: median(times[index]),
+  }));
 }
 
 export function median(values: readonly number[]): number {

@@ -46,10 +46,21 @@ describe("sources", () => {
     expect(a).not.toEqual(c);
   });
 
-  it("make feature maps of 16 levels with the share of zeros asked for", () => {
-    const { symbols } = featureMapSource(0.79, 200);
-    const counts = countSymbols(symbols, 16);
-    expect(Math.abs(counts[0] / symbols.length - 0.79)).toBeLessThan(0.01);
-    expect(counts.every((count) => count > 0)).toBe(true);
+  it("make feature maps with the share of zeros asked for, and the entropy that the benchmark is to have", () => {
+    for (const [zeros, bits] of [
+      [0.75, 1.386],
+      [0.9, 0.668],
+    ]) {
+      const { symbols } = featureMapSource(zeros, 1000);
+      const counts = countSymbols(symbols, 16);
+      expect(Math.abs(counts[0] / symbols.length - zeros)).toBeLessThan(0.003);
+      expect(Math.abs(shannonEntropy(counts) / bits - 1)).toBeLessThan(0.02);
+      // Given the neighbour on the left alone, 0 or not, a symbol is much less uncertain.
+      const left = [0, 1].map((kind) =>
+        symbols.filter((_, i) => i % 32 > 0 && (symbols[i - 1] > 0 ? 1 : 0) === kind),
+      );
+      const given = left.reduce((sum, part) => sum + part.length * shannonEntropy(countSymbols(part)), 0);
+      expect(given / (left[0].length + left[1].length)).toBeLessThan(0.8 * bits);
+    }
   });
 });
