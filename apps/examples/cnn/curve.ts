@@ -1,20 +1,19 @@
 // Rate against accuracy. The honest baseline of an entropy term is not one point but the whole curve without it, over bit
 // widths and ranges: a coarser step alone lowers the entropy, too. All points take equal steps from the same float start.
-import * as tf from "@tensorflow/tfjs-core";
-import type { Digits } from "../data/mnist.js";
-import type { Parameters } from "../models/hooks.js";
 import type { RatePoint } from "../report/plots.js";
-import { deploy } from "./deploy.js";
-import { type FineTuning, fineTune } from "./fine-tune.js";
+import type { Backend } from "../setup.js";
+import type { FineTuning } from "./fine-tune.js";
+import { runJobs } from "./jobs.js";
+import type { PlainTensors } from "./plain-tensors.js";
 
-const LAMBDAS = [0.05, 0.1, 0.2, 0.4, 0.8];
+const LAMBDAS = [0.02, 0.05, 0.08, 0.15, 0.3];
 const BASELINE_BITS = [2, 3, 4];
 const BASELINE_RANGES = [1, 2, 4];
 
+/** Trains, encodes and decodes every point. @param rangeFactor where the entropy-trained networks' ranges start */
 export async function traceCurves(
-  float: Parameters,
-  training: Digits,
-  test: Digits,
+  start: PlainTensors,
+  backend: Backend,
   tuning: Omit<FineTuning, "lambda" | "weightLambda" | "rangeFactor">,
   rangeFactor: number,
 ): Promise<RatePoint[]> {
@@ -32,12 +31,11 @@ export async function traceCurves(
       options: { ...tuning, rangeFactor, lambda, weightLambda: 0 },
     })),
   ];
-  const points: RatePoint[] = [];
-  for (const [index, { curve, label, options }] of runs.entries()) {
-    const network = await fineTune(float, training, `curve ${index + 1}/${runs.length}, ${label}`, options);
-    const { decodedAccuracy, codedBitsPerValue } = deploy(network, training, test);
-    points.push({ curve, label, bits: codedBitsPerValue, accuracy: decodedAccuracy });
-    tf.dispose(network.parameters);
-  }
-  return points;
+  const results = await runJobs(
+    runs.map(({ label, options }) => ({ task: `curve, ${label}`, backend, start, tuning: options })),
+  );
+  return runs.map(({ curve, label }, i) => {
+    const { codedBitsPerValue, decodedAccuracy } = results[i].deployment;
+    return { curve, label, bits: codedBitsPerValue, accuracy: decodedAccuracy };
+  });
 }

@@ -104,11 +104,11 @@ export interface CodedMaps {
 
 /** Feature maps are coded channel by channel, row by row: neighbours in a row are alike. */
 function toSymbols(indices: tf.Tensor): Uint8Array {
-  return tf.tidy(() => Uint8Array.from(tf.transpose(indices, [0, 3, 1, 2]).dataSync()));
+  return tf.tidy(() => new Uint8Array(tf.transpose(indices, [0, 3, 1, 2]).dataSync()));
 }
 
 function toMaps(symbols: ArrayLike<number>, [batch, height, width, channels]: number[]): tf.Tensor {
-  const planes = tf.tensor4d(Int32Array.from(symbols), [batch, channels, height, width], "int32");
+  const planes = tf.tensor4d(new Int32Array(symbols), [batch, channels, height, width], "int32");
   return tf.transpose(planes, [0, 2, 3, 1]);
 }
 
@@ -254,5 +254,5 @@ function packedBrotliBytes(
 
 /** Levels of a weight as indices; at most 255 of them, so bytes hold them. */
 function weightSymbols(weight: tf.Tensor, quantizer: () => Quantizer): Uint8Array {
-  return Uint8Array.from(tf.tidy(() => quantizer().quantize(weight).dataSync()));
+  return new Uint8Array(tf.tidy(() => quantizer().quantize(weight).dataSync()));
 }

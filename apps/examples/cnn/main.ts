@@ -7,20 +7,28 @@ import { digitCnn } from "../models/digit-cnn.js";
 import { textTable } from "../report/text-table.js";
 import { useBackend } from "../setup.js";
 import { traceCurves } from "./curve.js";
-import { type Deployment, deploy } from "./deploy.js";
-import { type FineTuning, fineTune, type QuantizedNetwork } from "./fine-tune.js";
+import type { FineTuning } from "./fine-tune.js";
 import { accuracy, trainFloat } from "./float.js";
+import { type JobResult, runJobs } from "./jobs.js";
 import { type Options, parseOptions, UsageError } from "./options.js";
-import { headlines, NETWORK_TITLES, type NetworkName, reportOf, writeReport } from "./report.js";
+import { plainOf, tensorsOf } from "./plain-tensors.js";
+import {
+  headlines,
+  NETWORK_NAMES,
+  NETWORK_TITLES,
+  type NetworkName,
+  reportOf,
+  writeReport,
+} from "./report.js";
 
 /** Activation ranges of the entropy-trained network start at this multiple of the largest calibration value. */
 const WIDE_RANGE = 3;
 
 async function run(options: Options): Promise<void> {
-  const start = performance.now();
+  const startTime = performance.now();
   await useBackend(options.backend);
   const { training, test } = loadDigits();
-  const { bits, weightBits, lambda, weightLambda, fineTuneEpochs: epochs, seed } = options;
+  const { backend, bits, weightBits, lambda, weightLambda, fineTuneEpochs: epochs, seed } = options;
   const tuning = { bits, weightBits, epochs, seed };
 
   const float = await trainFloat(training, { epochs: options.epochs, seed });
@@ -32,15 +40,26 @@ async function run(options: Options): Promise<void> {
     quantizedWideRange: { ...tuning, lambda: 0, weightLambda: 0, rangeFactor: WIDE_RANGE },
     compressionAware: { ...tuning, lambda, weightLambda, rangeFactor: WIDE_RANGE },
   };
-  const networks = {} as Record<NetworkName, QuantizedNetwork>;
-  const deployments = {} as Record<NetworkName, Deployment>;
-  for (const name of Object.keys(runs) as NetworkName[]) {
-    networks[name] = await fineTune(float, training, NETWORK_TITLES[name], runs[name]);
-    deployments[name] = deploy(networks[name], training, test);
-  }
+  const start = plainOf(float);
+  const jobs = NETWORK_NAMES.map((name) => ({
+    task: NETWORK_TITLES[name],
+    backend,
+    start,
+    tuning: runs[name],
+  }));
+  const results = await runJobs(jobs);
+  const ofEach = <T>(get: (result: JobResult) => T) =>
+    Object.fromEntries(NETWORK_NAMES.map((name, i) => [name, get(results[i])])) as Record<NetworkName, T>;
+  const deployments = ofEach(({ deployment }) => deployment);
+  const networks = ofEach(({ parameters, ranges }) => ({
+    parameters: tensorsOf(parameters),
+    ranges,
+    bits,
+    weightBits,
+  }));
+  const curves = options.curve ? await traceCurves(start, backend, tuning, WIDE_RANGE) : undefined;
 
-  const curves = options.curve ? await traceCurves(float, training, test, tuning, WIDE_RANGE) : undefined;
-  const seconds = (performance.now() - start) / 1000;
+  const seconds = (performance.now() - startTime) / 1000;
   const report = reportOf(options, floatAccuracy, float, deployments, seconds, curves);
   const html = join(options.out, "report.html");
   await writeReport(options.out, report, { float, networks, test });

@@ -23,8 +23,8 @@ export class UsageError extends Error {}
 export const DEFAULTS: Options = {
   bits: 4,
   weightBits: 8,
-  lambda: 0.1,
-  weightLambda: 0.02,
+  lambda: 0.08,
+  weightLambda: 0.01,
   epochs: 8,
   fineTuneEpochs: 6,
   seed: 1,

@@ -22,9 +22,9 @@ export const NETWORK_TITLES = {
   compressionAware: "compression-aware",
 };
 export type NetworkName = keyof typeof NETWORK_TITLES;
+export const NETWORK_NAMES = Object.keys(NETWORK_TITLES) as NetworkName[];
 export type Report = ReturnType<typeof reportOf>;
 
-const NAMES = Object.keys(NETWORK_TITLES) as NetworkName[];
 const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
 const bytes = (count: number) => count.toLocaleString("en-US");
 
@@ -104,7 +104,7 @@ export function headlines({ float, weights, ...report }: Report): [string[], str
     ],
     [
       ["float32", percent(float.accuracy), "", "", "32", bytes(4 * values), "", bytes(weights.float32Bytes)],
-      ...NAMES.map((name) => row(NETWORK_TITLES[name], report[name])),
+      ...NETWORK_NAMES.map((name) => row(NETWORK_TITLES[name], report[name])),
     ],
   ];
 }
@@ -191,7 +191,7 @@ export async function writeReport(folder: string, report: Report, trained: Netwo
 type NetworkReport = Report["quantized"];
 
 function perNetwork<T>(report: Report, rows: (network: NetworkReport) => T[]): (T & { network: string })[] {
-  return NAMES.flatMap((name) =>
+  return NETWORK_NAMES.flatMap((name) =>
     rows(report[name]).map((row) => ({ ...row, network: NETWORK_TITLES[name] })),
   );
 }

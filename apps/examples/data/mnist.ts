@@ -45,9 +45,9 @@ export function loadDigits(): { training: Digits; test: Digits } {
 }
 
 /** How far an augmented picture may be from the original: each drawn uniformly from -limit to +limit. */
-const TURN = 0.2; // radians
-const GROWTH = 0.12; // of the size
-const SHIFT = 2; // pixels, down and right
+const TURN = 0.12; // radians
+const GROWTH = 0.08; // of the size
+const SHIFT = 1.3; // pixels, down and right
 
 /**
  * The pictures `indices` as one batch, each turned, resized and moved a little (bilinear; outside is background): the

@@ -8,7 +8,7 @@ import { fitsSymbols, fromSymbols, toSymbols } from "./zigzag.js";
 /** Fastest to decode; whole bits a symbol, groups or zero runs below that. */
 export const huffmanCoder: Coder = {
   name: "huffman",
-  estimateBits: (levels) => (fitsSymbols(levels) ? 8 * huffman.compressedBytes(toSymbols(levels)) : Infinity),
+  estimateBits: (levels) => (fitsSymbols(levels) ? huffman.estimateCompressedBits(toSymbols(levels)) : Infinity),
   encode: (levels) => huffman.compress(toSymbols(levels)),
   decode: (bytes, limits) => fromSymbols(huffman.decompress(bytes, limits)),
 };
@@ -24,7 +24,7 @@ export const ansCoder: Coder = {
 /** Adapts to neighbours in rows, kernels and channels: the smallest for weights, and the slowest. */
 export const cabacCoder: Coder = {
   name: "cabac",
-  estimateBits: (levels, shape) => cabac.estimateBits(levels, shape),
+  estimateBits: (levels, shape) => cabac.estimateCompressedBits(levels, shape),
   encode: (levels, shape) => cabac.compress(levels, shape),
   decode: (bytes, limits) => cabac.decompress(bytes, limits),
 };
