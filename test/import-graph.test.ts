@@ -94,6 +94,9 @@ test("nothing published depends on the examples or the bench, and leaves have no
       readFileSync(join(root, "packages", name, "package.json"), "utf8"),
     );
     const expected = name === "bitdiet" ? [...coders].sort() : [];
-    expect({ name, dependencies: Object.keys(dependencies).sort() }).toEqual({ name, dependencies: expected });
+    expect({ name, dependencies: Object.keys(dependencies).sort() }).toEqual({
+      name,
+      dependencies: expected,
+    });
   }
 });

@@ -8,7 +8,8 @@ import { fitsSymbols, fromSymbols, toSymbols } from "./zigzag.js";
 /** Fastest to decode; whole bits a symbol, groups or zero runs below that. */
 export const huffmanCoder: Coder = {
   name: "huffman",
-  estimateBits: (levels) => (fitsSymbols(levels) ? huffman.estimateCompressedBits(toSymbols(levels)) : Infinity),
+  estimateBits: (levels) =>
+    fitsSymbols(levels) ? huffman.estimateCompressedBits(toSymbols(levels)) : Infinity,
   encode: (levels) => huffman.compress(toSymbols(levels)),
   decode: (bytes, limits) => fromSymbols(huffman.decompress(bytes, limits)),
 };

@@ -18,34 +18,45 @@ function laplace(count: number, scale: number, seed: number): Int32Array {
   });
 }
 
-describe.each(coders.map((coder) => [coder.name, coder] as const))("%s in the shape of all coders", (_, coder) => {
-  test("gives back any levels that fit, alone or in rows of kernels", () => {
-    fc.assert(
-      fc.property(fc.array(fc.integer({ min: -32767, max: 32767 }), { maxLength: 300 }), (values) => {
-        const levels = Int32Array.from(values);
-        expect(coder.decode(coder.encode(levels))).toEqual(levels);
-      }),
-      { numRuns: 50 },
+describe.each(coders.map((coder) => [coder.name, coder] as const))(
+  "%s in the shape of all coders",
+  (_, coder) => {
+    test("gives back any levels that fit, alone or in rows of kernels", () => {
+      fc.assert(
+        fc.property(fc.array(fc.integer({ min: -32767, max: 32767 }), { maxLength: 300 }), (values) => {
+          const levels = Int32Array.from(values);
+          expect(coder.decode(coder.encode(levels))).toEqual(levels);
+        }),
+        { numRuns: 50 },
+      );
+      const levels = laplace(8 * 16 * 9, 1.5, 7);
+      expect(coder.decode(coder.encode(levels, { rowLength: 144, kernel: [3, 3] }))).toEqual(levels);
+    });
+
+    test.each([0.2, 1, 6])(
+      "estimates the size of what it writes to 0.1 %% and a few bytes, Laplace scale %d",
+      (scale) => {
+        const levels = laplace(50_000, scale, 1);
+        const shape = { rowLength: 500 };
+        const written = 8 * coder.encode(levels, shape).length;
+        expect(Math.abs(coder.estimateBits(levels, shape) - written)).toBeLessThanOrEqual(
+          0.001 * written + 64,
+        );
+      },
     );
-    const levels = laplace(8 * 16 * 9, 1.5, 7);
-    expect(coder.decode(coder.encode(levels, { rowLength: 144, kernel: [3, 3] }))).toEqual(levels);
-  });
 
-  test.each([0.2, 1, 6])("estimates the size of what it writes to 0.1 %% and a few bytes, Laplace scale %d", (scale) => {
-    const levels = laplace(50_000, scale, 1);
-    const shape = { rowLength: 500 };
-    const written = 8 * coder.encode(levels, shape).length;
-    expect(Math.abs(coder.estimateBits(levels, shape) - written)).toBeLessThanOrEqual(0.001 * written + 64);
-  });
-
-  test("refuses to give out more than the caller allows, and bytes of another coder", () => {
-    const bytes = coder.encode(laplace(1000, 1, 3));
-    expect(() => coder.decode(bytes, { maxLength: 999 })).toThrow(expect.objectContaining({ name: "CorruptInputError" }));
-    for (const other of coders) {
-      if (other !== coder) expect(() => other.decode(bytes)).toThrow(expect.objectContaining({ name: "CorruptInputError" }));
-    }
-  });
-});
+    test("refuses to give out more than the caller allows, and bytes of another coder", () => {
+      const bytes = coder.encode(laplace(1000, 1, 3));
+      expect(() => coder.decode(bytes, { maxLength: 999 })).toThrow(
+        expect.objectContaining({ name: "CorruptInputError" }),
+      );
+      for (const other of coders) {
+        if (other !== coder)
+          expect(() => other.decode(bytes)).toThrow(expect.objectContaining({ name: "CorruptInputError" }));
+      }
+    });
+  },
+);
 
 describe("smallestCoder(levels)", () => {
   const kinds: [string, Int32Array][] = [
@@ -81,8 +92,12 @@ describe("smallestCoder(levels)", () => {
   });
 
   test("names what is wrong with its arguments", () => {
-    expect(() => smallestCoder([1, 2] as unknown as Int32Array)).toThrow(new TypeError("levels: expected an Int32Array, got object"));
-    expect(() => smallestOf([], new Int32Array(1))).toThrow(new RangeError("coders: expected at least one, got none"));
+    expect(() => smallestCoder([1, 2] as unknown as Int32Array)).toThrow(
+      new TypeError("levels: expected an Int32Array, got object"),
+    );
+    expect(() => smallestOf([], new Int32Array(1))).toThrow(
+      new RangeError("coders: expected at least one, got none"),
+    );
     expect(() => huffmanCoder.encode(Int32Array.of(0, 40_000))).toThrow(
       new RangeError("levels: expected -32767 to 32767, got 40000 at index 1"),
     );
