@@ -9,7 +9,7 @@
 export type Symbols = Uint8Array | Uint16Array;
 
 /** From this many symbols on, clearing and summing 65,536 counters of pairs is worth it. */
-const PAIRWISE = 1 << 18;
+export const PAIRWISE = 1 << 18;
 
 /**
  * How often each symbol occurs.
@@ -33,40 +33,59 @@ export function countSymbols(symbols: Symbols, alphabetSize?: number): Uint32Arr
   return counts;
 }
 
-/** By pairs of symbols where there are enough: half as many increments. */
 function countBytes(symbols: Uint8Array): Uint32Array {
   const { length } = symbols;
+  if (length >= PAIRWISE) return singlesOf(countPairs(symbols), length);
   const view = new DataView(symbols.buffer, symbols.byteOffset, length);
-  const counts = new Uint32Array(256);
   // Tables enough that equal neighbours do not wait for each other's counter.
-  const a = new Uint32Array(length < PAIRWISE ? 256 : 65536);
-  const b = new Uint32Array(a.length);
+  const counts = new Uint32Array(256);
+  const a = new Uint32Array(256);
+  const b = new Uint32Array(256);
   let at = 0;
-  if (length < PAIRWISE) {
-    for (; at + 4 <= length; at += 4) {
-      const x = view.getUint32(at, true);
-      a[x & 255]++;
-      b[(x >>> 8) & 255]++;
-      counts[(x >>> 16) & 255]++;
-      a[x >>> 24]++;
-    }
-    for (let s = 0; s < 256; s++) counts[s] += a[s] + b[s];
-  } else {
-    for (; at + 8 <= length; at += 8) {
-      const x = view.getUint32(at, true);
-      const y = view.getUint32(at + 4, true);
-      a[x & 65535]++;
-      b[x >>> 16]++;
-      a[y & 65535]++;
-      b[y >>> 16]++;
-    }
-    for (let pair = 0; pair < 65536; pair++) {
-      const count = a[pair] + b[pair];
-      counts[pair & 255] += count;
-      counts[pair >>> 8] += count;
-    }
+  for (; at + 4 <= length; at += 4) {
+    const x = view.getUint32(at, true);
+    a[x & 255]++;
+    b[(x >>> 8) & 255]++;
+    counts[(x >>> 16) & 255]++;
+    a[x >>> 24]++;
   }
+  for (let s = 0; s < 256; s++) counts[s] += a[s] + b[s];
   for (; at < length; at++) counts[symbols[at]]++;
+  return counts;
+}
+
+/**
+ * How often each two symbols follow each other, at even places: half as many increments as symbols.
+ *
+ * @returns counts of first | second << 8; an odd last symbol is followed by 0
+ */
+export function countPairs(symbols: Uint8Array): Uint32Array {
+  const { length } = symbols;
+  const view = new DataView(symbols.buffer, symbols.byteOffset, length);
+  const counts = new Uint32Array(65536);
+  const odd = new Uint32Array(65536);
+  let at = 0;
+  for (; at + 8 <= length; at += 8) {
+    const x = view.getUint32(at, true);
+    const y = view.getUint32(at + 4, true);
+    counts[x & 65535]++;
+    odd[x >>> 16]++;
+    counts[y & 65535]++;
+    odd[y >>> 16]++;
+  }
+  for (let pair = 0; pair < 65536; pair++) counts[pair] += odd[pair];
+  for (; at < length; at += 2) counts[symbols[at] | ((at + 1 < length ? symbols[at + 1] : 0) << 8)]++;
+  return counts;
+}
+
+/** Counts of single symbols from those of `countPairs`. @param length how many symbols were counted */
+export function singlesOf(pairCounts: Uint32Array, length: number): Uint32Array {
+  const counts = new Uint32Array(256);
+  for (let pair = 0; pair < 65536; pair++) {
+    counts[pair & 255] += pairCounts[pair];
+    counts[pair >>> 8] += pairCounts[pair];
+  }
+  counts[0] -= length & 1; // what follows an odd last symbol
   return counts;
 }
 

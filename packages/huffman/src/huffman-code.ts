@@ -54,7 +54,10 @@ export function wordCode({ alphabetSize, groupSize, runLimit }: Cutting, lengths
     if (bits === 0) return new Uint8Array(0);
     if (!encoder?.pairs) encoder = buildEncodeTable(lengths, symbols.length);
     const bytes = new Uint8Array(pairCapacity(bits));
-    return bytes.subarray(0, encodePair(a, b, encoder.packed, encoder.pairs, bits, bytes, 0));
+    return bytes.subarray(
+      0,
+      encodePair(a, b, encoder, (words) => words, bits, bytes, 0),
+    );
   }
 
   function countWords(words: Symbols): Uint32Array {

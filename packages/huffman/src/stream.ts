@@ -6,8 +6,8 @@
  */
 import { xxHash32 } from "@bitdiet/xxhash32";
 import { codedBits, codeLengths, flatLengths } from "./code-lengths.js";
-import { buildEncodeTable, encodePair, pairCapacity } from "./encode.js";
-import { checkSymbols, countSymbols, type Symbols } from "./histogram.js";
+import { buildEncodeTable, buildGroupTable, encodePair, pairCapacity } from "./encode.js";
+import { checkSymbols, countPairs, countSymbols, PAIRWISE, type Symbols, singlesOf } from "./histogram.js";
 import { tableBytes, writeBits, writeGamma, writeTable } from "./table.js";
 import { type Cutting, cut, cutHalves, LARGEST_COUNT, wordCount } from "./words.js";
 
@@ -24,7 +24,8 @@ interface Plan {
   /** All of the header but the checksum. */
   header: number[];
   lengths: Uint8Array;
-  /** Words of each of the two streams, and the size of their codes in bits. */
+  cutting: Cutting;
+  /** Each of the two streams, cut into words or, for groups of two, still symbols; and the size of its codes in bits. */
   streams: Symbols[];
   bits: number[];
 }
@@ -36,15 +37,19 @@ interface Plan {
  * @param symbols up to 2^28 of them
  */
 export function compress(symbols: Symbols, options: CompressOptions = {}): Uint8Array {
-  const { header, lengths, streams, bits } = planOf(symbols, options);
+  const { header, lengths, cutting, streams, bits } = planOf(symbols, options);
   const start = header.length + 4;
   const total = bits[0] + bits[1];
   const bytes = new Uint8Array(start + pairCapacity(total));
   bytes.set(header);
   new DataView(bytes.buffer).setUint32(header.length, checksum(symbols, bytes.subarray(0, header.length)));
   if (total === 0) return bytes.subarray(0, start);
-  const { packed, pairs } = buildEncodeTable(lengths, symbols.length);
-  return bytes.subarray(0, encodePair(streams[0], streams[1], packed, pairs, total, bytes, start));
+  const uncut = streams[0].length + streams[1].length === symbols.length && cutting.groupSize === 2;
+  const table = uncut
+    ? buildGroupTable(lengths, cutting.alphabetSize)
+    : buildEncodeTable(lengths, symbols.length);
+  const rest = (left: Symbols) => (uncut ? cut(left, cutting) : left);
+  return bytes.subarray(0, encodePair(streams[0], streams[1], table, rest, total, bytes, start));
 }
 
 /** The size in bits of what `compress` returns for the same arguments, exactly, without writing it. */
@@ -70,9 +75,17 @@ function planOf(symbols: Symbols, { singleSymbols = false }: CompressOptions): P
     return writer.bytes;
   };
 
-  let streams = cutHalves(symbols, { alphabetSize: 1, groupSize: 1, runLimit: 0 });
-  let streamCounts = streams.map((half) => countSymbols(half));
-  const counts = sumCounts(streamCounts);
+  const halves = cutHalves(symbols, { alphabetSize: 1, groupSize: 1, runLimit: 0 });
+  let streams = halves;
+  // Large halves are counted by pairs, which is what groups of two need, too.
+  const pairCounts = halves.map((half) =>
+    half instanceof Uint8Array && half.length >= PAIRWISE ? countPairs(half) : undefined,
+  );
+  let streamCounts = halves.map((half, k) => {
+    const pairs = pairCounts[k];
+    return pairs ? singlesOf(pairs, half.length) : countSymbols(half);
+  });
+  const counts = used(sumCounts(streamCounts));
   const single = { alphabetSize: counts.length, groupSize: 1, runLimit: 0 };
   let lengths = count > 0 ? lengthsFor(counts) : Uint8Array.of(1);
   let header = headerOf(single, lengths);
@@ -86,29 +99,50 @@ function planOf(symbols: Symbols, { singleSymbols = false }: CompressOptions): P
     header = flatHeader;
   }
 
+  let cutting: Cutting = single;
   const other = singleSymbols ? undefined : trial(symbols, counts, total);
   if (other) {
-    const words = cutHalves(symbols, other);
-    const perStream = words.map((half) => countSymbols(half, wordCount(other)));
+    const [pairsA, pairsB] = pairCounts;
+    const uncut = other.groupSize === 2 && pairsA && pairsB;
+    const words = uncut ? halves : cutHalves(symbols, other);
+    const perStream = uncut
+      ? [groupCounts(pairsA, other.alphabetSize), groupCounts(pairsB, other.alphabetSize)]
+      : words.map((half) => countSymbols(half, wordCount(other)));
     const wordCounts = sumCounts(perStream);
     const wordLengths = lengthsFor(wordCounts);
     const wordBits = codedBits(wordCounts, wordLengths);
     const wordHeader = headerOf(other, wordLengths);
     // A lone word costs no bits, and has no table here.
     if (wordBits > 0 && wordBits + 8 * wordHeader.length < total + 8 * header.length) {
+      cutting = other;
       streams = words;
       streamCounts = perStream;
       lengths = wordLengths;
       header = wordHeader;
     }
   }
-  return { header, lengths, streams, bits: streamCounts.map((half) => codedBits(half, lengths)) };
+  return { header, lengths, cutting, streams, bits: streamCounts.map((half) => codedBits(half, lengths)) };
+}
+
+/** Counts of groups of two from those of `countPairs`. */
+function groupCounts(pairCounts: Uint32Array, alphabetSize: number): Uint32Array {
+  return Uint32Array.from(
+    { length: alphabetSize ** 2 },
+    (_, word) => pairCounts[(word % alphabetSize) | (Math.floor(word / alphabetSize) << 8)],
+  );
 }
 
 function sumCounts(parts: Uint32Array[]): Uint32Array {
   const sum = new Uint32Array(Math.max(...parts.map((part) => part.length)));
   for (const part of parts) for (let s = 0; s < part.length; s++) sum[s] += part[s];
   return sum;
+}
+
+/** Counts up to the last that is not 0. */
+function used(counts: Uint32Array): Uint32Array {
+  let end = counts.length;
+  while (end > 1 && counts[end - 1] === 0) end--;
+  return counts.subarray(0, end);
 }
 
 /** The decoder's tables are of 12 bits: up to some size of alphabet, longer codes would cost more time than they save. */
@@ -121,6 +155,10 @@ function lengthsFor(counts: Uint32Array): Uint8Array {
 /** Symbols that a trial looks at, in blocks spread over the whole. */
 const TRIAL = 65536;
 const TRIAL_BLOCK = 2048;
+/** Words are slower to code: handicaps of single symbols, groups of two, and all others. Products stay below 2^53. */
+const SINGLE = 64;
+const PAIR = 66;
+const LONG = 70;
 /** Below this, a single cutting is tried: trials would take longer than all else. */
 const FEWEST_FOR_MANY = 16384;
 
@@ -139,15 +177,16 @@ function trial(symbols: Symbols, counts: Uint32Array, total: number): Cutting | 
     }
   }
   let best: Cutting | undefined;
-  let least = Math.floor((total * sample.length) / 64) * 63; // less than a 64th is not worth the slower coding
+  let least = SINGLE * total * sample.length;
   for (const cutting of candidates) {
     const wordCounts = countSymbols(cut(sample, cutting), wordCount(cutting));
     const lengths = lengthsFor(wordCounts);
     // The sample's codes stand for all symbols', the table for itself; both times sample.length, to stay whole.
     const size = codedBits(wordCounts, lengths) * count + 8 * tableBytes(cutting, lengths) * sample.length;
-    if (size < least) {
+    const handicap = cutting.groupSize === 2 ? PAIR : LONG;
+    if (handicap * size < least) {
       best = cutting;
-      least = size;
+      least = handicap * size;
     }
   }
   return best;
@@ -157,7 +196,7 @@ function trial(symbols: Symbols, counts: Uint32Array, total: number): Cutting | 
 function candidateCuttings(counts: Uint32Array, count: number, total: number): Cutting[] {
   const alphabetSize = counts.length;
   const many = count >= FEWEST_FOR_MANY;
-  if (count < 256 || total > (many ? 5 : 2) * count) return [];
+  if (count < 256 || total > (many ? 3 : 2) * count) return [];
   const candidates: Cutting[] = [];
   const fits = (cutting: Cutting) => wordCount(cutting) <= Math.min(1024, count / 4);
   // Runs: a word takes some three times the mean run of zeros.
@@ -170,12 +209,11 @@ function candidateCuttings(counts: Uint32Array, count: number, total: number): C
     }
   }
   if (many || candidates.length === 0) {
-    for (let groupSize = 8, tried = 0; groupSize > 1 && tried < (many ? 2 : 1); groupSize--) {
-      const cutting = { alphabetSize, groupSize, runLimit: 0 };
-      if (!fits(cutting)) continue;
-      candidates.push(cutting);
-      tried++;
-    }
+    const pairs = { alphabetSize, groupSize: 2, runLimit: 0 };
+    let groupSize = 8;
+    while (groupSize > 2 && !fits({ ...pairs, groupSize })) groupSize--;
+    if (groupSize > 2) candidates.push({ ...pairs, groupSize });
+    if (fits(pairs) && (many || groupSize === 2)) candidates.push(pairs);
   }
   return candidates;
 }

@@ -121,34 +121,58 @@ function cutGroups(symbols: Symbols, alphabetSize: number, groupSize: number): U
   return words;
 }
 
-/** Symbols whose values' places are gathered at a time. */
-const BLOCK = 4096;
+/** Symbols whose values' places are gathered at a time: a place is a byte. */
+const BLOCK = 256;
+
+/** Of 4 symbols with these bits set for values: the values' places, a byte each, and their number. */
+const PLACES = new Uint32Array(16);
+const FOUND = new Uint8Array(16);
+for (let mask = 0; mask < 16; mask++) {
+  for (let k = 3; k >= 0; k--) {
+    if ((mask >>> k) & 1) {
+      PLACES[mask] = (PLACES[mask] << 8) | k;
+      FOUND[mask]++;
+    }
+  }
+}
 
 function cutRuns(symbols: Symbols, alphabetSize: number, runLimit: number): Uint16Array {
   const { length } = symbols;
   const words = new Uint16Array(length);
   const values = alphabetSize - 1;
-  const places = new Uint16Array(BLOCK);
+  const places = new Uint8Array(BLOCK + 4);
+  const store = new DataView(places.buffer);
+  const load = new DataView(symbols.buffer, symbols.byteOffset, symbols.byteLength);
+  const fours = symbols instanceof Uint8Array ? length & ~3 : 0;
   let outside = 0;
   let count = 0;
   let zeros = 0;
   for (let from = 0; from < length; from += BLOCK) {
     const end = Math.min(from + BLOCK, length);
-    // Whether a symbol is zero is unpredictable, so there is no branch on it: a place is written in any case, and the
-    // next one overwrites it unless it counts.
+    const quick = Math.min(end, fours);
+    // Whether a symbol is zero is unpredictable, so there is no branch on it: places are written in any case, and the
+    // next ones overwrite those that do not count.
     let found = 0;
-    for (let at = from; at < end; at++) {
-      const symbol = symbols[at];
-      outside |= values - symbol;
+    let at = from;
+    for (; at < quick; at += 4) {
+      const four = load.getInt32(at, true);
+      const top = ((((four & 0x7f7f7f7f) + 0x7f7f7f7f) | four) & 0x80808080) >>> 7; // 1 in the byte of a value
+      const mask = (top | (top >>> 7) | (top >>> 14) | (top >>> 21)) & 15;
+      store.setInt32(found, PLACES[mask] + Math.imul(at - from, 0x01010101), true);
+      found += FOUND[mask];
+    }
+    for (; at < end; at++) {
       places[found] = at - from;
-      found += -symbol >>> 31; // 1 for a value, 0 for a zero
+      found += -symbols[at] >>> 31; // 1 for a value, 0 for a zero
     }
     let next = from - zeros;
     for (let k = 0; k < found; k++) {
-      const at = from + places[k];
-      for (zeros = at - next; zeros >= runLimit; zeros -= runLimit) words[count++] = runLimit * values;
-      words[count++] = zeros * values + symbols[at] - 1;
-      next = at + 1;
+      const place = from + places[k];
+      const symbol = symbols[place];
+      outside |= values - symbol;
+      for (zeros = place - next; zeros >= runLimit; zeros -= runLimit) words[count++] = runLimit * values;
+      words[count++] = zeros * values + symbol - 1;
+      next = place + 1;
     }
     zeros = end - next;
   }

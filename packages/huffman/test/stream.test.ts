@@ -112,6 +112,22 @@ describe("compress and decompress", () => {
     }
   });
 
+  it("code groups of two straight from many bytes to the same bits as after cutting them into words", () => {
+    const next = random(8);
+    for (const n of [1_200_000, 1_200_001, 1_200_002, 1_200_003]) {
+      const symbols = geometric(new Uint8Array(n), 12, 0.3, next);
+      const bytes = check(symbols);
+      const cut = check(Uint16Array.from(symbols));
+      expect(bytes.length).toBe(cut.length);
+      expect(bytes.length).toBeLessThan(0.96 * compress(symbols, { singleSymbols: true }).length);
+      const start = bytes.length - (bytes.length >> 1); // well inside the streams: headers differ by checksum and width
+      expect(raw(bytes.subarray(start)).equals(raw(cut.subarray(start)))).toBe(true);
+      expect(raw(bytes.subarray(400, start)).equals(raw(cut.subarray(400, start)))).toBe(true);
+      const kind = (toBits(bytes.subarray(2, 10)).match(/^0*1/)![0].length - 1) * 2 + 1;
+      expect(Number.parseInt(toBits(bytes.subarray(2, 12)).slice(kind, kind + 5), 2)).toBe(2); // groups of two
+    }
+  });
+
   it("are never larger for having the choice of words", () => {
     const next = random(6);
     for (const p of [0.05, 0.3, 0.6]) {
