@@ -24,7 +24,7 @@ export const DEFAULTS: Options = {
   bits: 4,
   weightBits: 8,
   lambda: 0.08,
-  weightLambda: 0.01,
+  weightLambda: 0.02,
   epochs: 8,
   fineTuneEpochs: 6,
   seed: 1,
