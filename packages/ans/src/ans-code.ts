@@ -6,6 +6,7 @@
  *     code.estimateBits(symbols)                    // the payload's bits, to within 0.1 %
  */
 import { checkBytes, checkCount, checkSymbol } from "./check.js";
+import { countBytes } from "./histogram.js";
 import { MAX_ALPHABET, MAX_TABLE_LOG } from "./normalize.js";
 import {
   bytesDecoder,
@@ -72,6 +73,8 @@ export function ansCode(frequencies: ArrayLike<number>): AnsCode {
     indexOf[symbol] = index;
   });
   let encoder: EncodeTables | undefined;
+  /** Of bytes as they are, without a look-up of their index; frequencies of all 256. */
+  let byteEncoder: EncodeTables | undefined;
   let decoder: DecodeTable | undefined;
 
   const slotOf = (symbols: ArrayLike<number>, index: number): number => {
@@ -83,16 +86,26 @@ export function ansCode(frequencies: ArrayLike<number>): AnsCode {
     return indexOf[symbol];
   };
 
-  const slotsOf =
-    (symbols: ArrayLike<number>): SlotsOf =>
-    (slots, from, to) => {
+  const coded = (symbols: ArrayLike<number>): { tables: EncodeTables; source: Uint8Array | SlotsOf } => {
+    if (symbols instanceof Uint8Array) {
+      const counts = countBytes(symbols);
+      if (counts.some((count, symbol) => count > 0 && !(indexOf[symbol] >= 0))) {
+        for (let i = 0; i < symbols.length; i++) slotOf(symbols, i); // throws at the first of them
+      }
+      byteEncoder ??= encodeTables([Uint16Array.from(counts, (_, s) => frequencies[s] ?? 0)], tableLog);
+      return { tables: byteEncoder, source: symbols };
+    }
+    encoder ??= encodeTables([compact], tableLog);
+    const source: SlotsOf = (slots, from, to) => {
       for (let i = from; i < to; i++) slots[i - from] = slotOf(symbols, i);
     };
+    return { tables: encoder, source };
+  };
 
   return {
     encode(symbols) {
-      encoder ??= encodeTables([compact], tableLog);
-      return encodePayload(symbols.length, tableLog, encoder, slotsOf(symbols));
+      const { tables, source } = coded(symbols);
+      return encodePayload(symbols.length, tableLog, tables, source);
     },
     decode(bytes, count) {
       checkBytes(bytes);
@@ -109,8 +122,8 @@ export function ansCode(frequencies: ArrayLike<number>): AnsCode {
           );
     },
     estimateBits(symbols) {
-      encoder ??= encodeTables([compact], tableLog);
-      return payloadBits(symbols.length, tableLog, encoder, slotsOf(symbols));
+      const { tables, source } = coded(symbols);
+      return payloadBits(symbols.length, tableLog, tables, source);
     },
   };
 }

@@ -22,6 +22,7 @@ import {
   neighbourContexts,
 } from "./contexts.js";
 import { frequencyTableBits, putFrequencies, type Sparse, sparse } from "./frequency-table.js";
+import { countBytes } from "./histogram.js";
 import { MAX_ALPHABET, MAX_TABLE_LOG, normalizeCounts } from "./normalize.js";
 import { encodePayload, overheadBits, payloadBits, type SlotsOf } from "./payload.js";
 import {
@@ -41,11 +42,14 @@ import { type EncodeTables, encodeTables } from "./tables.js";
 
 /** A shorter table may cost this much of the size: it is built faster and stays in the fastest cache. */
 const WORTH = 1.0012;
-/** Pairs of up to 32 different symbols are decoded faster, in inputs that a table of pairs is short beside. */
+/** Pairs of up to 32 different symbols may be shorter, in inputs that their table is short beside. */
 const MIN_PAIRED = 1 << 15;
 const MAX_PAIRED = 32;
-/** Pairs may be this much longer than the shortest code of single symbols, for their speed. */
-const PAIRS_WORTH = 1.0014;
+/** Pairs must take at most this share of the bits of single symbols: they are slower to encode. */
+const PAIRS_WORTH = 0.99;
+/** Blocks spread over longer inputs tell whether pairs are worth their count. */
+const TRIAL_BLOCKS = 32;
+const TRIAL_BLOCK = 2048;
 
 /** All tables together, 16 of 2^11 words, should stay in the second-level cache; more gain about 0.3 %. */
 const MAX_MAP_TABLES = 16;
@@ -76,16 +80,17 @@ function startHeader(kind: number, tableLog: number, symbols: Symbols): HeaderWr
 
 /** Header, checksum and payload. */
 function write(symbols: Symbols, { header, payload }: Plan): Uint8Array {
-  const start = Uint8Array.from(header().bytes);
+  const fields = Uint8Array.from(header().bytes);
+  const start = new Uint8Array(fields.length + 4);
+  start.set(fields);
+  new DataView(start.buffer).setUint32(fields.length, checksum(fields, symbols), true);
   const coded = payload();
-  const end =
-    coded instanceof Uint8Array
-      ? coded
-      : encodePayload(coded.count, coded.tableLog, coded.tables, coded.source);
-  const bytes = new Uint8Array(start.length + 4 + end.length);
+  if (!(coded instanceof Uint8Array)) {
+    return encodePayload(coded.count, coded.tableLog, coded.tables, coded.source, start);
+  }
+  const bytes = new Uint8Array(start.length + coded.length);
   bytes.set(start);
-  new DataView(bytes.buffer).setUint32(start.length, checksum(start, symbols), true);
-  bytes.set(end, start.length + 4);
+  bytes.set(coded, start.length);
   return bytes;
 }
 
@@ -108,13 +113,13 @@ function chooseTableLog<Tables>(
   present: number,
   longest: number,
   evaluate: (tableLog: number) => { bits: number; tables: Tables },
-): { bits: number; tables: Tables; tableLog: number; shortest: number } {
+): { bits: number; tables: Tables; tableLog: number } {
   const least = Math.min(MAX_TABLE_LOG, Math.max(MIN_TABLE_LOG, 33 - Math.clz32(present - 1)));
   const most = Math.max(least, Math.min(longest, 30 - Math.clz32(Math.min(count, 2 ** 31))));
   const all = [];
   for (let tableLog = least; tableLog <= most; tableLog++) all.push({ ...evaluate(tableLog), tableLog });
   const shortest = all.reduce((bits, { bits: next }) => Math.min(bits, next), Number.POSITIVE_INFINITY);
-  return { ...all.find(({ bits }) => bits <= WORTH * shortest)!, shortest };
+  return all.find(({ bits }) => bits <= WORTH * shortest)!;
 }
 
 /** Size and frequencies of the best static table for a histogram of `count` coded symbols. */
@@ -135,11 +140,10 @@ function tableHeader(kind: number, tableLog: number, symbols: Symbols, table: Sp
   return writer;
 }
 
-function planStatic(symbols: Symbols, histogram: Sparse): Plan & { shortest: number } {
+function planStatic(symbols: Symbols, histogram: Sparse): Plan {
   const count = symbols.length;
-  const { bits, tables: table, tableLog, shortest } = bestTable(histogram, count);
+  const { bits, tables: table, tableLog } = bestTable(histogram, count);
   return {
-    shortest: fixedBits(symbols) + shortest,
     bits: fixedBits(symbols) + bits,
     header: () => tableHeader(STATIC, tableLog, symbols, table),
     payload: () => {
@@ -164,6 +168,29 @@ function indexTable(present: Uint16Array): Uint16Array {
   const indexOf = new Uint16Array(65536);
   for (let i = 0; i < present.length; i++) indexOf[present[i]] = i;
   return indexOf;
+}
+
+/** The symbols themselves where they are few, else blocks of them. */
+function sampleOf(symbols: Uint8Array): Uint8Array {
+  const length = TRIAL_BLOCKS * TRIAL_BLOCK;
+  if (symbols.length <= 2 * length) return symbols;
+  const sample = new Uint8Array(length);
+  for (let k = 0; k < TRIAL_BLOCKS; k++) {
+    const from = Math.floor((k * (symbols.length - TRIAL_BLOCK)) / (TRIAL_BLOCKS - 1));
+    sample.set(symbols.subarray(from, from + TRIAL_BLOCK), k * TRIAL_BLOCK);
+  }
+  return sample;
+}
+
+/** The code of pairs, if symbols depend on the one before so much that it is shorter than that of single symbols. */
+function worthwhilePairs(symbols: Uint8Array, present: Uint16Array, singleBits: number): Plan | undefined {
+  const sample = sampleOf(symbols);
+  if (sample !== symbols) {
+    const single = planStatic(sample, countSymbols(sample));
+    if (planPairs(sample, present).bits > PAIRS_WORTH * single.bits) return undefined;
+  }
+  const pairs = planPairs(symbols, present);
+  return pairs.bits <= PAIRS_WORTH * singleBits ? pairs : undefined;
 }
 
 /** @param present the symbols that occur, at most 32: a pair of their indices is a number below 1,024 */
@@ -194,24 +221,6 @@ function planPairs(symbols: Uint8Array, present: Uint16Array): Plan {
       return { count, tableLog, tables: encodeTables([table.counts], tableLog), source };
     },
   };
-}
-
-/** Counts of bytes, in four tables so that equal neighbours do not wait for each other. */
-function countBytes(symbols: Uint8Array): Uint32Array {
-  const counts = new Uint32Array(1024);
-  const view = new DataView(symbols.buffer, symbols.byteOffset, symbols.byteLength);
-  let i = 0;
-  for (const end = symbols.length - 3; i < end; i = (i + 4) | 0) {
-    const four = view.getInt32(i, true);
-    counts[four & 255]++;
-    counts[256 | ((four >>> 8) & 255)]++;
-    counts[512 | ((four >>> 16) & 255)]++;
-    counts[768 | (four >>> 24)]++;
-  }
-  for (; i < symbols.length; i++) counts[symbols[i]]++;
-  return counts
-    .slice(0, 256)
-    .map((count, symbol) => count + counts[256 + symbol] + counts[512 + symbol] + counts[768 + symbol]);
 }
 
 /** Histogram of first | second << 8 over symbols (2i, 2i + 1); an odd last one pairs with 0. */
@@ -327,8 +336,7 @@ function plan(symbols: Symbols, shape?: MapShape): Plan {
   const single = planStatic(symbols, histogram);
   const coded: Plan[] = [single];
   if (symbols instanceof Uint8Array && symbols.length >= MIN_PAIRED && present <= MAX_PAIRED) {
-    const paired = planPairs(symbols, histogram.symbols);
-    if (paired.bits <= PAIRS_WORTH * single.shortest) coded[0] = paired;
+    coded[0] = worthwhilePairs(symbols, histogram.symbols, single.bits) ?? single;
   }
   if (shape !== undefined) coded.push(planMaps(symbols, shape, histogram));
   for (const candidate of coded) if (candidate.bits < best.bits) best = candidate;

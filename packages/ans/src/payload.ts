@@ -34,23 +34,25 @@ export type SlotsOf = (slots: Int32Array, from: number, to: number) => void;
 /**
  * @param count number of symbols, @param tableLog that of the tables
  * @param source the slots: one a byte, or a function that works them out by blocks
+ * @param start bytes to put in front, so that they need no copy of the payload
  */
 export function encodePayload(
   count: number,
   tableLog: number,
   tables: EncodeTables,
   source: Uint8Array | SlotsOf,
+  start = new Uint8Array(0),
 ): Uint8Array {
-  if (count === 0) return new Uint8Array(0);
+  if (count === 0) return start.slice();
   const lanes = stateCount(count);
   const states = new Int32Array(4).fill(1 << tableLog);
   const slots = typeof source === "function" ? new Int32Array(Math.min(count, BLOCK)) : source;
-  let bytes = new Uint8Array(2 * Math.min(count, BLOCK) + (count >>> 1) + 64);
+  let bytes = new Uint8Array(2 * Math.min(count, BLOCK) + (count >>> 1) + 64 + start.length);
   // Everything from `at` on is written; `bits` bits, the low ones of `pending`, belong in front of it.
   const writer: Writer = { view: new DataView(bytes.buffer), at: bytes.length, pending: 0, bits: 0 };
   for (let end = count; end > 0; ) {
-    const start = end - 1 - ((end - 1) % BLOCK);
-    if (writer.at < 2 * (end - start) + 32) {
+    const from = end - 1 - ((end - 1) % BLOCK);
+    if (writer.at < 2 * (end - from) + 32 + start.length) {
       const more = new Uint8Array(2 * bytes.length);
       more.set(bytes.subarray(writer.at), bytes.length + writer.at);
       writer.at += bytes.length;
@@ -58,15 +60,15 @@ export function encodePayload(
       writer.view = new DataView(bytes.buffer);
     }
     if (typeof source === "function") {
-      source(slots as Int32Array, start, end);
-      const to = encodeSingly(writer, slots, 0, end - start, lanes, states, tables);
+      source(slots as Int32Array, from, end);
+      const to = encodeSingly(writer, slots, 0, end - from, lanes, states, tables);
       encodeSlots(writer, slots as Int32Array, 0, to, states, tables);
     } else {
-      const to = encodeSingly(writer, source, start, end, lanes, states, tables);
+      const to = encodeSingly(writer, source, from, end, lanes, states, tables);
       const view = new DataView(source.buffer, source.byteOffset, source.byteLength);
-      encodeByteSlots(writer, view, start, to, states, tables);
+      encodeByteSlots(writer, view, from, to, states, tables);
     }
-    end = start;
+    end = from;
   }
   const { view } = writer;
   let { at, pending, bits } = writer;
@@ -80,6 +82,8 @@ export function encodePayload(
   for (let lane = lanes - 1; lane >= 0; lane--) prepend(states[lane] - (1 << tableLog), tableLog);
   prepend(1, 1);
   if (bits > 0) prepend(0, 8 - bits);
+  at -= start.length;
+  bytes.set(start, at);
   return bytes.slice(at);
 }
 

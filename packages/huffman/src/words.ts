@@ -124,22 +124,18 @@ function cutGroups(symbols: Symbols, alphabetSize: number, groupSize: number): U
 /** Symbols whose values' places are gathered at a time: a place is a byte. */
 const BLOCK = 256;
 
-/** Of 4 symbols with these bits set for values: the values' places, a byte each, and their number. */
-const PLACES = new Uint32Array(16);
-const FOUND = new Uint8Array(16);
-for (let mask = 0; mask < 16; mask++) {
-  for (let k = 3; k >= 0; k--) {
-    if ((mask >>> k) & 1) {
-      PLACES[mask] = (PLACES[mask] << 8) | k;
-      FOUND[mask]++;
-    }
-  }
+/** Of 4 symbols that are values where these bits are set: the values' places, a byte each, first one lowest. */
+function placesOf(mask: number): number {
+  let places = 0;
+  for (let k = 3; k >= 0; k--) if ((mask >>> k) & 1) places = (places << 8) | k;
+  return places;
 }
 
 function cutRuns(symbols: Symbols, alphabetSize: number, runLimit: number): Uint16Array {
   const { length } = symbols;
   const words = new Uint16Array(length);
   const values = alphabetSize - 1;
+  const placesByMask = Int32Array.from({ length: 16 }, (_, mask) => placesOf(mask));
   const places = new Uint8Array(BLOCK + 4);
   const store = new DataView(places.buffer);
   const load = new DataView(symbols.buffer, symbols.byteOffset, symbols.byteLength);
@@ -158,8 +154,8 @@ function cutRuns(symbols: Symbols, alphabetSize: number, runLimit: number): Uint
       const four = load.getInt32(at, true);
       const top = ((((four & 0x7f7f7f7f) + 0x7f7f7f7f) | four) & 0x80808080) >>> 7; // 1 in the byte of a value
       const mask = (top | (top >>> 7) | (top >>> 14) | (top >>> 21)) & 15;
-      store.setInt32(found, PLACES[mask] + Math.imul(at - from, 0x01010101), true);
-      found += FOUND[mask];
+      store.setInt32(found, placesByMask[mask] + Math.imul(at - from, 0x01010101), true);
+      found += Math.imul(top, 0x01010101) >>> 24; // the sum of the bytes
     }
     for (; at < end; at++) {
       places[found] = at - from;
