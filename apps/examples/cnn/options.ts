@@ -53,7 +53,7 @@ export function parseOptions(argv: string[]): Options | undefined {
     .option("--epochs <n>", `Epochs of float training (default ${d.epochs})`)
     .option("--fine-tune-epochs <n>", `Epochs of each quantized run (default ${d.fineTuneEpochs})`)
     .option("--seed <n>", `Of initial weights, data order and sampling (default ${d.seed})`)
-    .option("--out <dir>", `Where the report goes (default ${d.out})`)
+    .option("--out <dir>", `Where the report goes (default apps/examples/${d.out})`)
     .option("--backend <name>", `wasm or cpu, which is slow (default ${d.backend})`)
     .option(
       "--curve",
