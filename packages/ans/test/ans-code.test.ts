@@ -133,4 +133,25 @@ describe("ansCode", () => {
       code.encode(Array.from(symbols.subarray(1, 2000))),
     );
   });
+
+  it("writes bytes as it writes any other array of their values, and refuses them alike", () => {
+    const code = ansCode(normalizeCounts([600, 0, 300, 80, 9], 10));
+    for (const length of [0, 1, 511, 512, 20_003]) {
+      const symbols = Uint8Array.from({ length }, (_, i) => [0, 2, 0, 3, 0, 4, 2][(i * i) % 7]);
+      expect(code.encode(symbols)).toEqual(code.encode(Array.from(symbols)));
+      expect(code.estimateBits(symbols)).toBe(8 * code.encode(symbols).length);
+    }
+    for (const wrong of [1, 5, 255]) {
+      const symbols = Uint8Array.of(0, 2, wrong, 0);
+      expect(() => code.encode(symbols)).toThrow(RangeError);
+      let message = "";
+      try {
+        code.encode(Array.from(symbols));
+      } catch (error) {
+        message = (error as Error).message;
+      }
+      expect(message).toMatch(/symbols\[2\]/);
+      expect(() => code.estimateBits(symbols)).toThrow(message);
+    }
+  });
 });
