@@ -344,8 +344,8 @@ function plan(symbols: Symbols, shape?: MapShape): Plan {
 }
 
 /**
- * Compresses symbols with the static code, over single symbols or pairs of them, that makes the shortest stream;
- * symbols that no code shortens are stored.
+ * Compresses symbols with a static code of single symbols, or of pairs where these are shorter by 1 % or more; symbols that
+ * no code shortens are stored.
  *
  * @param symbols bytes or 16-bit words; at most 4,096 different ones are coded, more are stored
  * @returns a stream for decompress

@@ -31,8 +31,8 @@ interface Plan {
 }
 
 /**
- * Symbols as bytes, with a checksum. Single symbols, groups of symbols or zero runs get the codes, whichever a trial on
- * the symbols (of more than 65,536, on a part of them) finds smallest.
+ * Symbols as bytes, with a checksum. Single symbols get the codes, or groups of symbols or zero runs where a trial on
+ * the symbols (of more than 65,536, on a part of them) finds these so much smaller that they are worth their time.
  *
  * @param symbols up to 2^28 of them
  */
