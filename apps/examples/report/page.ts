@@ -45,7 +45,7 @@ h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.35rem 0.6rem; text-align: right; border-bottom: 1px solid #e5e7eb; white-space: nowrap; }
-th:first-child { text-align: left; } thead th { border-bottom: 2px solid #9ca3af; }
+th:first-child { text-align: left; } thead th { border-bottom: 2px solid #9ca3af; white-space: normal; vertical-align: bottom; }
 figure { margin: 1rem 0; } figcaption { color: #374151; font-size: 0.9rem; }
 img.maps { image-rendering: pixelated; max-width: 100%; height: auto; border: 1px solid #e5e7eb; }
 svg { max-width: 100%; height: auto; }
