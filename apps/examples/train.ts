@@ -3,7 +3,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { startProgress } from "./progress.js";
 
-/** Variables that share a learning rate, which a schedule scales: cosineDecay by default. */
+/** Variables that share a learning rate, which `cosineDecay` scales over the run. */
 export interface VariableGroup {
   variables: tf.Variable[];
   /** The largest learning rate of the run. */
@@ -25,16 +25,13 @@ export const cosineDecay = (progress: number): number => 0.5 * (1 + Math.cos(Mat
 /**
  * Adam with a cosine schedule on every group; leaves the trained values in the variables and no tensor behind.
  *
- * @returns the mean loss of the last tenth of the steps
  * @throws {Error} if the loss stops being a number, naming the step
  */
-export async function train({ task, steps, groups, loss }: Training): Promise<number> {
+export async function train({ task, steps, groups, loss }: Training): Promise<void> {
   const progress = startProgress(task, steps);
   const variables = groups.flatMap((group) => group.variables);
   const optimizers = groups.map(({ learningRate }) => tf.train.adam(learningRate, 0.9, 0.99));
   let smoothed = 0;
-  let last = 0;
-  const tail = Math.max(1, Math.floor(steps / 10));
   try {
     for (let step = 0; step < steps; step++) {
       const { value, grads } = tf.variableGrads(() => loss(step, step / steps), variables);
@@ -48,7 +45,6 @@ export async function train({ task, steps, groups, loss }: Training): Promise<nu
       }
       tf.dispose([value, grads]);
       smoothed = step === 0 ? lossNow : 0.95 * smoothed + 0.05 * lossNow;
-      if (step >= steps - tail) last += lossNow / tail;
       progress.update(step + 1, `loss ${smoothed.toFixed(3)}`);
       if (step % 8 === 0) await tf.nextFrame();
     }
@@ -56,7 +52,6 @@ export async function train({ task, steps, groups, loss }: Training): Promise<nu
     progress.finish();
     for (const optimizer of optimizers) optimizer.dispose();
   }
-  return last;
 }
 
 /** tfjs gives its optimizers a learning rate once; Adam reads this field at every step. */

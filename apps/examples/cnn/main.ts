@@ -60,7 +60,8 @@ async function run(options: Options): Promise<void> {
   const curves = options.curve ? await traceCurves(start, backend, tuning, WIDE_RANGE) : undefined;
 
   const seconds = (performance.now() - startTime) / 1000;
-  const report = reportOf(options, floatAccuracy, float, deployments, seconds, curves);
+  const digits = { training: training.count, test: test.count };
+  const report = reportOf(options, floatAccuracy, float, deployments, digits, seconds, curves);
   const html = join(options.out, "report.html");
   await writeReport(options.out, report, { float, networks, test });
 

