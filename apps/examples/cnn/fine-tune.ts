@@ -4,7 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Digits } from "../data/mnist.js";
 import { digitCnn } from "../models/digit-cnn.js";
 import type { Hooks, Parameters } from "../models/hooks.js";
-import { train } from "../train.js";
+import { gradientsOf, train } from "../train.js";
 import { BATCH, batches, crossEntropy, imagesOf } from "./float.js";
 import { type BitWidths, quantize, quantizersOf, type Ranges, rateMeter } from "./quantized.js";
 
@@ -83,7 +83,7 @@ export async function fineTune(
         learningRate: 1e-2,
       },
     ],
-    loss: (step, progress) => {
+    gradients: gradientsOf((step, progress) => {
       const { x, labels } = batch(step);
       const quantizers = quantizersOf(ranges, { bits, weightBits });
       const { weight, activation } = quantize(quantizers);
@@ -100,7 +100,7 @@ export async function fineTune(
         tf.mul(activationRate.mean(), lambda),
         tf.mul(weightRate.mean(), weightLambda),
       ]);
-    },
+    }),
   });
   const frozen = { weight: numbers(ranges.weight), activation: numbers(ranges.activation) };
   tf.dispose([ranges.weight, ranges.activation]);

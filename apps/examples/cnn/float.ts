@@ -11,7 +11,7 @@ import {
   type Statistics,
 } from "../models/digit-cnn.js";
 import type { Parameters } from "../models/hooks.js";
-import { train } from "../train.js";
+import { gradientsOf, train } from "../train.js";
 
 /** Small, so that an epoch has many steps; fixed, since the wasm backend wants fixed shapes. */
 export const BATCH = 64;
@@ -67,13 +67,13 @@ export async function trainFloat(
     task: "float",
     steps: epochs * Math.floor(training.count / BATCH),
     groups: [{ variables: Object.values(parameters), learningRate: 4e-3 }],
-    loss: (step) => {
+    gradients: gradientsOf((step) => {
       const { x, labels } = batch(step);
       return crossEntropy(
         labels,
         digitCnn(parameters, x, {}, (y, layer) => normalize(y, layer).output),
       );
-    },
+    }),
   });
 
   // Exact statistics of the final network, over training data: mean and variance of the layers' batch means and

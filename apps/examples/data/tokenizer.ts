@@ -37,8 +37,16 @@ export async function loadTokenizer(folder: string): Promise<BertTokenizer> {
 export function tokenizerFromVocabulary(text: string, config: Record<string, unknown> = {}): BertTokenizer {
   const tokens = text.replace(/\r?\n$/, "").split(/\r?\n/);
   const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
+  return tokenizerFromJson(wordPieceJson(vocab, config), config);
+}
+
+/** The content of a tokenizer.json that BERT's WordPiece tokenizer with this vocabulary would have. */
+export function wordPieceJson(
+  vocab: Record<string, number>,
+  config: Record<string, unknown> = {},
+): Record<string, unknown> {
   const special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].filter((token) => token in vocab);
-  const json = {
+  return {
     version: "1.0",
     truncation: null,
     padding: null,
@@ -69,7 +77,6 @@ export function tokenizerFromVocabulary(text: string, config: Record<string, unk
       vocab,
     },
   };
-  return tokenizerFromJson(json, config);
 }
 
 /**
