@@ -27,6 +27,10 @@ const benchmarks: Record<string, { what: string; load: () => Promise<{ run: Benc
     what: "DCT, 8 × 8 blocks and eigensolver against matrix products and SciPy",
     load: () => import("./transforms.js"),
   },
+  "rate-distortion": {
+    what: "Transform, quantizer and coder together against R(D) of Gauss-Markov sources",
+    load: () => import("./rate-distortion.js"),
+  },
 };
 
 const cli = cac("bench");

@@ -99,6 +99,52 @@ export function uniformSource(alphabetSize: number, count: number, seed = 1): So
   return { name: `uniform ${alphabetSize}`, symbols, alphabetSize };
 }
 
+/**
+ * `count` rows of a stationary Gauss-Markov process of variance 1, x[i] = correlation x[i - 1] + noise: the textbook
+ * source whose R(D) is known (see `gaussianRate`) and that a transform can compress.
+ *
+ * @returns count × size, row-major; rows are independent
+ */
+export function gaussMarkovRows(correlation: number, size: number, count: number, seed = 1): Float32Array {
+  const next = random(seed);
+  const normal = () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
+  const innovation = Math.sqrt(1 - correlation ** 2);
+  const rows = new Float32Array(count * size);
+  for (let at = 0; at < rows.length; at += size) {
+    rows[at] = normal();
+    for (let i = 1; i < size; i++) rows[at + i] = correlation * rows[at + i - 1] + innovation * normal();
+  }
+  return rows;
+}
+
+/** Covariance of those rows, size × size: correlation^|i - j|. */
+export function gaussMarkovCovariance(correlation: number, size: number): Float64Array {
+  return Float64Array.from(
+    { length: size * size },
+    (_, at) => correlation ** Math.abs((at % size) - Math.floor(at / size)),
+  );
+}
+
+/**
+ * R(D) of a Gaussian vector: the least bits a value for mean squared error `distortion` a value, by reverse water-filling
+ * over its principal components (Cover and Thomas, "Elements of Information Theory", theorem 10.3.3).
+ *
+ * @param variances of the principal components; one component of variance 1 at distortion 1/4 takes 1 bit
+ */
+export function gaussianRate(variances: ArrayLike<number>, distortion: number): number {
+  const components = Array.from(variances);
+  let low = 0;
+  let high = Math.max(...components);
+  for (let step = 0; step < 100; step++) {
+    const level = (low + high) / 2;
+    const spent = components.reduce((sum, variance) => sum + Math.min(level, variance), 0);
+    if (spent < distortion * components.length) low = level;
+    else high = level;
+  }
+  const bits = components.reduce((sum, variance) => sum + Math.max(0, Math.log2(variance / high) / 2), 0);
+  return bits / components.length;
+}
+
 /** Row 8 of Pascal's triangle: 1 4 6 4 1 twice over. */
 const SMOOTHING = [1, 8, 28, 56, 70, 56, 28, 8, 1];
 
