@@ -17,9 +17,9 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Digits } from "../data/mnist.js";
 import { digitCnn } from "../models/digit-cnn.js";
 import type { Parameters } from "../models/hooks.js";
+import { quantize, quantizersOf } from "../quantized.js";
 import type { QuantizedNetwork } from "./fine-tune.js";
 import { accuracy, imagesOf } from "./float.js";
-import { quantize, quantizersOf } from "./quantized.js";
 
 /** A trained network as it is shipped: what it costs, and how well it does on what was decoded. */
 export interface Deployment {

@@ -3,6 +3,7 @@ import { batchNorm } from "@bitdiet/wasm-training";
 import * as tf from "@tensorflow/tfjs-core";
 import { augmentedBatch, CLASSES, type Digits, SIDE } from "../data/mnist.js";
 import { shuffled, uniform } from "../data/random.js";
+import { crossEntropy } from "../losses.js";
 import {
   CONVOLUTIONS,
   digitCnn,
@@ -12,6 +13,8 @@ import {
 } from "../models/digit-cnn.js";
 import type { Parameters } from "../models/hooks.js";
 import { gradientsOf, train } from "../train.js";
+
+export { crossEntropy };
 
 /** Small, so that an epoch has many steps; fixed, since the wasm backend wants fixed shapes. */
 export const BATCH = 64;
@@ -42,11 +45,6 @@ export function batches(
       labels: tf.cast(tf.oneHot(tf.tensor1d(batch.labels, "int32"), CLASSES), "float32") as tf.Tensor2D,
     };
   };
-}
-
-/** Cross entropy of softmax(logits) with one-hot labels, in nats, mean over the batch. */
-export function crossEntropy(labels: tf.Tensor2D, logits: tf.Tensor2D): tf.Scalar {
-  return tf.div(tf.sum(tf.mul(labels, tf.logSoftmax(logits))), -labels.shape[0]);
 }
 
 /** Trains from scratch and folds batch norm; the returned parameters are kernels and biases. */

@@ -4,7 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { loadDigits } from "../data/mnist.js";
 import { useBackend } from "../setup.js";
 import { deploy } from "./deploy.js";
-import { fineTune } from "./fine-tune.js";
+import { fineTuneDigits } from "./fine-tune.js";
 import type { Job, JobResult } from "./jobs.js";
 import { plainOf, tensorsOf } from "./plain-tensors.js";
 
@@ -13,7 +13,7 @@ const { training, test } = loadDigits();
 parentPort?.on("message", async ({ task, backend, start, tuning }: Job) => {
   await useBackend(backend);
   const float = tensorsOf(start);
-  const network = await fineTune(float, training, task, tuning);
+  const network = await fineTuneDigits(float, training, task, tuning);
   const result: JobResult = {
     parameters: plainOf(network.parameters),
     ranges: network.ranges,

@@ -3,11 +3,11 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { showProgressOf } from "../progress.js";
+import type { Ranges } from "../quantized.js";
 import type { Backend } from "../setup.js";
 import type { Deployment } from "./deploy.js";
 import type { FineTuning } from "./fine-tune.js";
 import type { PlainTensors } from "./plain-tensors.js";
-import type { Ranges } from "./quantized.js";
 
 export interface Job {
   /** What the progress line says. */

@@ -5,6 +5,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Digits } from "../data/mnist.js";
 import { digitCnn } from "../models/digit-cnn.js";
 import type { Hooks, Parameters } from "../models/hooks.js";
+import { quantize, quantizersOf } from "../quantized.js";
 import { page, type Section, table } from "../report/page.js";
 import { channelStrip } from "../report/pictures.js";
 import { layerBitsPlot, levelHistogramPlot, type RatePoint, ratePlot } from "../report/plots.js";
@@ -13,7 +14,6 @@ import type { Deployment } from "./deploy.js";
 import type { QuantizedNetwork } from "./fine-tune.js";
 import { imagesOf } from "./float.js";
 import type { Options } from "./options.js";
-import { quantize, quantizersOf } from "./quantized.js";
 
 /** The quantized networks of a report, and what people read instead of their keys. */
 export const NETWORK_TITLES = {

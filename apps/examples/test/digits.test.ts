@@ -5,12 +5,12 @@ import { entropy, softEntropy } from "@bitdiet/entropy-loss";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type Deployment, deploy } from "../cnn/deploy.js";
-import { fineTune, type QuantizedNetwork } from "../cnn/fine-tune.js";
+import { fineTuneDigits, type QuantizedNetwork } from "../cnn/fine-tune.js";
 import { imagesOf, trainFloat } from "../cnn/float.js";
 import { parseOptions } from "../cnn/options.js";
-import { quantize, quantizersOf } from "../cnn/quantized.js";
 import { augmentedBatch, type Digits, loadDigits } from "../data/mnist.js";
 import { digitCnn } from "../models/digit-cnn.js";
+import { quantize, quantizersOf } from "../quantized.js";
 import { useBackend } from "../setup.js";
 
 const take = ({ images, labels }: Digits, count: number): Digits => ({
@@ -62,8 +62,12 @@ describe("a short run of the whole pipeline on real digits", () => {
   beforeAll(async () => {
     await useBackend("wasm");
     const float = await trainFloat(training, { epochs: 3, seed: 1 });
-    const quantized = await fineTune(float, training, "quantized", { ...tuning, lambda: 0, weightLambda: 0 });
-    aware = await fineTune(float, training, "aware", { ...tuning, lambda: 1, weightLambda: 1 });
+    const quantized = await fineTuneDigits(float, training, "quantized", {
+      ...tuning,
+      lambda: 0,
+      weightLambda: 0,
+    });
+    aware = await fineTuneDigits(float, training, "aware", { ...tuning, lambda: 1, weightLambda: 1 });
     plain = deploy(quantized, training, held);
     deployed = deploy(aware, training, held);
   }, 180_000);
@@ -129,7 +133,7 @@ describe("a short run of the whole pipeline on real digits", () => {
     const few = take(digits.training, 128);
     const { numTensors } = tf.memory();
     const float = await trainFloat(few, { epochs: 1, seed: 1 });
-    const network = await fineTune(float, few, "aware", {
+    const network = await fineTuneDigits(float, few, "aware", {
       ...tuning,
       epochs: 1,
       lambda: 0.5,
