@@ -10,6 +10,15 @@ import { parameter } from "./parameters.js";
 // Activations carry the name of their ReLU: "relu", then "layer1.0.relu1", "layer1.0.relu2" (after the sum), …
 const STAGES = ["layer1", "layer2", "layer3"];
 
+/** What a CIFAR ResNet shows beside weights and activations. */
+export interface ResnetHooks extends Hooks {
+  /**
+   * Makes what a ReLU takes, by the ReLU's name: `x` is the normalized convolution, `shortcut` what the block adds to
+   * it, if it does. By default their sum. Here a layer's output can be written in another basis than it is computed in.
+   */
+  preactivation?: (x: tf.Tensor4D, name: string, shortcut?: tf.Tensor4D) => tf.Tensor4D;
+}
+
 /**
  * CIFAR ResNet. The depth is that of the parameters. Call it inside `tf.tidy` (or a gradient): it has none of its own,
  * so that tensors a hook makes, such as rate terms, live until the caller has used them.
@@ -22,26 +31,27 @@ const STAGES = ["layer1", "layer2", "layer3"];
 export function cifarResnet(
   parameters: Parameters,
   x: tf.Tensor4D,
-  hooks: Hooks = {},
+  hooks: ResnetHooks = {},
   normalize: Normalize = normalizeByRunningStatistics(parameters),
 ): tf.Tensor2D {
   if (x.shape[1] % 4 !== 0 || x.shape[2] % 4 !== 0) {
     throw new RangeError(`x must have a height and width that are multiples of 4, got [${x.shape}].`);
   }
-  const { weight = (w) => w, activation = (a) => a } = hooks;
+  const { weight = (w) => w, activation = (a) => a, preactivation = sum } = hooks;
   const convolve = (input: tf.Tensor4D, name: string, stride: number) => {
     const filter = weight(parameter<tf.Tensor4D>(parameters, `${name}.weight`), `${name}.weight`);
     return normalize(tf.conv2d(input, filter, stride, 1), name);
   };
-  let features = activation(tf.relu(convolve(x, "conv1", 1)), "relu");
+  const rectify = (input: tf.Tensor4D, name: string, shortcut?: tf.Tensor4D) =>
+    activation(tf.relu(preactivation(input, name, shortcut)), name);
+  let features = rectify(convolve(x, "conv1", 1), "relu");
   for (const stage of STAGES) {
     for (let block = 0; `${stage}.${block}.conv1.weight` in parameters; block++) {
       const name = `${stage}.${block}`;
       const stride = block === 0 && stage !== "layer1" ? 2 : 1;
-      const inner = activation(tf.relu(convolve(features, `${name}.conv1`, stride)), `${name}.relu1`);
-      const residual = convolve(inner, `${name}.conv2`, 1);
-      const shortcut = stride === 1 ? features : halve(features, residual.shape[3]);
-      features = activation(tf.relu(tf.add(residual, shortcut)), `${name}.relu2`);
+      const inner = rectify(convolve(features, `${name}.conv1`, stride), `${name}.relu1`);
+      const shortcut = stride === 1 ? features : halve(features);
+      features = rectify(convolve(inner, `${name}.conv2`, 1), `${name}.relu2`, shortcut);
     }
   }
   const pooled = tf.mean(features, [1, 2]) as tf.Tensor2D;
@@ -92,9 +102,13 @@ export function initialCifarResnet(depth: number, classes: number, seed: number)
   return parameters;
 }
 
-// Every second row and column, and zero channels on both sides. tfjs has no gradient for a strided slice, but a
-// slice of a matrix has one: rows in pairs keep the first of each pair, then so do the pixels of a row.
-function halve(x: tf.Tensor4D, channels: number): tf.Tensor4D {
+const sum = (x: tf.Tensor4D, _name: string, shortcut?: tf.Tensor4D): tf.Tensor4D =>
+  shortcut === undefined ? x : tf.add(x, shortcut);
+
+// Every second row and column, and as many new channels as there were, zero, half of them on either side. tfjs has no
+// gradient for a strided slice, but a slice of a matrix has one: rows in pairs keep the first of each pair, then so do
+// the pixels of a row.
+function halve(x: tf.Tensor4D): tf.Tensor4D {
   const [batch, height, width, inputs] = x.shape;
   const rows = tf.slice(
     tf.reshape(x, [(batch * height) / 2, 2 * width * inputs]),
@@ -102,10 +116,10 @@ function halve(x: tf.Tensor4D, channels: number): tf.Tensor4D {
     [-1, width * inputs],
   );
   const pixels = tf.slice(tf.reshape(rows, [(batch * height * width) / 4, 2 * inputs]), [0, 0], [-1, inputs]);
-  const before = Math.floor((channels - inputs) / 2);
+  const before = Math.floor(inputs / 2);
   const padded = tf.pad(pixels, [
     [0, 0],
-    [before, channels - inputs - before],
+    [before, inputs - before],
   ]);
-  return tf.reshape(padded, [batch, height / 2, width / 2, channels]);
+  return tf.reshape(padded, [batch, height / 2, width / 2, 2 * inputs]);
 }
