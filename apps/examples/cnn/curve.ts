@@ -1,10 +1,11 @@
 // Rate against accuracy. The honest baseline of an entropy term is not one point but the whole curve without it, over bit
 // widths and ranges: a coarser step alone lowers the entropy, too. All points take equal steps from the same float start.
+
+import type { PlainTensors } from "../plain-tensors.js";
 import type { RatePoint } from "../report/plots.js";
 import type { Backend } from "../setup.js";
 import type { FineTuning } from "./fine-tune.js";
 import { runJobs } from "./jobs.js";
-import type { PlainTensors } from "./plain-tensors.js";
 
 const LAMBDAS = [0.02, 0.05, 0.08, 0.15, 0.3];
 const BASELINE_BITS = [2, 3, 4];

@@ -4,6 +4,7 @@ import { join, relative } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { loadDigits } from "../data/mnist.js";
 import { digitCnn } from "../models/digit-cnn.js";
+import { plainOf, tensorsOf } from "../plain-tensors.js";
 import { textTable } from "../report/text-table.js";
 import { useBackend } from "../setup.js";
 import { traceCurves } from "./curve.js";
@@ -11,7 +12,6 @@ import type { FineTuning } from "./fine-tune.js";
 import { accuracy, trainFloat } from "./float.js";
 import { type JobResult, runJobs } from "./jobs.js";
 import { type Options, parseOptions, UsageError } from "./options.js";
-import { plainOf, tensorsOf } from "./plain-tensors.js";
 import {
   headlines,
   NETWORK_NAMES,

@@ -12,7 +12,7 @@ export const SPAM_CLASSES = ["ham", "spam"];
 /** Mails for testing; the rest is for training. */
 const TEST_MAILS = 1500;
 /** Characters of a mail that are kept: more than any sequence here holds. */
-const KEPT_CHARACTERS = 2000;
+const KEPT_CHARACTERS = 1000;
 
 /** All mails whose text is not empty and not that of an earlier mail, in a fixed order, the first 1,500 for testing. */
 export function loadMails(): { training: TextExample[]; test: TextExample[] } {
@@ -70,7 +70,10 @@ function bodyText(headers: Map<string, string>, body: string): string {
   const type = headers.get("content-type") ?? "text/plain";
   const boundary = /boundary="?([^";]+)"?/i.exec(type)?.[1];
   if (/^multipart\//i.test(type) && boundary !== undefined) {
-    const parts = body.split(`--${boundary}`).slice(1).map((part) => splitPart(part.replace(/^\s*\n/, "")));
+    const parts = body
+      .split(`--${boundary}`)
+      .slice(1)
+      .map((part) => splitPart(part.replace(/^\s*\n/, "")));
     return parts.map((part) => bodyText(part.headers, part.body)).find((text) => text.trim() !== "") ?? "";
   }
   if (!/^(text|message)\//i.test(type)) return "";

@@ -1,0 +1,54 @@
+// Runs that don't depend on each other, on as many worker threads as there are cores. A job and its result are plain data;
+// each worker has a wasm backend of its own, and a run's result doesn't depend on what runs beside it.
+// Example: `await runJobs<Job, JobResult>(new URL("./job-worker.ts", import.meta.url), jobs)`
+import { availableParallelism } from "node:os";
+import { parentPort, Worker } from "node:worker_threads";
+import { showProgressOf } from "./progress.js";
+
+/**
+ * Runs every job; results are in the jobs' order. The first failure stops all.
+ *
+ * @param module of the workers: TypeScript that calls `answerJobs`
+ */
+export async function runJobs<Job, Result>(module: URL, jobs: readonly Job[]): Promise<Result[]> {
+  const results: Result[] = new Array(jobs.length);
+  const workers: Worker[] = [];
+  let next = 0;
+  const workThrough = async () => {
+    const worker = new Worker(new URL("./typescript-worker.mjs", import.meta.url), {
+      workerData: { module: module.href },
+    });
+    workers.push(worker);
+    showProgressOf(worker);
+    while (next < jobs.length) {
+      const index = next++;
+      results[index] = await runOn<Job, Result>(worker, jobs[index]);
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: Math.min(jobs.length, availableParallelism()) }, workThrough));
+  } finally {
+    await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+  return results;
+}
+
+/** The worker's side: what it does with each job. */
+export function answerJobs<Job, Result>(answer: (job: Job) => Promise<Result>): void {
+  parentPort?.on("message", async (job: Job) => parentPort?.postMessage({ result: await answer(job) }));
+}
+
+function runOn<Job, Result>(worker: Worker, job: Job): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    // Progress comes this way, too.
+    const onMessage = (message: { result?: Result }) => {
+      if (!message.result) return;
+      worker.off("message", onMessage);
+      worker.off("error", reject);
+      resolve(message.result);
+    };
+    worker.on("message", onMessage);
+    worker.once("error", reject);
+    worker.postMessage(job);
+  });
+}
