@@ -1,0 +1,185 @@
+/**
+ * Bytes from wherever a model lies, from any offset on: a URL, a file of Node's, a Blob, memory. A download that breaks off is
+ * taken up where it broke, by a Range request.
+ *
+ *     const source = await openSource("https://example.com/model.bitdiet", {});
+ *     for await (const piece of source.read(0)) decoder.push(piece);
+ */
+
+/** Where bytes come from. */
+export interface ByteSource {
+  /** For messages: the URL, the path, "bytes" … */
+  name: string;
+  /** Pieces from offset `start` to before `end`, to the last byte by default. May be called again, with other offsets. */
+  read(start: number, end?: number): AsyncIterable<Uint8Array>;
+  /** Bytes in all, as soon as that is known. */
+  size(): number | undefined;
+}
+
+export interface DownloadOptions {
+  /** Goes with every request; its `signal` ends the download. */
+  requestInit?: RequestInit;
+  /** Instead of the global `fetch`. */
+  fetchFunc?: typeof fetch;
+}
+
+/** A download failed for good; the message has the URL and what the server said. */
+export class DownloadError extends Error {
+  override name = "DownloadError";
+}
+
+/** How often in a row a download may break without a byte in between. */
+const ATTEMPTS = 4;
+const FIRST_PAUSE_MS = 200;
+
+/**
+ * @param source in Node a string without a scheme is a path, elsewhere it is a URL relative to the page
+ * @throws {TypeError} if it is nothing that has bytes
+ */
+export async function openSource(
+  source: string | URL | Blob | ArrayBuffer | Uint8Array,
+  options: DownloadOptions = {},
+): Promise<ByteSource> {
+  if (source instanceof Uint8Array) return memorySource(source);
+  if (source instanceof ArrayBuffer) return memorySource(new Uint8Array(source));
+  if (typeof Blob !== "undefined" && source instanceof Blob) return blobSource(source);
+  if (typeof source === "string" || source instanceof URL) {
+    const text = String(source);
+    const isNode = typeof process !== "undefined" && process.versions?.node !== undefined;
+    const isPath = isNode && !options.fetchFunc && !/^[a-z][a-z0-9+.-]+:/i.test(text);
+    if (isPath || (isNode && text.startsWith("file:"))) return fileSource(isPath ? text : new URL(text));
+    return httpSource(text, options);
+  }
+  throw new TypeError(
+    `source: expected a URL, a path, a Blob, an ArrayBuffer or a Uint8Array, got ${typeof source}`,
+  );
+}
+
+/** The bytes from `start` to before `end`, together. @throws {DownloadError} if there are not as many */
+export async function readRange(source: ByteSource, start: number, end: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(end - start);
+  let length = 0;
+  for await (const piece of source.read(start, end)) {
+    bytes.set(piece.subarray(0, bytes.length - length), length);
+    length = Math.min(bytes.length, length + piece.length);
+    if (length === bytes.length) return bytes;
+  }
+  if (length < bytes.length)
+    throw new DownloadError(`${source.name}: expected bytes ${start} to ${end}, got ${length} of them`);
+  return bytes;
+}
+
+function memorySource(bytes: Uint8Array): ByteSource {
+  return {
+    name: "bytes",
+    size: () => bytes.length,
+    async *read(start, end = bytes.length) {
+      yield bytes.subarray(start, end);
+    },
+  };
+}
+
+function blobSource(blob: Blob): ByteSource {
+  return {
+    name: (blob as { name?: string }).name ?? "blob",
+    size: () => blob.size,
+    async *read(start, end = blob.size) {
+      const reader = blob.slice(start, end).stream().getReader();
+      for (let piece = await reader.read(); !piece.done; piece = await reader.read()) yield piece.value;
+    },
+  };
+}
+
+async function fileSource(path: string | URL): Promise<ByteSource> {
+  // Not resolved by bundlers: there is no such module in a browser, where this line is never reached.
+  const modules = "node:fs/promises";
+  const { open } = (await import(
+    /* @vite-ignore */ /* webpackIgnore: true */ modules
+  )) as typeof import("node:fs/promises");
+  let size: number | undefined;
+  return {
+    name: String(path),
+    size: () => size,
+    async *read(start, end = Infinity) {
+      const file = await open(path);
+      try {
+        size = (await file.stat()).size;
+        for (let at = start; at < Math.min(end, size); ) {
+          const piece = new Uint8Array(Math.min(1 << 20, end - at, size - at));
+          const { bytesRead } = await file.read(piece, 0, piece.length, at);
+          if (bytesRead === 0) return;
+          at += bytesRead;
+          yield piece.subarray(0, bytesRead);
+        }
+      } finally {
+        await file.close();
+      }
+    },
+  };
+}
+
+function httpSource(url: string, { requestInit, fetchFunc = fetch }: DownloadOptions): ByteSource {
+  let size: number | undefined;
+  let version: string | undefined;
+
+  async function request(start: number, end: number | undefined): Promise<Response> {
+    const headers = new Headers(requestInit?.headers);
+    const isPart = start > 0 || end !== undefined;
+    if (isPart) headers.set("Range", `bytes=${start}-${end === undefined ? "" : end - 1}`);
+    const response = await fetchFunc(url, { ...requestInit, headers });
+    if (response.status === 408 || response.status === 429 || response.status >= 500)
+      throw new Error(`HTTP ${response.status} ${response.statusText}`);
+    if (!response.ok) throw new DownloadError(`${url}: HTTP ${response.status} ${response.statusText}`);
+    const tag = response.headers.get("ETag") ?? response.headers.get("Last-Modified") ?? undefined;
+    if (version !== undefined && tag !== version)
+      throw new DownloadError(`${url}: changed on the server while it was being downloaded`);
+    version = tag;
+    const range = /^bytes (\d+)-\d*\/(\d+)$/.exec(response.headers.get("Content-Range") ?? "");
+    if (response.status === 206 && range && Number(range[1]) !== start)
+      throw new DownloadError(`${url}: asked for bytes from ${start}, got some from ${range[1]}`);
+    // The length of a compressed body says nothing about the bytes in it.
+    const length = response.headers.get("Content-Encoding") ? null : response.headers.get("Content-Length");
+    if (response.status === 206) size ??= range ? Number(range[2]) : undefined;
+    else size ??= length ? Number(length) : undefined;
+    return response;
+  }
+
+  return {
+    name: url,
+    size: () => size,
+    async *read(start, end) {
+      let at = start;
+      for (let attempt = 1; ; attempt++) {
+        try {
+          const response = await request(at, end);
+          // A server that knows no ranges sends everything again.
+          let skip = response.status === 206 ? 0 : at;
+          const reader = response.body!.getReader();
+          try {
+            for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+              const bytes = piece.value.subarray(Math.min(skip, piece.value.length));
+              skip -= piece.value.length - bytes.length;
+              if (bytes.length === 0) continue;
+              attempt = 1;
+              at += bytes.length;
+              yield bytes;
+              if (end !== undefined && at >= end) return;
+            }
+          } finally {
+            reader.cancel().catch(() => {});
+          }
+          const expected = end ?? size;
+          if (expected === undefined || at >= expected) return;
+          throw new Error(`ended after ${at} of ${expected} bytes`);
+        } catch (error) {
+          const { name, message } = error as Error;
+          if (error instanceof DownloadError || name === "AbortError" || requestInit?.signal?.aborted)
+            throw error;
+          if (attempt >= ATTEMPTS)
+            throw new DownloadError(`${url}: broke off at byte ${at}, ${ATTEMPTS} times: ${message}`);
+          await new Promise((resolve) => setTimeout(resolve, FIRST_PAUSE_MS * 2 ** (attempt - 1)));
+        }
+      }
+    },
+  };
+}
