@@ -22,19 +22,6 @@ export interface QuantizedTensor {
   steps: Float32Array;
 }
 
-/** How the slices along an axis lie: `outer` blocks of `rows` stretches of `inner` neighbours in memory. */
-export interface Slices {
-  outer: number;
-  /** Slices: the extent of the axis, 1 of a scalar. */
-  rows: number;
-  inner: number;
-}
-
-export function slicesAlong(shape: readonly number[], axis: number): Slices {
-  const product = (from: number, to: number) => shape.slice(from, to).reduce((a, b) => a * b, 1);
-  return { outer: product(0, axis), rows: shape[axis] ?? 1, inner: product(axis + 1, shape.length) };
-}
-
 /**
  * The values, in the order of the levels, each the product rounded to float32.
  *
@@ -43,17 +30,11 @@ export function slicesAlong(shape: readonly number[], axis: number): Slices {
 export function dequantize(tensor: QuantizedTensor): Float32Array {
   const { levels, steps } = checkedQuantized(tensor);
   const values = new Float32Array(levels.length);
-  if (steps.length === 1) {
-    const step = steps[0];
-    for (let i = 0; i < levels.length; i++) values[i] = levels[i] * step;
-    return values;
-  }
-  const { outer, rows, inner } = slicesAlong(tensor.shape, tensor.axis);
-  for (let block = 0, i = 0; block < outer; block++) {
-    for (let row = 0; row < rows; row++) {
-      const step = steps[row];
-      for (const end = i + inner; i < end; i++) values[i] = levels[i] * step;
-    }
+  const rows = tensor.shape[tensor.axis] ?? 1;
+  const inner = tensor.shape.slice(tensor.axis + 1).reduce((a, b) => a * b, 1);
+  for (let i = 0, row = 0; i < levels.length; row = row + 1 === rows ? 0 : row + 1) {
+    const step = steps.length === 1 ? steps[0] : steps[row];
+    for (const end = i + inner; i < end; i++) values[i] = levels[i] * step;
   }
   return values;
 }
