@@ -138,7 +138,12 @@ function checkArguments(x: Tensor, size: number, seed: number): void {
   if (!Number.isInteger(seed)) throw new RangeError(`seed: expected an integer, got ${seed}`);
 }
 
-/** One position in each of `size` equal stretches of 0 .. length - 1, ascending. */
+/**
+ * The positions that `withSample` and `sampleElements` draw from a tensor of `length` elements, in memory order: one in
+ * each of `size` equal stretches of 0 .. length - 1, ascending. For terms that also look at what lies beside a sample.
+ *
+ * @param size at most `length`; a larger sample is the whole tensor
+ */
 export function sampleIndices(length: number, size: number, seed: number): Int32Array {
   const stretch = length / size;
   const indices = new Int32Array(size);
