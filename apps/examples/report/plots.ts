@@ -82,7 +82,7 @@ export function levelHistogramPlot(rows: LevelShare[]): Promise<string> {
 
 export interface RatePoint {
   curve: string;
-  /** Coded bits per activation value. */
+  /** Coded bits per value or weight. */
   bits: number;
   /** 0 .. 1, on decoded feature maps. */
   accuracy: number;
@@ -90,8 +90,12 @@ export interface RatePoint {
   label: string;
 }
 
-/** Rate against accuracy: a line a curve, its points labelled, and the float network's accuracy as a rule. */
-export function ratePlot(points: RatePoint[], floatAccuracy: number): Promise<string> {
+/** Rate against accuracy: a colour a curve, its points labelled, and the float network's accuracy as a rule. */
+export function ratePlot(
+  points: RatePoint[],
+  floatAccuracy: number,
+  unit = "coded bits per value",
+): Promise<string> {
   const accuracies = [...points.map(({ accuracy }) => accuracy), floatAccuracy];
   const y = {
     field: "accuracy",
@@ -100,7 +104,7 @@ export function ratePlot(points: RatePoint[], floatAccuracy: number): Promise<st
     scale: { domain: [Math.min(...accuracies) - 0.002, Math.max(...accuracies) + 0.002], zero: false },
     axis: { format: ".1%" },
   };
-  const x = { field: "bits", type: "quantitative", title: "coded bits per value" };
+  const x = { field: "bits", type: "quantitative", title: unit };
   return svg({
     width: 620,
     height: 320,

@@ -1,0 +1,116 @@
+// The common ground of all methods: ResNet-20 on CIFAR-10 from one float start, batch norm folded away (so that nothing
+// goes stale), the same batches for the same seed, and one test set. Example: 400 steps of 64 are half an epoch.
+import * as tf from "@tensorflow/tfjs-core";
+import {
+  augmentedBatch,
+  IMAGE_SIZE,
+  type LabeledImages,
+  loadCifar10,
+  normalizedBatch,
+} from "../data/cifar10.js";
+import { shuffled } from "../data/random.js";
+import { constant, crossEntropy, distillation } from "../losses.js";
+import { foldBatchNorm } from "../models/batch-norm.js";
+import { readCheckpoint } from "../models/checkpoint-file.js";
+import type { Hooks, Parameters } from "../models/hooks.js";
+import { namedSeed } from "../models/named-seed.js";
+import { parametersFromPyTorch } from "../models/parameters.js";
+import { cifarResnet } from "../models/resnet.js";
+
+export interface Ground {
+  /** Folded: filters, matrices and biases. */
+  start: Parameters;
+  train: LabeledImages;
+  test: LabeledImages;
+  /** Steps of each fine-tuning run, of `BATCH` images. */
+  steps: number;
+  seed: number;
+  /** Weight of the float network's answers in the loss, 0 .. 1; the labels have the rest. */
+  distill: number;
+}
+
+export const BATCH = 64;
+const CLASSES = 10;
+
+/** Reads checkpoint and data. The caller disposes of `start`. */
+export async function loadGround(
+  folder: string,
+  checkpoint: string,
+  options: Pick<Ground, "steps" | "seed" | "distill">,
+  testImages = Number.POSITIVE_INFINITY,
+): Promise<Ground> {
+  const { train, test } = await loadCifar10(folder);
+  const { tensors } = await readCheckpoint(checkpoint);
+  const parameters = parametersFromPyTorch(tensors);
+  const start = foldBatchNorm(parameters);
+  tf.dispose(parameters);
+  const count = Math.min(testImages, test.labels.length);
+  const { pixels, labels } = test;
+  return {
+    start,
+    train,
+    test: { pixels: pixels.subarray(0, count * IMAGE_SIZE), labels: labels.subarray(0, count) },
+    ...options,
+  };
+}
+
+/** The batch of a step: an order an epoch, the last partial batch dropped; crops and flips depend on the step. */
+export function batchOf({
+  train,
+  seed,
+}: Pick<Ground, "train" | "seed">): (step: number) => { x: tf.Tensor4D; labels: tf.Tensor2D } {
+  const stepsPerEpoch = Math.floor(train.labels.length / BATCH);
+  const all = Array.from(train.labels, (_, index) => index);
+  let order: number[] = [];
+  let orderEpoch = -1;
+  return (step) => {
+    const epoch = Math.floor(step / stepsPerEpoch);
+    if (epoch !== orderEpoch) order = shuffled(all, namedSeed("epoch", seed + epoch));
+    orderEpoch = epoch;
+    const indices = order.slice((step % stepsPerEpoch) * BATCH, ((step % stepsPerEpoch) + 1) * BATCH);
+    const pixels = augmentedBatch(train, indices, namedSeed("augment", seed * 1_000_003 + step));
+    const labels = Uint8Array.from(indices, (index) => train.labels[index]);
+    return {
+      x: tf.tensor4d(pixels, [BATCH, 32, 32, 3]),
+      labels: tf.cast(tf.oneHot(tf.tensor1d(labels, "int32"), CLASSES), "float32") as tf.Tensor2D,
+    };
+  };
+}
+
+/** The task's loss of every fine-tuned method: cross entropy, and the distance from the float network's answers. */
+export function taskLoss(ground: Ground): (parameters: Parameters, hooks: Hooks, step: number) => tf.Scalar {
+  const batch = batchOf(ground);
+  const { start, distill } = ground;
+  return (parameters, hooks, step) => {
+    const { x, labels } = batch(step);
+    const teacher = distill > 0 ? constant(() => cifarResnet(start, x)) : undefined;
+    const logits = cifarResnet(parameters, x, hooks);
+    const onLabels = crossEntropy(labels, logits);
+    if (!teacher) return onLabels;
+    return tf.add(tf.mul(onLabels, 1 - distill), tf.mul(distillation(teacher, logits), distill));
+  };
+}
+
+/** Training images as they are, [count, 32, 32, 3], for calibration and to learn codes from; not those of a test. */
+export function calibrationImages({ train }: Pick<Ground, "train">, count: number, from = 0): tf.Tensor4D {
+  const indices = Array.from({ length: count }, (_, i) => from + i);
+  return tf.tensor4d(normalizedBatch(train, indices), [count, 32, 32, 3]);
+}
+
+/** Share of right answers on the test images, 0 .. 1. */
+export function accuracy({ test }: Pick<Ground, "test">, model: (x: tf.Tensor4D) => tf.Tensor2D): number {
+  let right = 0;
+  for (let from = 0; from < test.labels.length; from += TEST_BATCH) {
+    const labels = test.labels.subarray(from, from + TEST_BATCH);
+    const indices = Array.from(labels, (_, i) => from + i);
+    right += tf.tidy(() => {
+      const x = tf.tensor4d(normalizedBatch(test, indices), [labels.length, 32, 32, 3]);
+      const predicted = tf.argMax(model(x), 1).dataSync();
+      return labels.reduce((count, label, i) => count + Number(label === predicted[i]), 0);
+    });
+  }
+  return right / test.labels.length;
+}
+
+/** Divides 5,000 and 10,000: the wasm backend wants fixed shapes. */
+export const TEST_BATCH = 100;

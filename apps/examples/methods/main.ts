@@ -1,0 +1,125 @@
+// `npm run method -- NAME` and `npm run methods`: runs recipes on the common ground, keeps their results, and draws the
+// table and the curves of all results there are.
+import { resolve } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
+import cac from "cac";
+import { useBackend } from "../setup.js";
+import { loadGround } from "./ground.js";
+import { RECIPES } from "./recipes.js";
+import { runRecipes } from "./run.js";
+import { writeTable } from "./table.js";
+
+/** Wrong use of the command line; the message is for the user. */
+class UsageError extends Error {}
+
+const ROOM = import.meta.dirname;
+/** Relative to where the user stands: npm runs a workspace's script in the workspace's folder. */
+const pathOf = (path: string): string => resolve(process.env["INIT_CWD"] ?? ".", path);
+
+interface Options {
+  name?: string;
+  data: string;
+  checkpoint: string;
+  steps: number;
+  seed: number;
+  distill: number;
+  images: number;
+  results: string;
+  run?: string;
+  fresh: boolean;
+}
+
+/** @returns the options, or undefined when `--help` was asked for and printed */
+export function parseOptions(argv: string[]): Options | undefined {
+  const cli = cac("npm run method --");
+  cli
+    .command("[name]", `Run one method (${RECIPES.map(({ name }) => name).join(", ")}), or all`)
+    .option("--data <dir>", "CIFAR-10 in its official binary layout (npm run data -- cifar10)")
+    .option("--checkpoint <file>", "The float ResNet to start from: safetensors with PyTorch's names")
+    .option("--steps <n>", "Of fine-tuning, of 64 images each (default 400)")
+    .option("--distill <x>", "Weight of the float network's answers in the loss, 0 .. 1 (default 0.5)")
+    .option("--seed <n>", "Of data order and sampling (default 1)")
+    .option("--images <n>", "Test images, the first so many (default all)")
+    .option("--run <id>", "Only the networks whose id begins so")
+    .option("--results <dir>", "Where results are kept (default apps/examples/methods/results)")
+    .option("--fresh", "Make results again that are there")
+    .action(() => {});
+  cli.help();
+  let flags: Record<string, unknown>;
+  let name: string | undefined;
+  try {
+    const parsed = cli.parse(["node", "main", ...argv], { run: false });
+    if (parsed.options.help) return undefined;
+    cli.runMatchedCommand(); // checks for unknown options and missing values
+    flags = parsed.options;
+    name = parsed.args[0];
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+  if (name !== undefined && !RECIPES.some((recipe) => recipe.name === name)) {
+    const names = RECIPES.map((recipe) => recipe.name).join(", ");
+    throw new UsageError(`NAME: expected one of ${names}, got "${name}"`);
+  }
+  const path = (flag: string, fallback?: string): string => {
+    const value = flags[flag];
+    if (value === undefined && fallback !== undefined) return fallback;
+    if (typeof value !== "string" || value === "") throw new UsageError(`--${flag}: expected a path`);
+    return pathOf(value);
+  };
+  const number = (flag: string, fallback: number, least: number, most: number, whole: boolean): number => {
+    const value = flags[flag] ?? fallback;
+    const isRight = typeof value === "number" && value >= least && value <= most;
+    if (isRight && (!whole || Number.isInteger(value))) return value;
+    const kind = whole ? "a whole number" : "a number";
+    throw new UsageError(
+      `--${flag}: expected ${kind} from ${least} to ${most}, got ${JSON.stringify(value)}`,
+    );
+  };
+  return {
+    name,
+    data: path("data"),
+    checkpoint: path("checkpoint"),
+    steps: number("steps", 400, 1, 1e6, true),
+    distill: number("distill", 0.5, 0, 1, false),
+    seed: number("seed", 1, 0, 2 ** 31 - 1, true),
+    images: number("images", 10_000, 100, 10_000, true),
+    results: path("results", `${ROOM}/results`),
+    run: flags["run"] === undefined ? undefined : String(flags["run"]),
+    fresh: flags["fresh"] === true,
+  };
+}
+
+async function run({
+  name,
+  data,
+  checkpoint,
+  images,
+  run,
+  results,
+  fresh,
+  ...options
+}: Options): Promise<void> {
+  await useBackend("wasm");
+  const ground = await loadGround(data, checkpoint, options, images);
+  const recipes = RECIPES.filter((recipe) => name === undefined || recipe.name === name);
+  const rows = await runRecipes(recipes, ground, { results, fresh, only: run });
+  tf.dispose(ground.start);
+  for (const { title, accuracy, activations, weights } of rows) {
+    const bits = [
+      activations && `${activations.coded.toFixed(3)} bit/value`,
+      weights && `${weights.coded.toFixed(3)} bit/weight`,
+    ].filter(Boolean);
+    console.log(`${title}: ${(100 * accuracy).toFixed(2)} % at ${bits.join(", ")}`);
+  }
+  await writeTable(results, `${ROOM}/README.md`);
+}
+
+if (process.argv[1] === import.meta.filename) {
+  try {
+    const options = parseOptions(process.argv.slice(2));
+    if (options) await run(options);
+  } catch (error) {
+    console.error(error instanceof UsageError ? `npm run method: ${error.message} (see --help)` : error);
+    process.exit(error instanceof UsageError ? 2 : 1);
+  }
+}

@@ -1,0 +1,49 @@
+// What a method is, as far as the runner is concerned: a few networks to be measured, each by itself, so that a stopped
+// run goes on where it was. A recipe holds no state; all it needs is the common ground.
+// Example: CAT is one run for each lambda, and its curve is the line through them.
+import type { Measured } from "./deploy.js";
+import type { Ground } from "./ground.js";
+
+/** One network: a row of the table and a point of a curve. */
+export interface Run {
+  /** Unique within the recipe, fit for a file name: "lambda-0.05". */
+  id: string;
+  /** Words of the table. */
+  title: string;
+  /** The line in a rate-distortion plot that it is a point of; none for what stands alone. */
+  curve?: string;
+  /** What the table and the plot count: feature maps, weights, or (a row in both tables) both. */
+  of: "activations" | "weights" | "both";
+  /** Whether it trains: then its row names the steps. */
+  trains: boolean;
+  /** Makes the network, codes it, decodes it and measures. Leaves no tensor behind. */
+  measure: (ground: Ground) => Promise<Measured>;
+}
+
+export interface Recipe {
+  /** For the command line: npm run method -- NAME. */
+  name: string;
+  /** Who published it, where; or what of it is a reconstruction. */
+  paper: string;
+  /** The paper's own figures, on the paper's own networks, in one line; or that there are none. */
+  published: string;
+  runs: Run[];
+}
+
+/** One network's results as stored: methods/results/RECIPE.RUN.json. */
+export interface Row extends Measured {
+  recipe: string;
+  id: string;
+  title: string;
+  curve?: string;
+  of: Run["of"];
+  /** Of fine-tuning; 0 for a method that does not train. */
+  steps: number;
+  distill: number;
+  seed: number;
+  /** Test images. */
+  images: number;
+  /** That repeats it. */
+  command: string;
+  seconds: number;
+}

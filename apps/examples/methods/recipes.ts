@@ -1,0 +1,5 @@
+// All methods, in the order of the table.
+import { cat } from "./cat.js";
+import type { Recipe } from "./recipe.js";
+
+export const RECIPES: Recipe[] = [cat];

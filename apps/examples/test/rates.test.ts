@@ -1,0 +1,154 @@
+import { softEntropy } from "@bitdiet/entropy-loss";
+import { affineQuantizer } from "@bitdiet/fake-quant";
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, expect, test } from "vitest";
+import { CONTEXTS, contextEntropy, contextRate, neighbourContexts } from "../context-rate.js";
+import { uniform } from "../data/random.js";
+import { constant, distillation } from "../losses.js";
+import { orderZeroRate, rateMeter } from "../rates.js";
+import { useBackend } from "../setup.js";
+
+beforeAll(() => useBackend("wasm"));
+
+const random = uniform(3);
+const values = Float32Array.from({ length: 40 }, () => 4 * random());
+const contexts = Uint8Array.from({ length: 40 }, () => Math.floor(3 * random()));
+
+describe("entropy given neighbours", () => {
+  test("in one context alone it is the soft entropy, with its gradients", () => {
+    tf.tidy(() => {
+      const x = tf.tensor1d(values);
+      const step = tf.scalar(0.7);
+      const levels = tf.tensor1d([0, 1, 2, 3, 4, 5, 6, 7]);
+      for (const sharpness of [1, 10]) {
+        const given = tf.grads((x, step) =>
+          contextEntropy(x as tf.Tensor1D, step, new Uint8Array(40), 8, sharpness),
+        )([x, step]);
+        const plain = tf.grads((x, scale) => softEntropy(x, levels, { scale, sharpness }))([x, step]);
+        for (const [i, gradient] of given.entries()) {
+          tf.util.assert(tf.util.arraysEqual(gradient.shape, plain[i].shape), () => "shapes differ");
+          const error = tf.max(tf.abs(tf.sub(gradient, plain[i]))).dataSync()[0];
+          expect(error).toBeLessThan(2e-5);
+        }
+      }
+    });
+  });
+
+  test("its gradients are those of finite differences", () => {
+    const bits = (x: Float32Array, step: number) =>
+      tf.tidy(() => contextEntropy(tf.tensor1d(x), tf.scalar(step), contexts, 8, 3).dataSync()[0]);
+    tf.tidy(() => {
+      const [byX, byStep] = tf.grads((x, step) => contextEntropy(x as tf.Tensor1D, step, contexts, 8, 3))([
+        tf.tensor1d(values),
+        tf.scalar(0.7),
+      ]);
+      const moved = (i: number, by: number) => values.map((value, k) => value + (k === i ? by : 0));
+      for (const i of [0, 7, 31]) {
+        const slope = (bits(moved(i, 0.01), 0.7) - bits(moved(i, -0.01), 0.7)) / 0.02;
+        expect(byX.dataSync()[i]).toBeCloseTo(slope, 3);
+      }
+      const slope = (bits(values, 0.705) - bits(values, 0.695)) / 0.01;
+      expect(byStep.dataSync()[0]).toBeCloseTo(slope, 2);
+    });
+  });
+
+  test("values that their neighbours tell cost nothing, though their histogram alone costs a bit", () => {
+    tf.tidy(() => {
+      const x = tf.tensor1d([0, 0, 1, 1]);
+      const cost = (of: number[]) =>
+        contextEntropy(x, tf.scalar(1), Uint8Array.from(of), 2, 100).dataSync()[0];
+      expect(cost([0, 0, 1, 1])).toBeCloseTo(0, 6);
+      expect(cost([0, 0, 0, 0])).toBeCloseTo(1, 6);
+    });
+  });
+
+  test("contexts are the levels left, above and in the channel before, zero outside the map", () => {
+    // Two maps of 2 x 2 pixels and 2 channels, levels of step 0.5.
+    const levels = [1, 0, 2, 5, 0, 3, 1, 1, 9, 9, 9, 9, 9, 9, 9, 9];
+    tf.tidy(() => {
+      const x = tf.tensor4d(
+        levels.map((level) => 0.5 * level),
+        [2, 2, 2, 2],
+      );
+      const at = (left: number, above: number, before: number) => left + 3 * above + 9 * before;
+      const seen = [...neighbourContexts(x, [0, 1, 2, 3, 4, 7, 8, 15], 0.5)];
+      expect(seen).toEqual([
+        at(0, 0, 0),
+        at(0, 0, 1),
+        at(1, 0, 0),
+        at(0, 0, 1),
+        at(0, 1, 0),
+        at(2, 2, 1),
+        at(0, 0, 0),
+        at(2, 2, 1),
+      ]);
+      expect(Math.max(...seen)).toBeLessThan(CONTEXTS);
+    });
+  });
+
+  test("on a smooth map the rate is less than the order-0 rate, and leaves no tensor behind", () => {
+    const before = tf.memory().numTensors;
+    tf.tidy(() => {
+      const x = tf.relu(
+        tf.conv2d(tf.randomNormal([2, 16, 16, 4], 0, 1, "float32", 5), tf.ones([5, 5, 4, 4]), 1, "same"),
+      ) as tf.Tensor4D;
+      const quantizer = affineQuantizer({ bits: 4, scale: tf.scalar(3) });
+      const at = { name: "x", sharpness: 10, seed: 1 };
+      const [given, plain] = [contextRate(), orderZeroRate(2048)].map(
+        (rate) => rate(x, quantizer, at).bits.dataSync()[0],
+      );
+      expect(given).toBeLessThan(0.9 * plain);
+    });
+    expect(tf.memory().numTensors).toBe(before);
+  });
+});
+
+describe("a rate meter", () => {
+  test("averages by size, and a layer's factor weighs its bits: 100 values of 2 bits and 300 of 1 are 1.25", () => {
+    tf.tidy(() => {
+      const quantizer = affineQuantizer({ bits: 2, scale: tf.scalar(1) });
+      const at = { sharpness: 1000, seed: 0 };
+      const two = tf.tensor1d(Array.from({ length: 100 }, (_, i) => i % 4));
+      const one = tf.tensor1d(Array.from({ length: 300 }, (_, i) => i % 2));
+      const mean = (layer: (name: string) => number) => {
+        const meter = rateMeter({ layer });
+        meter.add(two, quantizer, { name: "two", ...at });
+        meter.add(one, quantizer, { name: "one", ...at });
+        return meter.mean().dataSync()[0];
+      };
+      expect(mean(() => 1)).toBeCloseTo(1.25, 5);
+      expect(mean((name) => (name === "two" ? 2 : 1))).toBeCloseTo(1.75, 5);
+    });
+  });
+
+  test("looks at a tensor with a step a channel as at one of one step", () => {
+    tf.tidy(() => {
+      const at = { name: "w", sharpness: 5, seed: 2 };
+      const w = tf.randomNormal([30, 4], 0, 1, "float32", 1);
+      const perChannel = affineQuantizer({ bits: 4, signed: true, scale: tf.fill([4], 0.3) });
+      const single = affineQuantizer({ bits: 4, signed: true, scale: tf.scalar(0.3) });
+      const [a, b] = [perChannel, single].map((one) => orderZeroRate()(w, one, at).bits.dataSync()[0]);
+      expect(a).toBeCloseTo(b, 5);
+    });
+  });
+});
+
+describe("distillation", () => {
+  test("is 0 for equal answers, the KL divergence otherwise, and sends no gradient to a constant teacher", () => {
+    tf.tidy(() => {
+      const weight = tf.variable(tf.tensor2d([[1, 2]]));
+      const x = tf.tensor2d([[1]]);
+      const teacher = () => tf.matMul<tf.Tensor2D>(x, weight);
+      expect(distillation(teacher(), teacher()).dataSync()[0]).toBeCloseTo(0, 6);
+      const [p, q] = [Math.E / (1 + Math.E), 0.5];
+      const divergence = p * Math.log(p / q) + (1 - p) * Math.log((1 - p) / q);
+      expect(distillation(teacher(), tf.zeros([1, 2])).dataSync()[0]).toBeCloseTo(divergence, 5);
+      const { grads } = tf.variableGrads(
+        () =>
+          tf.add(distillation(constant(teacher), tf.zeros([1, 2])), tf.mul(0, tf.sum(weight))) as tf.Scalar,
+      );
+      expect([...grads[weight.name].dataSync()]).toEqual([0, 0]);
+      weight.dispose();
+    });
+  });
+});
