@@ -1,0 +1,202 @@
+// From a trained BERT to bytes and back: every weight and activation is quantized, entropy-coded, decoded and dequantized,
+// and the network runs on what was decoded. Nothing here trains. Padding is not coded: no sensible program writes it.
+import type { Quantizer } from "@bitdiet/fake-quant";
+import * as tf from "@tensorflow/tfjs-core";
+import { type CodedRows, learnRowCoder, type RowCoder } from "../coding/rows.js";
+import {
+  type CodedWeights,
+  codeWeights,
+  decodeLevels,
+  lnStepAt,
+  stepNumber,
+  type WeightLevels,
+} from "../coding/weights.js";
+import { type BertConfig, type BertInput, bert } from "../models/bert.js";
+import type { Hooks, Parameters } from "../models/hooks.js";
+import { type FrozenRange, type Quantizers, quantize, type Ranges } from "../quantized.js";
+import { type EncodedData, inputOf } from "./batches.js";
+import type { QuantizedBert } from "./fine-tune.js";
+import { predict } from "./float.js";
+import { bertQuantizers } from "./quantization.js";
+
+/** A trained network as it is shipped: what it costs, and what it answers. */
+export interface Deployment {
+  /** By development set: the classes in training's own terms, with fake quantization, and on what was decoded. */
+  predictions: Record<string, { graph: Int32Array; decoded: Int32Array }>;
+  activations: CodedRows[];
+  weights: CodedWeights;
+}
+
+/** Training texts that the activations' codes are learned from. */
+const CODE_TEXTS = 128;
+
+/** Encodes all weights and the activations of all development texts, decodes them, and evaluates on that. */
+export function deploy(
+  network: QuantizedBert,
+  config: BertConfig,
+  training: EncodedData,
+  development: Record<string, EncodedData>,
+): Deployment {
+  const quantizers = bertQuantizers(network.ranges, network);
+  const hooks = quantize(quantizers);
+  const ofEach = <T>(get: (data: EncodedData) => T) =>
+    Object.fromEntries(Object.entries(development).map(([name, data]) => [name, get(data)]));
+  const graph = ofEach((data) =>
+    predict(data, (input) => bert(network.parameters, config, input, { ...hooks })),
+  );
+
+  const weights = codeWeights(weightLevels(network), stepNumbers(network.ranges), floatsOf(network));
+  const decoded = decodedNetwork(network, weights);
+  const coders = learnCoders(decoded, config, training);
+  const answers = ofEach((data) => predict(data, (input) => codedBert(decoded, config, input, coders)));
+  tf.dispose(decoded.parameters);
+  return {
+    predictions: Object.fromEntries(
+      Object.keys(development).map((name) => [name, { graph: graph[name], decoded: answers[name] }]),
+    ),
+    activations: Object.values(coders).map(({ total }) => total()),
+    weights,
+  };
+}
+
+/** All steps' numbers, in the order of the ranges. */
+function stepNumbers({ weight, activation }: Ranges<FrozenRange>): Int32Array {
+  const all = [...Object.values(weight), ...Object.values(activation)];
+  return Int32Array.from(
+    all.flatMap((range) => (typeof range === "number" ? [range] : [...range])),
+    stepNumber,
+  );
+}
+
+/** Ranges of the same names and sizes, from the steps' numbers. */
+function rangesFrom(numbers: Int32Array, like: Ranges<FrozenRange>): Ranges<FrozenRange> {
+  let at = 0;
+  const take = (range: FrozenRange): FrozenRange =>
+    typeof range === "number"
+      ? lnStepAt(numbers[at++])
+      : Float32Array.from(range, () => lnStepAt(numbers[at++]));
+  const all = (some: Record<string, FrozenRange>) =>
+    Object.fromEntries(Object.entries(some).map(([name, range]) => [name, take(range)]));
+  return { weight: all(like.weight), activation: all(like.activation) };
+}
+
+/** The integers of every weight that the model shows. */
+function weightLevels({ parameters, ranges, bits, weightBits }: QuantizedBert): WeightLevels[] {
+  const quantizers = bertQuantizers(ranges, { bits, weightBits });
+  const high = 2 ** (weightBits - 1) - 1;
+  return Object.keys(ranges.weight).map((name) => ({
+    name,
+    levels: tf
+      .tidy(() => Int32Array.from(quantizers.weight(name).quantize(parameters[name]).dataSync()))
+      .map((index) => index - high),
+    rowLength: parameters[name].shape.at(-1)!,
+    bits: weightBits,
+  }));
+}
+
+function floatsOf({ parameters, ranges }: QuantizedBert): Float32Array[] {
+  const names = Object.keys(parameters).filter((name) => !(name in ranges.weight));
+  return names.map((name) => parameters[name].dataSync<"float32">());
+}
+
+/** The network that a decoder has: every weight and range from bytes, the rest (biases, LayerNorm) as it is. */
+function decodedNetwork(network: QuantizedBert, coded: CodedWeights): QuantizedBert {
+  const { bits, weightBits } = network;
+  const ranges = rangesFrom(decodeLevels(coded.stepBytes), network.ranges);
+  const quantizers = bertQuantizers(ranges, { bits, weightBits });
+  const high = 2 ** (weightBits - 1) - 1;
+  const parameters: Parameters = {};
+  for (const [name, tensor] of Object.entries(network.parameters)) {
+    if (!(name in ranges.weight)) parameters[name] = tf.clone(tensor);
+  }
+  for (const { name, bytes } of coded.weights) {
+    const indices = decodeLevels(bytes).map((level) => level + high);
+    parameters[name] = tf.tidy(() =>
+      quantizers.weight(name).dequantize(tf.tensor(indices, network.parameters[name].shape, "int32")),
+    );
+  }
+  return { parameters, ranges, bits, weightBits };
+}
+
+/** One code an activation, learned from training texts. The network's weights are already those decoded. */
+function learnCoders(
+  { parameters, ranges, bits, weightBits }: QuantizedBert,
+  config: BertConfig,
+  { texts }: EncodedData,
+): Record<string, RowCoder> {
+  const coders: Record<string, RowCoder> = {};
+  const quantizers = bertQuantizers(ranges, { bits, weightBits });
+  const count = Math.min(CODE_TEXTS, texts.mask.length / texts.length);
+  tf.tidy(() => {
+    const input = inputOf(texts, [...Array(count).keys()]);
+    const mask = input.mask.dataSync<"float32">();
+    bert(parameters, config, input, {
+      activation: (a, name) => {
+        const quantizer = quantizers.activation(name);
+        const rows = rowsOf(a, mask);
+        const symbols = rows.take(quantizer.quantize(a));
+        coders[name] = learnRowCoder(name, symbols, rows.channels, quantizer.levels.size);
+        return quantizer.fakeQuantize(a);
+      },
+    });
+  });
+  return coders;
+}
+
+/** The logits of a BERT whose activations are encoded and decoded on their way to the next layer. */
+function codedBert(
+  { parameters, ranges, bits, weightBits }: QuantizedBert,
+  config: BertConfig,
+  input: BertInput,
+  coders: Record<string, RowCoder>,
+): tf.Tensor2D {
+  const quantizers: Quantizers = bertQuantizers(ranges, { bits, weightBits });
+  const mask = input.mask.dataSync<"float32">();
+  const activation: Hooks["activation"] = (a, name) => {
+    const quantizer: Quantizer = quantizers.activation(name);
+    const rows = rowsOf(a, mask);
+    const decoded = coders[name].pass(rows.take(quantizer.quantize(a)));
+    return quantizer.dequantize(rows.give(decoded)) as typeof a;
+  };
+  return bert(parameters, config, input, { activation });
+}
+
+/**
+ * Where the tokens' values lie in an activation: rows of channels, padding left out. An activation is [batch · length,
+ * channels]; probabilities are [batch, heads, length, length], whose rows are pairs of tokens and whose channels are the
+ * heads; what the pooler writes is [batch, channels].
+ */
+function rowsOf(a: tf.Tensor, mask: Float32Array) {
+  const isPairs = a.rank === 4;
+  const [batch, heads, length] = a.shape as [number, number, number];
+  const channels = isPairs ? heads : a.shape[1]!;
+  const rows = a.size / channels;
+  const isToken = (row: number): boolean => {
+    if (!isPairs) return rows !== mask.length || mask[row] === 1;
+    const query = Math.floor(row / length);
+    const key = query - (query % length) + (row % length);
+    return mask[query] === 1 && mask[key] === 1;
+  };
+  const kept = Array.from({ length: rows }, (_, row) => row).filter(isToken);
+  return {
+    channels,
+    take(indices: tf.Tensor): Uint8Array {
+      const all = tf.tidy(() => (isPairs ? tf.transpose(indices, [0, 2, 3, 1]) : indices).dataSync());
+      const symbols = new Uint8Array(kept.length * channels);
+      for (const [i, row] of kept.entries()) {
+        symbols.set(all.subarray(row * channels, (row + 1) * channels), i * channels);
+      }
+      return symbols;
+    },
+    /** Indices of the whole activation; padding gets index 0. */
+    give(symbols: Uint8Array): tf.Tensor {
+      const all = new Int32Array(a.size);
+      for (const [i, row] of kept.entries()) {
+        all.set(symbols.subarray(i * channels, (i + 1) * channels), row * channels);
+      }
+      return isPairs
+        ? tf.transpose(tf.tensor4d(all, [batch, length, length, heads], "int32"), [0, 3, 1, 2])
+        : tf.tensor(all, a.shape, "int32");
+    },
+  };
+}
