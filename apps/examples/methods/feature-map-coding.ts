@@ -1,0 +1,162 @@
+// Feature-map transform coding: every map is written as its principal components over channels, quantized with one step,
+// entropy-coded; read back, turned back, and only then rectified. Nothing is trained, and turning costs nothing where it
+// is folded into convolution and batch norm. Example: 16 channels at 6 bits for the range of all components; most
+// components then have few levels, and take less than a bit.
+import {
+  componentsForEnergy,
+  forward,
+  identityTransform,
+  keep,
+  pcaTransform,
+  type Transform,
+} from "@bitdiet/dct-transform";
+import * as tf from "@tensorflow/tfjs-core";
+import { learnComponentCoder } from "../coding/components.js";
+import { layerMicrojoules } from "../coding/map-energy.js";
+import { type CodedMaps, learnMapCoder, type MapCoder } from "../coding/maps.js";
+import { cifarResnet } from "../models/resnet.js";
+import { type Measured, measuredMaps } from "./deploy.js";
+import { eightBitWeights } from "./eight-bit-weights.js";
+import { accuracy, calibrationImages, type Ground } from "./ground.js";
+import type { Recipe, Run } from "./recipe.js";
+import * as rotated from "./rotated-maps.js";
+
+interface FeatureMapCoding {
+  /** For the range that all components of a layer have together: their step is that range over 2^bits - 1. */
+  bits: number;
+  /** The transform of a layer. */
+  transformOf: (maps: rotated.Preactivations) => Transform;
+  /** Of an entry of the basis as it is stored; 32 unless given. */
+  basisBits?: number;
+  /** Tables by the magnitudes of neighbours instead of by component, which is not in the paper. */
+  byNeighbours?: boolean;
+}
+
+/** PCA as published; with less than 1, pcaT: the leading components that hold at least that share of the variance. */
+const pca = (energy: number) => (maps: rotated.Preactivations) => {
+  const transform = pcaTransform(maps.values, maps.channels);
+  return keep(transform, componentsForEnergy(transform.variances, energy));
+};
+/** pcaQ: entries of the basis on 256 k-means centroids. */
+const pcaQ = (maps: rotated.Preactivations) => rotated.quantizedBasis(pca(1)(maps));
+const none = ({ channels }: rotated.Preactivations) => identityTransform(channels);
+
+const CALIBRATION_IMAGES = 256;
+
+/** Codes the maps of all test images, and evaluates the network on what was decoded. Weights have 8 bits. */
+export async function featureMapCoding(ground: Ground, coding: FeatureMapCoding): Promise<Measured> {
+  const images = calibrationImages(ground, CALIBRATION_IMAGES);
+  const layers = Object.entries(rotated.preactivations(ground.start, images)).map(([name, maps]) => {
+    const transform = coding.transformOf(maps);
+    const coefficients = forward(transform, maps.values);
+    const grid = rotated.mapGrid(transform, coefficients, coding.bits);
+    const training = rotated.symbolsOf(grid, coefficients);
+    const alphabetSize = rotated.alphabetSize(grid);
+    const zero = -rotated.lowestLevel(grid);
+    const coder: MapCoder & { total(): CodedMaps & { componentEntropy?: number } } = coding.byNeighbours
+      ? learnMapCoder(name, training, { ...maps, channels: transform.rows }, { alphabetSize, zero })
+      : learnComponentCoder(name, training, { components: transform.rows, alphabetSize });
+    return { name, grid, coder, channels: maps.channels };
+  });
+  images.dispose();
+  const byName = Object.fromEntries(layers.map((layer) => [layer.name, layer]));
+  const folded = rotated.foldTransforms(
+    ground.start,
+    layers.map(({ name, grid }) => [name, grid.transform]),
+  );
+  const parameters = eightBitWeights(folded);
+  const right = accuracy(ground.test, (x) =>
+    cifarResnet(parameters, x, {
+      preactivation: (convolved, name, shortcut) => {
+        const { grid, coder } = byName[name];
+        const coefficients = rotated.coefficientsOf(grid.transform, convolved, shortcut);
+        const symbols = rotated.symbolsOf(grid, coefficients.dataSync<"float32">());
+        return rotated.valuesOf(grid, coder.pass(symbols), convolved.shape);
+      },
+    }),
+  );
+  tf.dispose([folded, parameters]);
+
+  const maps = layers.map(({ grid: { transform }, coder, channels }) =>
+    ofChannels<CodedMaps & { componentEntropy?: number }>(
+      coder.total(),
+      transform.rows / channels,
+      sideBytes(transform, coding),
+      coding.bits,
+    ),
+  );
+  const bits = maps.reduce((sum, { codedBytes }) => sum + 8 * codedBytes, 0) / ground.test.labels.length;
+  const values = maps.reduce((sum, map) => sum + map.values, 0);
+  const componentBits = maps.reduce((sum, map) => sum + (map.componentEntropy ?? 0) * map.values, 0);
+  return {
+    accuracy: right,
+    activations: measuredMaps(maps),
+    notes: {
+      ...(componentBits > 0 && { "entropy by component": Number((componentBits / values).toFixed(3)) }),
+      "µJ an image": Number(layerMicrojoules(bits, bits).toFixed(1)),
+      "components kept": layers.reduce((sum, { grid }) => sum + grid.transform.rows, 0),
+      "bytes of bases": layers.reduce((sum, { grid }) => sum + sideBytes(grid.transform, coding), 0),
+    },
+  };
+}
+
+/** Step and offset, and unless it is the identity the basis and the mean, as float32. */
+function sideBytes({ rows, size, mean }: Transform, { basisBits = 32 }: FeatureMapCoding): number {
+  if (mean === undefined) return 6;
+  const centroids = basisBits < 32 ? 4 * 2 ** basisBits : 0;
+  return 6 + 4 * size + (rows * size * basisBits) / 8 + centroids;
+}
+
+/** What coefficients cost, in terms of the values they stand for: `kept` of them a value. */
+function ofChannels<Map extends CodedMaps & { componentEntropy?: number }>(
+  map: Map,
+  kept: number,
+  side: number,
+  bits: number,
+): Map {
+  return {
+    ...map,
+    values: map.values / kept,
+    fixedWidth: bits * kept,
+    entropy: map.entropy * kept,
+    ...(map.componentEntropy !== undefined && { componentEntropy: map.componentEntropy * kept }),
+    huffmanBytes: map.huffmanBytes + side,
+    ansBytes: map.ansBytes + side,
+    codedBytes: map.codedBytes + side,
+  };
+}
+
+const run = (id: string, title: string, curve: string, coding: FeatureMapCoding): Run => ({
+  id,
+  title,
+  curve,
+  of: "activations",
+  trains: false,
+  measure: (ground) => featureMapCoding(ground, coding),
+});
+
+export const featureMaps: Recipe = {
+  name: "feature-map-coding",
+  paper: "Feature map transform coding (Chmiel et al., arXiv 1905.10830)",
+  published: "ResNet-18, ImageNet: 4.0 bit/value, 69.5 % (float 69.8); 3.1, 68.7 %",
+  runs: [
+    ...[7, 6, 5].map((bits) =>
+      run(`none-${bits}`, `no transform, ${bits} bits`, "before ReLU, no transform", {
+        bits,
+        transformOf: none,
+      }),
+    ),
+    ...[7, 6, 5].map((bits) => run(`pca-${bits}`, `PCA, ${bits} bits`, "PCA", { bits, transformOf: pca(1) })),
+    ...[0.99, 0.97].map((energy) =>
+      run(`pcaT-${energy}`, `pcaT ${energy}, 6 bits`, "pcaT", { bits: 6, transformOf: pca(energy) }),
+    ),
+    run("pcaQ-6", "pcaQ, 6 bits", "pcaQ", { bits: 6, basisBits: 8, transformOf: pcaQ }),
+    ...[6, 5].map((bits) =>
+      run(`neighbours-${bits}`, `PCA, ${bits} bits, contexts`, "PCA, contexts", {
+        bits,
+        byNeighbours: true,
+        transformOf: pca(1),
+      }),
+    ),
+  ],
+};
