@@ -1,0 +1,34 @@
+/**
+ * `bitdiet decompress FILE -o DIR`: the model in the format that it had, for the tool that it came from.
+ *
+ *     bitdiet decompress model.bitdiet -o model
+ *     model/model.json 48,211 B, model/group1-shard1of1.bin 4,185,952 B
+ */
+import { join } from "node:path";
+import { writeFiles } from "../models/node-files.js";
+import { writeModel } from "../models/read.js";
+import { openPath } from "./open.js";
+import { UsageError } from "./options.js";
+import { formatBytes, type Progress } from "./print.js";
+
+export async function decompress(
+  path: string,
+  { output, force, json }: { output: string; force: boolean; json: boolean },
+  progress: Progress,
+): Promise<string> {
+  const { bitdiet, model } = await openPath(path);
+  if (!bitdiet) throw new UsageError(`${path}: not a .bitdiet file, nothing to decompress`);
+  let done = 0;
+  const tensors = model.tensors.map((tensor) => ({
+    ...tensor,
+    bytes: () => {
+      progress.step("decoding", done++, model.tensors.length);
+      return tensor.bytes();
+    },
+  }));
+  const written = await writeFiles(writeModel({ ...model, tensors }), output, { force });
+  progress.stop();
+  const files = [...written].map(([file, bytes]) => ({ file: join(output, file), bytes }));
+  if (json) return JSON.stringify({ format: model.format, files });
+  return files.map(({ file, bytes }) => `${file} ${formatBytes(bytes)}`).join("\n");
+}

@@ -1,0 +1,236 @@
+/**
+ * `bitdiet inspect FILE [FILE2]`: what is in a model, before or after compression, and what it would take in other formats. With
+ * a second file, how far the first is from it: distortion, and what a pull request changed.
+ *
+ *     bitdiet inspect darknet.bitdiet tiny-darknet
+ */
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { signalToNoise } from "../compress.js";
+import type { QuantizedTensor } from "../decode.js";
+import { floatValues } from "../floats.js";
+import { elementCount, isFloat, type ModelTensor, tensorBytes } from "../model.js";
+import { FileExistsError } from "../models/node-files.js";
+import { jsonNumbers } from "./compress.js";
+import { type OpenedModel, openPath } from "./open.js";
+import { formatBytes, formatNumber, formatTable, type Progress } from "./print.js";
+import { htmlReport } from "./report-html.js";
+import { baselineSizes, levelEntropy, type PackedSizes, toUint8, valueStatistics } from "./statistics.js";
+
+/** Float32 bytes of which other formats' sizes are measured; of more a sample is. */
+const MOST_MEASURED_BYTES = 5_000_000;
+
+export interface InspectedTensor {
+  name: string;
+  dtype: string;
+  shape: number[];
+  /** In the file. */
+  bytes: number;
+  /** In the file, an element. */
+  bits: number;
+  /** Order 0, bits: of the levels of a quantized tensor, of a float tensor's uint8 version. */
+  entropy?: number;
+  /** Share of zeros. */
+  zeros?: number;
+  /** Share beyond 4 deviations. */
+  outliers?: number;
+  /** Root of the mean square. */
+  deviation?: number;
+  /** Against the second file, in dB; Infinity where they are equal. */
+  signalToNoise?: number;
+  /** Bytes in the second file; undefined if it has no such tensor. */
+  otherBytes?: number;
+}
+
+export interface InspectReport {
+  file: string;
+  format: string;
+  /** Of the file, or of all tensors where the model is several files. */
+  bytes: number;
+  elements: number;
+  bitsPerElement: number;
+  tensors: InspectedTensor[];
+  baselines: PackedSizes[];
+  baselinesAreEstimates: boolean;
+  comparedWith?: string;
+  otherBytes?: number;
+  /** Tensors of the second file that the first has not, or has in another shape. */
+  missing?: string[];
+}
+
+/** A tensor's bytes in the file that has it. */
+function storedBytes(
+  { bitdiet }: OpenedModel,
+  index: number,
+  { dtype, shape }: ModelTensor,
+  decoded: number,
+): number {
+  if (!bitdiet) return tensorBytes(dtype, shape) ?? decoded;
+  const { part, refinementPart } = bitdiet.header.tensors[index];
+  return part.length + (refinementPart?.length ?? 0);
+}
+
+async function totalBytes(opened: OpenedModel): Promise<number> {
+  if (opened.bitdiet) return opened.bitdiet.header.fileLength;
+  let bytes = 0;
+  for (const { dtype, shape, bytes: read } of opened.model.tensors)
+    bytes += tensorBytes(dtype, shape) ?? (await read()).length;
+  return bytes;
+}
+
+export async function inspectModel(
+  path: string,
+  other: string | undefined,
+  progress: Progress,
+): Promise<InspectReport> {
+  const opened = await openPath(path);
+  const reference = other === undefined ? undefined : await openPath(other);
+  const { model, bitdiet } = opened;
+  const tensors: InspectedTensor[] = [];
+  const floats: { values: Float32Array; levels?: Int32Array }[] = [];
+  const elements = model.tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  // Of a large model only the leading part of each tensor is kept for the baselines.
+  const share = Math.min(1, MOST_MEASURED_BYTES / (4 * elements));
+  for (const [index, tensor] of model.tensors.entries()) {
+    progress.step("reading", index, model.tensors.length);
+    const data = await tensor.bytes();
+    const bytes = storedBytes(opened, index, tensor, data.length);
+    const { name, dtype, shape } = tensor;
+    const inspected: InspectedTensor = {
+      name,
+      dtype,
+      shape: [...shape],
+      bytes,
+      bits: (8 * bytes) / Math.max(1, elementCount(shape)),
+    };
+    tensors.push(inspected);
+    const place = reference?.model.tensors.findIndex((candidate) => candidate.name === name) ?? -1;
+    const before = place < 0 ? undefined : reference!.model.tensors[place];
+    const comparable = before && `${before.shape}` === `${shape}`;
+    const beforeData = comparable ? await before.bytes() : undefined;
+    if (comparable) inspected.otherBytes = storedBytes(reference!, place, before, beforeData!.length);
+    if (!isFloat(dtype)) continue;
+    const values = floatValues(dtype, data);
+    const quantized: QuantizedTensor | undefined = await bitdiet?.quantized(bitdiet.header.tensors[index]);
+    const { zeros, outliers, deviation } = valueStatistics(values);
+    Object.assign(inspected, {
+      entropy: levelEntropy(quantized?.levels ?? toUint8(values)),
+      zeros,
+      outliers,
+      deviation,
+    });
+    if (comparable && isFloat(before.dtype))
+      inspected.signalToNoise = signalToNoise(values, floatValues(before.dtype, beforeData!));
+    floats.push({
+      values: share === 1 ? values : values.slice(0, Math.ceil(share * values.length)),
+      levels: share === 1 ? quantized?.levels : quantized?.levels.slice(0, Math.ceil(share * values.length)),
+    });
+  }
+  progress.step("comparing sizes", 0, 1);
+  const measured = floats.reduce((sum, { values }) => sum + values.length, 0);
+  const all = tensors.reduce(
+    (sum, { shape, entropy }) => sum + (entropy === undefined ? 0 : elementCount(shape)),
+    0,
+  );
+  const scale = all / Math.max(1, measured);
+  const baselines = floats.length === 0 ? [] : await baselineSizes(floats);
+  progress.stop();
+  const bytes = await totalBytes(opened);
+  const names = new Set(tensors.filter(({ otherBytes }) => otherBytes !== undefined).map(({ name }) => name));
+  return {
+    file: path,
+    format: model.format + (bitdiet ? ", compressed" : ""),
+    bytes,
+    elements,
+    bitsPerElement: (8 * bytes) / Math.max(1, elements),
+    tensors,
+    baselines: baselines.map(({ name, raw, gzip, brotli }) => ({
+      name,
+      raw: Math.round(raw * scale),
+      gzip: Math.round(gzip * scale),
+      brotli: Math.round(brotli * scale),
+    })),
+    baselinesAreEstimates: share < 1,
+    comparedWith: other,
+    otherBytes: reference && (await totalBytes(reference)),
+    missing: reference?.model.tensors.filter(({ name }) => !names.has(name)).map(({ name }) => name),
+  };
+}
+
+export async function inspect(
+  path: string,
+  other: string | undefined,
+  { json, html, force }: { json: boolean; html?: string; force: boolean },
+  progress: Progress,
+): Promise<string> {
+  if (html && existsSync(html) && !force) throw new FileExistsError(`${html} exists already`);
+  const report = await inspectModel(path, other, progress);
+  if (html) await writeFile(html, htmlReport(report));
+  return json ? JSON.stringify(report, jsonNumbers) : describeModel(report);
+}
+
+function describeModel(report: InspectReport): string {
+  const compared = report.comparedWith !== undefined;
+  const percent = (share: number | undefined) => (share === undefined ? "–" : formatNumber(100 * share, 2));
+  const rows = report.tensors.map((tensor) => [
+    tensor.name,
+    tensor.dtype,
+    `[${tensor.shape}]`,
+    formatBytes(tensor.bytes),
+    formatNumber(tensor.bits, 3),
+    formatNumber(tensor.entropy, 3),
+    percent(tensor.zeros),
+    percent(tensor.outliers),
+    ...(compared
+      ? [
+          tensor.otherBytes === undefined ? "–" : formatBytes(tensor.otherBytes),
+          formatNumber(tensor.signalToNoise, 1),
+        ]
+      : []),
+  ]);
+  const sizes = report.baselines.map(({ name, raw, gzip, brotli }) => [
+    name,
+    formatBytes(raw),
+    formatBytes(gzip),
+    formatBytes(brotli),
+  ]);
+  return [
+    formatTable([
+      [
+        "tensor",
+        "type",
+        "shape",
+        "bytes",
+        "bits",
+        "entropy",
+        "zeros %",
+        "outliers %",
+        ...(compared ? ["other", "SNR dB"] : []),
+      ],
+      ...rows,
+    ]),
+    "",
+    formatTable([["all float tensors as", "raw", "gzip -9", "brotli -q 11"], ...sizes]),
+    ...(report.baselinesAreEstimates ? ["(extrapolated from the leading part of each tensor)"] : []),
+    "",
+    `${report.file}: ${report.format}, ${report.tensors.length} tensors, ${formatBytes(report.bytes)}, ${formatNumber(report.bitsPerElement, 3)} bits a number`,
+    ...(compared ? [differenceLine(report)] : []),
+  ].join("\n");
+}
+
+function differenceLine({
+  bytes,
+  otherBytes = 0,
+  comparedWith,
+  missing = [],
+  tensors,
+}: InspectReport): string {
+  const added = tensors.filter(({ otherBytes: there }) => there === undefined).map(({ name }) => name);
+  const list = (names: string[]) =>
+    names.length > 5 ? `${names.slice(0, 5).join(", ")} …` : names.join(", ");
+  return [
+    `${comparedWith}: ${formatBytes(otherBytes)}; difference ${formatBytes(bytes - otherBytes)} (${formatNumber(100 * (bytes / otherBytes - 1), 2)} %)`,
+    ...(added.length ? [`only in the first: ${list(added)}`] : []),
+    ...(missing.length ? [`only in the second: ${list(missing)}`] : []),
+  ].join("\n");
+}

@@ -1,0 +1,132 @@
+#!/usr/bin/env node
+/**
+ * The command `bitdiet`. Exit codes: 0 done, 1 size or score missed, 2 used wrongly, 3 a file that cannot be read.
+ *
+ *     bitdiet compress model.json --max-bytes 3MB -o model.bitdiet
+ */
+import { readFileSync } from "node:fs";
+import { cac } from "cac";
+import { BudgetError, type CompressTarget } from "../compress.js";
+import { ModelFileError } from "../model.js";
+import { FileExistsError } from "../models/node-files.js";
+import { compress } from "./compress.js";
+import { decompress } from "./decompress.js";
+import { inspect } from "./inspect.js";
+import { bytesOption, dropOption, numberOption, textOption, UsageError } from "./options.js";
+import { terminalProgress } from "./print.js";
+import { verify } from "./verify.js";
+
+type Options = Record<string, unknown>;
+
+const cli = cac("bitdiet");
+const progress = terminalProgress();
+const text = (options: Options, key: string, flag: string) =>
+  options[key] === undefined ? undefined : textOption(flag, options[key]);
+const required = (value: string | undefined, flag: string) => {
+  if (value === undefined) throw new UsageError(`${flag}: expected a path, got none`);
+  return value;
+};
+const flag = (options: Options, key: string) => options[key] === true;
+
+function targetOf(options: Options): CompressTarget | undefined {
+  const given = ["maxBytes", "bits", "quality"].filter((key) => options[key] !== undefined);
+  if (given.length > 1)
+    throw new UsageError("expected one of --max-bytes, --bits and --quality, got several");
+  if (given[0] === "maxBytes") return { maxBytes: bytesOption("--max-bytes", options["maxBytes"]) };
+  if (given[0] === "bits") return { bits: numberOption("--bits", options["bits"], 0.05, 16) };
+  if (given[0] === "quality") return { quality: numberOption("--quality", options["quality"], 0, 100) };
+  return undefined;
+}
+
+cli
+  .command("compress <model>", "Make a .bitdiet file of a TF.js model, .safetensors or .onnx")
+  .option("-o, --output <file>", "The file to write")
+  .option("--max-bytes <size>", "Size of the file, e.g. 3MB or 300kB: met within 1 % below")
+  .option("--bits <number>", "Mean coded bits a weight, e.g. 4.5")
+  .option("--quality <number>", "0 (coarse) to 100 (fine)")
+  .option("--evaluate <module>", "A module whose default export gives the model's score")
+  .option("--max-drop <drop>", "By how much the score may fall, e.g. 0.5% or 0.005")
+  .option("--force", "Write over an existing file")
+  .option("--json", "Print the report as JSON")
+  .example("bitdiet compress model.json --max-bytes 3MB -o model.bitdiet")
+  .action((path: string, options: Options) =>
+    compress(
+      String(path),
+      {
+        output: required(text(options, "output", "--output"), "--output"),
+        target: targetOf(options),
+        evaluate: text(options, "evaluate", "--evaluate"),
+        maxDrop: options["maxDrop"] === undefined ? undefined : dropOption("--max-drop", options["maxDrop"]),
+        force: flag(options, "force"),
+        json: flag(options, "json"),
+      },
+      progress,
+    ),
+  );
+
+cli
+  .command("inspect <file> [other]", "Show what is in a model, or how it differs from another")
+  .option("--json", "Print the report as JSON")
+  .option("--html <file>", "Write the report as a page that needs nothing else")
+  .option("--force", "Write over an existing page")
+  .action((path: string, other: string | undefined, options: Options) =>
+    inspect(
+      String(path),
+      other === undefined ? undefined : String(other),
+      { json: flag(options, "json"), html: text(options, "html", "--html"), force: flag(options, "force") },
+      progress,
+    ),
+  );
+
+cli
+  .command("decompress <file>", "Write the model in the format that it had")
+  .option("-o, --output <folder>", "The folder to write to")
+  .option("--force", "Write over existing files")
+  .option("--json", "Print what was written as JSON")
+  .action((path: string, options: Options) =>
+    decompress(
+      String(path),
+      {
+        output: required(text(options, "output", "--output"), "--output"),
+        force: flag(options, "force"),
+        json: flag(options, "json"),
+      },
+      progress,
+    ),
+  );
+
+cli
+  .command("verify <file>", "Decode everything in a .bitdiet file and keep nothing")
+  .option("--json", "Print the result as JSON")
+  .action((path: string, options: Options) => verify(String(path), flag(options, "json"), progress));
+
+cli.help();
+cli.version(JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version);
+
+/** What the error means for whoever called the command. */
+function exitCode(error: Error): number {
+  if (error instanceof BudgetError) return 1;
+  if (error instanceof UsageError || error instanceof FileExistsError || error.name === "CACError") return 2;
+  if (error instanceof ModelFileError || error.name === "CorruptInputError" || error.name === "DownloadError")
+    return 3;
+  // Files that the system does not give or take.
+  return (error as NodeJS.ErrnoException).code === undefined ? 70 : 2;
+}
+
+try {
+  const { options } = cli.parse(process.argv, { run: false });
+  if (cli.matchedCommand) {
+    if (!options["help"]) process.stdout.write(`${await cli.runMatchedCommand()}\n`);
+  } else if (!options["help"] && !options["version"]) {
+    throw new UsageError(
+      cli.args.length > 0
+        ? `no command ${cli.args[0]}; bitdiet --help lists them`
+        : "expected a command; bitdiet --help lists them",
+    );
+  }
+} catch (error) {
+  progress.stop();
+  const { message, stack } = error as Error;
+  process.exitCode = exitCode(error as Error);
+  process.stderr.write(`bitdiet: ${process.exitCode === 70 ? stack : message}\n`);
+}

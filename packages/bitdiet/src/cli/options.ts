@@ -1,0 +1,56 @@
+/**
+ * What people write on the command line, as numbers.
+ *
+ *     bytesOption("--max-bytes", "3MB");  // 3000000
+ *     dropOption("--max-drop", "0.5%");   // 0.005
+ */
+
+/** The command was used wrongly: exit code 2. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
+
+const units: Record<string, number> = {
+  "": 1,
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+};
+
+/** A size: 1 kB is 1,000 bytes, 1 KiB is 1,024. @throws {UsageError} if it is none */
+export function bytesOption(name: string, value: unknown): number {
+  const match = /^([\d_]*\.?\d+)\s*([a-z]*)$/i.exec(String(value).trim());
+  const unit = match ? units[match[2].toLowerCase()] : undefined;
+  const bytes = match && unit ? Math.floor(Number(match[1].replaceAll("_", "")) * unit) : Number.NaN;
+  if (!(bytes > 0)) throw new UsageError(`${name}: expected a size such as 300kB or 3MB, got ${value}`);
+  return bytes;
+}
+
+/** A number in a range. @throws {UsageError} if it is none */
+export function numberOption(name: string, value: unknown, least: number, most: number): number {
+  const number = typeof value === "string" && value.trim() === "" ? Number.NaN : Number(value);
+  if (typeof value === "boolean" || !(number >= least && number <= most))
+    throw new UsageError(`${name}: expected a number from ${least} to ${most}, got ${value}`);
+  return number;
+}
+
+/** By how much a score may fall: 0.5% is 0.005, a plain number is in the score's own units. @throws {UsageError} */
+export function dropOption(name: string, value: unknown): number {
+  const text = String(value).trim();
+  const number = text.endsWith("%") ? Number(text.slice(0, -1)) / 100 : Number(text);
+  if (text === "" || text === "%" || typeof value === "boolean" || !(number >= 0 && number < Infinity))
+    throw new UsageError(`${name}: expected a drop such as 0.5% or 0.005, got ${value}`);
+  return number;
+}
+
+/** A path or name, given once. @throws {UsageError} */
+export function textOption(name: string, value: unknown): string {
+  if (Array.isArray(value)) throw new UsageError(`${name}: expected once, got ${value.length} times`);
+  if (typeof value === "boolean" || value === undefined || String(value) === "")
+    throw new UsageError(`${name}: expected a value, got none`);
+  return String(value);
+}

@@ -1,0 +1,70 @@
+/**
+ * What the command prints: results on standard output, progress on standard error.
+ *
+ *     formatBytes(1234567); // "1,234,567 B"
+ */
+import { SingleBar } from "cli-progress";
+
+export function formatBytes(bytes: number): string {
+  return `${bytes.toLocaleString("en-US")} B`;
+}
+
+/** A fixed number of digits, "–" where there is no number. */
+export function formatNumber(value: number | undefined, digits: number): string {
+  return value === undefined || Number.isNaN(value) ? "–" : value.toFixed(digits);
+}
+
+/** Columns as wide as their widest cell; the first is flush left, the others right. */
+export function formatTable(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column])))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+export interface Progress {
+  /** @param done of `total` in this step */
+  step(name: string, done: number, total: number): void;
+  /** A line that stays. */
+  note(line: string): void;
+  stop(): void;
+}
+
+/** A bar where a person watches, else a line at the end of each step. Nothing goes to standard output. */
+export function terminalProgress(stream: NodeJS.WriteStream = process.stderr): Progress {
+  let bar: SingleBar | undefined;
+  let current = "";
+  const stop = () => {
+    bar?.stop();
+    bar = undefined;
+    current = "";
+  };
+  return {
+    step(name, done, total) {
+      if (name !== current) stop();
+      if (stream.isTTY && !bar) {
+        bar = new SingleBar({
+          format: "{name} [{bar}] {value}/{total}",
+          stream,
+          clearOnComplete: true,
+          hideCursor: true,
+        });
+        bar.start(total, done, { name });
+      }
+      bar?.setTotal(total);
+      bar?.update(done);
+      if (!stream.isTTY && name !== current && done < total) stream.write(`${name}\n`);
+      current = name;
+    },
+    note(line) {
+      stop();
+      stream.write(`${line}\n`);
+    },
+    stop,
+  };
+}

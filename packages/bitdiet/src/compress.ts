@@ -1,0 +1,344 @@
+/**
+ * A model to a .bitdiet file of a wanted size: which tensors are quantized, how finely, and what that costs. Weights alone decide
+ * here; calibrated quantization comes in as ready tensors.
+ *
+ *     const { bytes, report } = await compressModel(model, { bits: 4 });
+ *     report.tensors[0]; // { name: "conv1.weight", shape: [16, 3, 3, 3], dtype: "float32", byteLength: 219, bits: 4.06, ... }
+ *
+ * Tensors are read one at a time: in memory are one tensor, a sample of all, and the coded bytes.
+ */
+import { xxHash32 } from "@bitdiet/xxhash32";
+import { FORMAT_ENTRY } from "./bitdiet-file.js";
+import {
+  type EncodedTensor,
+  encodeMetadata,
+  encodeTensor,
+  estimateTensor,
+  filePieces,
+  type SourceTensor,
+} from "./encode.js";
+import { floatBytes, floatValues } from "./floats.js";
+import { elementCount, isFloat, type Model, type ModelTensor } from "./model.js";
+import { dequantize, type QuantizedTensor } from "./quantized-tensor.js";
+import { nearestOnGrid } from "./step-grid.js";
+
+/** How small: mean bits a weight as coded (tensors that are not quantized apart), bytes of the whole file, or 0 (coarse) to 100 (fine). */
+export type CompressTarget = { bits: number } | { maxBytes: number } | { quality: number };
+
+export interface CompressedTensor {
+  name: string;
+  shape: number[];
+  dtype: string;
+  /** Quantized; rounded to 12 significant bits; or bit for bit. */
+  kept: "quantized" | "rounded" | "exact";
+  /** Bytes in the file. */
+  byteLength: number;
+  /** Coded bits an element. */
+  bits: number;
+  /** Signal to noise in dB; Infinity where nothing changed, NaN of tensors that are not floats. */
+  signalToNoise: number;
+  coder: "cabac" | "ans" | "lossless";
+  /** xxHash32 of the bytes that a decoder has to give, little-endian in the tensor's type. */
+  hash: number;
+}
+
+export interface CompressReport {
+  format: string;
+  /** Of the whole file. */
+  bytes: number;
+  originalBytes: number;
+  /** Of topology and names. */
+  overheadBytes: number;
+  /** Mean coded bits of a quantized weight. */
+  bits: number;
+  /** Which statistics chose the levels. */
+  method: "weights only" | "calibrated";
+  tensors: CompressedTensor[];
+}
+
+/** The wanted size cannot be had. */
+export class BudgetError extends Error {
+  override name = "BudgetError";
+}
+
+export interface CompressOptions {
+  onProgress?(step: string, done: number, total: number): void;
+  /** Tensors that somebody has quantized with more knowledge than weights alone give, by name; the others are kept as they are. */
+  quantized?: ReadonlyMap<string, QuantizedTensor>;
+}
+
+/** The step of a weight is 2 rms at fineness 0 and halves with every unit, which costs about a bit a weight. */
+const COARSEST = -2;
+const FINEST = 16;
+/** Fineness of quality 100: about 8 bits a weight. */
+const FINENESS_OF_BEST = 7;
+/** Steps lie on the finest grid: one step a tensor costs the same on any. */
+const STEP_PARTS = 128;
+/** Weights that sizes are estimated from; of larger models the leading part of each tensor. */
+const SAMPLE_WEIGHTS = 4_000_000;
+/** Kept of floats that are not quantized: a relative error below 2^-12, which no bias or normalization notices. */
+const SIGNIFICANT_BITS = 12;
+
+/**
+ * @throws {BudgetError} if the model cannot be made as small; {RangeError} if the target is none
+ */
+export async function compressModel(
+  model: Model,
+  target: CompressTarget,
+  options: CompressOptions = {},
+): Promise<{ bytes: Uint8Array; report: CompressReport }> {
+  const { pieces, report } = await compressToPieces(model, target, options);
+  const bytes = new Uint8Array(report.bytes);
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return { bytes, report };
+}
+
+/** The same as the file's pieces in their order, for those who write them one by one. */
+export async function compressToPieces(
+  model: Model,
+  target: CompressTarget,
+  { onProgress = () => {}, quantized }: CompressOptions = {},
+): Promise<{ pieces: Uint8Array[]; report: CompressReport }> {
+  checkTarget(target);
+  const metadata = [
+    encodeMetadata(FORMAT_ENTRY, new TextEncoder().encode(model.format)),
+    ...Object.entries(model.metadata).map(([name, bytes]) => encodeMetadata(name, bytes)),
+  ];
+  const encodeAll = async (fineness: number): Promise<Encoded> => {
+    const parts: EncodedTensor[] = [];
+    const tensors: CompressedTensor[] = [];
+    let originalBytes = 0;
+    for (const [index, tensor] of model.tensors.entries()) {
+      onProgress("encoding", index, model.tensors.length);
+      const original = await tensor.bytes();
+      const source = sourceOf(tensor, original, fineness, quantized?.get(tensor.name));
+      const encoded = encodeTensor(source);
+      parts.push(encoded);
+      tensors.push(reportOf(tensor, original, source, encoded));
+      originalBytes += original.length;
+    }
+    onProgress("encoding", model.tensors.length, model.tensors.length);
+    const pieces = filePieces(metadata, parts);
+    return { pieces, tensors, originalBytes, bytes: pieces.reduce((sum, { length }) => sum + length, 0) };
+  };
+
+  const overhead = metadata.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  let fineness = quantized ? 0 : await findFineness(model, target, overhead, onProgress);
+  let encoded = await encodeAll(fineness);
+  if ("maxBytes" in target && !quantized) {
+    const weights = model.tensors
+      .filter(isQuantizable)
+      .reduce((sum, { shape }) => sum + elementCount(shape), 0);
+    let best: Encoded | undefined;
+    // The estimate was good to a fraction of a percent; what was written tells the rest.
+    for (let tries = 0; tries < 8; tries++) {
+      const fits = encoded.bytes <= target.maxBytes;
+      if (fits && encoded.bytes > (best?.bytes ?? 0)) best = encoded;
+      if ((fits && encoded.bytes >= 0.991 * target.maxBytes) || (fits && fineness >= FINEST)) break;
+      if (!fits && fineness <= COARSEST) break;
+      const change = (8 * (0.996 * target.maxBytes - encoded.bytes)) / Math.max(1, weights);
+      const least = 1 / STEP_PARTS;
+      const step = fits ? Math.max(least, change) : Math.min(-least, change);
+      fineness = Math.max(COARSEST, Math.min(FINEST, fineness + step));
+      encoded = await encodeAll(fineness);
+    }
+    if (encoded.bytes <= target.maxBytes && encoded.bytes > (best?.bytes ?? 0)) best = encoded;
+    if (best) encoded = best;
+  }
+  if ("maxBytes" in target && encoded.bytes > target.maxBytes)
+    throw new BudgetError(`expected at most ${target.maxBytes} bytes, but it takes ${encoded.bytes}`);
+  return { pieces: encoded.pieces, report: summary(model, encoded, quantized !== undefined) };
+}
+
+interface Encoded {
+  pieces: Uint8Array[];
+  tensors: CompressedTensor[];
+  originalBytes: number;
+  bytes: number;
+}
+
+function checkTarget(target: CompressTarget): void {
+  const [name, value, least, most] =
+    "bits" in target
+      ? (["bits", target.bits, 0, 32] as const)
+      : "quality" in target
+        ? (["quality", target.quality, 0, 100] as const)
+        : (["maxBytes", target.maxBytes, 1, Infinity] as const);
+  if (!(value >= least && value <= most))
+    throw new RangeError(`${name}: expected a number from ${least} to ${most}, got ${value}`);
+}
+
+function isQuantizable({ dtype, channelAxis }: Pick<ModelTensor, "dtype" | "channelAxis">): boolean {
+  return channelAxis !== undefined && isFloat(dtype);
+}
+
+/** What of a tensor goes into the file. */
+function sourceOf(
+  { name, dtype, shape, channelAxis }: ModelTensor,
+  bytes: Uint8Array,
+  fineness: number,
+  given?: QuantizedTensor,
+): SourceTensor {
+  if (given) return { name, dtype, quantized: given };
+  if (channelAxis !== undefined && isFloat(dtype)) {
+    const quantized = roundToSteps(floatValues(dtype, bytes), shape, channelAxis, fineness);
+    if (quantized) return { name, dtype, quantized };
+  }
+  const isRounded = dtype === "float32" && elementCount(shape) > 1;
+  return { name, dtype, shape, bytes: isRounded ? roundedSignificands(bytes) : bytes };
+}
+
+/** Each value to the nearest multiple of one step; undefined if they are not all finite, or all zero. */
+function roundToSteps(
+  values: Float32Array,
+  shape: number[],
+  axis: number,
+  fineness: number,
+): QuantizedTensor | undefined {
+  let squares = 0;
+  for (const value of values) squares += value * value;
+  const rms = Math.sqrt(squares / values.length);
+  if (!(rms > 0 && rms < 1e30)) return undefined;
+  const step = nearestOnGrid(rms * 2 ** (1 - fineness), STEP_PARTS);
+  const levels = new Int32Array(values.length);
+  for (let i = 0; i < levels.length; i++) levels[i] = Math.round(values[i] / step);
+  return { shape, levels, axis, steps: Float32Array.of(step) };
+}
+
+/** float32 numbers with their significands rounded to SIGNIFICANT_BITS, half away from 0: the last bytes then take no room. */
+function roundedSignificands(bytes: Uint8Array): Uint8Array {
+  const rounded = bytes.slice();
+  const bits = new Uint32Array(rounded.buffer);
+  const lost = 24 - SIGNIFICANT_BITS;
+  for (let i = 0; i < bits.length; i++) {
+    const magnitude = bits[i] & 0x7fffffff;
+    // What would become infinite stays, as do infinities and NaNs.
+    if (magnitude >= 0x7f7ff000) continue;
+    bits[i] = (bits[i] & 0x80000000) | ((magnitude + (1 << (lost - 1))) & -(1 << lost));
+  }
+  return rounded;
+}
+
+/** How fine all tensors have to be for the target, from estimates of a sample. */
+async function findFineness(
+  model: Model,
+  target: CompressTarget,
+  overhead: number,
+  onProgress: NonNullable<CompressOptions["onProgress"]>,
+): Promise<number> {
+  if ("quality" in target) return (FINENESS_OF_BEST * target.quality) / 100;
+  const quantizable = model.tensors.filter(isQuantizable);
+  const weights = quantizable.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  if (weights === 0) return 0;
+  const share = Math.min(1, SAMPLE_WEIGHTS / weights);
+  const samples: { tensor: ModelTensor; bytes: Uint8Array; scale: number }[] = [];
+  let fixed = overhead;
+  for (const [index, tensor] of model.tensors.entries()) {
+    onProgress("reading", index, model.tensors.length);
+    const bytes = await tensor.bytes();
+    if (!isQuantizable(tensor)) {
+      if ("maxBytes" in target) fixed += estimateTensor(sourceOf(tensor, bytes, 0)).part.length;
+      continue;
+    }
+    // Whole slices along the first axis.
+    const [extent, ...rest] = tensor.shape;
+    const part = Math.max(1, Math.ceil(extent * share));
+    const sample = part === extent ? bytes : bytes.slice(0, (bytes.length / extent) * part);
+    samples.push({ tensor: { ...tensor, shape: [part, ...rest] }, bytes: sample, scale: extent / part });
+  }
+  onProgress("reading", model.tensors.length, model.tensors.length);
+  const bitsAt = (fineness: number) => {
+    let bytes = 0;
+    for (const { tensor, bytes: sample, scale } of samples)
+      bytes += scale * estimateTensor(sourceOf(tensor, sample, fineness)).part.length;
+    return (8 * bytes) / weights;
+  };
+  const goal = "bits" in target ? target.bits : (8 * (0.996 * target.maxBytes - fixed)) / weights;
+  // A unit of fineness is about a bit, less where most levels are 0: the secant through the last two converges in a few steps.
+  let [low, high] = [COARSEST, FINEST];
+  let fineness = Math.max(low, Math.min(high, goal - 1));
+  let slope = 1;
+  let before: { fineness: number; bits: number } | undefined;
+  for (let tries = 0; tries < 12; tries++) {
+    onProgress("choosing steps", tries, 12);
+    const bits = bitsAt(fineness);
+    if (Math.abs(bits - goal) < 0.001 * Math.max(goal, 0.1)) break;
+    if (bits > goal) high = fineness;
+    else low = fineness;
+    if (high - low < 1 / STEP_PARTS) {
+      fineness = low;
+      break;
+    }
+    if (before && before.fineness !== fineness)
+      slope = Math.max(0.05, Math.min(1.5, (bits - before.bits) / (fineness - before.fineness)));
+    before = { fineness, bits };
+    const next = fineness + (goal - bits) / slope;
+    fineness = next > low && next < high ? next : (low + high) / 2;
+  }
+  onProgress("choosing steps", 12, 12);
+  return fineness;
+}
+
+function reportOf(
+  { name, shape, dtype }: ModelTensor,
+  original: Uint8Array,
+  source: SourceTensor,
+  { entry, bytes, refinement }: EncodedTensor,
+): CompressedTensor {
+  const byteLength = bytes.length + (refinement?.length ?? 0);
+  const isQuantized = "quantized" in source;
+  let decoded: Uint8Array;
+  if (!isQuantized) decoded = source.bytes;
+  else decoded = isFloat(dtype) ? floatBytes(dtype, dequantize(source.quantized)) : original;
+  return {
+    name,
+    shape: [...shape],
+    dtype,
+    kept: isQuantized ? "quantized" : decoded === original ? "exact" : "rounded",
+    byteLength,
+    bits: (8 * byteLength) / Math.max(1, elementCount(shape)),
+    signalToNoise: isFloat(dtype)
+      ? signalToNoise(floatValues(dtype, decoded), floatValues(dtype, original))
+      : Number.NaN,
+    coder: entry.quantized ? (entry.quantized.coder === 1 ? "ans" : "cabac") : "lossless",
+    hash: xxHash32(decoded),
+  };
+}
+
+/** In dB: what values are of a reference, over what they are off. Infinity where they are equal. */
+export function signalToNoise(values: Float32Array, reference: Float32Array): number {
+  let signal = 0;
+  let noise = 0;
+  for (let i = 0; i < reference.length; i++) {
+    signal += reference[i] ** 2;
+    noise += (values[i] - reference[i]) ** 2;
+  }
+  return noise === 0 ? Infinity : 10 * Math.log10(signal / noise);
+}
+
+function summary(
+  model: Model,
+  { tensors, bytes, originalBytes }: Encoded,
+  isCalibrated: boolean,
+): CompressReport {
+  let [coded, quantizedBytes, weights] = [0, 0, 0];
+  for (const { kept, byteLength, shape } of tensors) {
+    coded += byteLength;
+    if (kept !== "quantized") continue;
+    quantizedBytes += byteLength;
+    weights += elementCount(shape);
+  }
+  return {
+    format: model.format,
+    bytes,
+    originalBytes,
+    overheadBytes: bytes - coded,
+    bits: (8 * quantizedBytes) / weights,
+    method: isCalibrated ? "calibrated" : "weights only",
+    tensors,
+  };
+}
