@@ -102,3 +102,21 @@ export function scatterRows<Target extends Float32Array | Int32Array>(
   }
   return target;
 }
+
+/** The same for tensors whose rows lie one after the other (axis 0), straight from bytes as zigzag.ts makes them: a pass less. */
+export function scatterSymbols(
+  target: Float32Array,
+  symbols: Uint8Array,
+  length: number,
+  kept: ArrayLike<number>,
+  factors: ArrayLike<number>,
+): Float32Array {
+  for (let i = 0, k = 0; i < kept.length; i++) {
+    const factor = factors[i];
+    for (let at = kept[i] * length, end = at + length; at < end; at++, k++) {
+      const symbol = symbols[k];
+      target[at] = ((symbol >>> 1) ^ -(symbol & 1)) * factor;
+    }
+  }
+  return target;
+}

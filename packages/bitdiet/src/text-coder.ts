@@ -3,7 +3,7 @@
  * before it, a small online logistic regression mixes their predictions (Mahoney, "Adaptive weighing of context models for
  * lossless data compression", Florida Tech. TR CS-2005-16), and cabac's range coder writes the bit with that probability.
  *
- *     encodeText(new TextEncoder().encode("conv1/kernel conv2/kernel conv3/kernel"))   // 24 bytes for 38
+ *     encodeText(new TextEncoder().encode("conv1/kernel conv2/kernel conv3/kernel"))   // 25 bytes for 38
  *
  * Slower than DEFLATE and smaller than brotli: worth it for the kilobytes of names and topology that a model has.
  * Only sums, products and quotients of whole and float64 numbers are taken, which are the same on every machine.
@@ -22,10 +22,9 @@ import { CorruptInputError } from "./errors.js";
 /** No byte costs less than 8 times 0.0007 bits: bounds what coded bytes can stand for. */
 export const TEXT_PER_BYTE = 1500;
 
-/** One model each: the last 0, 1, 2, 3, 4 and 6 bytes; and one more: what followed the last occurrence of the last 5. */
-const ORDERS = [0, 1, 2, 3, 4, 6];
-const MATCH = ORDERS.length;
-const LONGEST_MATCH = 31;
+/** One model each: of what follows the last 0, 1, 2, 3, 4, 6 and 16 bytes. */
+const ORDERS = [0, 1, 2, 3, 4, 6, 16];
+const INPUTS = ORDERS.length;
 
 /** By logits, -2047 .. 2047 in units of 1/256: probabilities in units of 2^-16. And the logits by probabilities / 16. */
 const PROBABILITIES = new Float64Array(4095);
@@ -42,7 +41,7 @@ for (let p = 0, logit = -2047; p < 4096; p++) {
   LOGITS[p] = logit;
 }
 /** How fast the mixing weights move, and after how many uses an estimate keeps its rate. */
-const RATE = 3e-10;
+const RATE = 4e-10;
 const LIMIT = 255;
 
 /**
@@ -51,67 +50,40 @@ const LIMIT = 255;
  * @param code is given the probability of a 1 and the bit; returns the bit. A decoder knows it only then, and the byte with it.
  */
 function mixContexts(bytes: Uint8Array, code: (probability: number, bit: number) => number): void {
-  const log = Math.max(12, Math.min(20, 39 - Math.clz32(bytes.length)));
-  /** Estimates, as in cabac: units of 2^-22, times 2^10, plus how often they were used. */
+  const log = Math.max(12, Math.min(20, 37 - Math.clz32(bytes.length)));
+  /** Of a 1, as in cabac: units of 2^-22, times 2^10, plus how often it was used. Contexts that share a place share it. */
   const estimates = new Int32Array(1 << log).fill(-(2 ** 31));
-  const matchEstimates = new Int32Array(2 * LONGEST_MATCH + 2).fill(-(2 ** 31));
-  const places = new Int32Array(1 << log);
-  const starts = new Int32Array(MATCH);
-  const slots = new Int32Array(MATCH);
-  const logits = new Float64Array(MATCH + 1);
-  const weights = new Float64Array((MATCH + 1) * 24).fill(0.3);
-  let matched = 0;
-  let from = 0;
+  const starts = new Int32Array(INPUTS);
+  const slots = new Int32Array(INPUTS);
+  const logits = new Float64Array(INPUTS);
+  /** One set for each number of models that have seen their context before. */
+  const weights = new Float64Array(INPUTS * (INPUTS + 1)).fill(0.3);
   for (let i = 0; i < bytes.length; i++) {
-    for (let k = 0; k < MATCH; k++) {
-      starts[k] = contextHash(bytes, i, ORDERS[k]);
-    }
+    for (let k = 0; k < INPUTS; k++) starts[k] = contextHash(bytes, i, ORDERS[k]);
     let byte = 1;
     for (let place = 7; place >= 0; place--) {
-      const isMatched = matched > 0 && (bytes[from] | 256) >> (place + 1) === byte;
-      const guess = (bytes[from] >> place) & 1;
-      const matchSlot = 2 * matched + guess;
-      logits[MATCH] = isMatched ? LOGITS[matchEstimates[matchSlot] >>> 20] : 0;
-      let seen = isMatched ? (matched > 15 ? 16 : 8) : 0;
-      for (let k = 0; k < MATCH; k++) {
+      let set = 0;
+      for (let k = 0; k < INPUTS; k++) {
         const hash = Math.imul(starts[k] + Math.imul(byte, 0x9e3779b1), 0x85ebca6b);
         slots[k] = hash >>> (32 - log);
         const estimate = estimates[slots[k]];
-        if (estimate & 1023) seen++;
+        if (estimate & 1023) set += INPUTS;
         logits[k] = LOGITS[estimate >>> 20];
       }
-      const set = (MATCH + 1) * seen;
       let sum = 0;
-      for (let k = 0; k <= MATCH; k++) sum += weights[set + k] * logits[k];
+      for (let k = 0; k < INPUTS; k++) sum += weights[set + k] * logits[k];
       const probability = PROBABILITIES[2047 + Math.max(-2047, Math.min(2047, Math.floor(sum)))];
       const bit = code(probability, (bytes[i] >> place) & 1);
       const error = (bit * 65536 - probability) * RATE;
-      for (let k = 0; k < MATCH; k++) {
+      for (let k = 0; k < INPUTS; k++) {
         weights[set + k] += error * logits[k];
         estimates[slots[k]] = learned(estimates[slots[k]], bit);
       }
-      if (isMatched) {
-        weights[set + MATCH] += error * logits[MATCH];
-        matchEstimates[matchSlot] = learned(matchEstimates[matchSlot], bit);
-      }
       byte = 2 * byte + bit;
     }
-    byte &= 255;
     bytes[i] = byte;
-    if (matched > 0 && bytes[from] === byte) {
-      matched = Math.min(matched + 1, LONGEST_MATCH);
-      from++;
-    } else matched = 0;
-    const slot = contextHash(bytes, i + 1, 5) >>> (32 - log);
-    if (matched === 0) {
-      from = places[slot];
-      while (matched < LONGEST_MATCH && matched < from && bytes[from - 1 - matched] === bytes[i - matched])
-        matched++;
-    }
-    places[slot] = i + 1;
   }
 }
-
 /** Of the last `order` bytes before `end`, zeros before the first. */
 function contextHash(bytes: Uint8Array, end: number, order: number): number {
   let hash = order + 1;

@@ -1,0 +1,138 @@
+/**
+ * One part of a file to what it holds: a tensor, its levels, or a piece of metadata.
+ *
+ *     decodeTensor(bytes, readHeader(bytes).tensors[0])
+ *     // { name: "conv1.weight", dtype: "float32", shape: [16, 3, 3, 3], values: Float32Array(432) }
+ */
+import { decompress } from "@bitdiet/ans";
+import { CorruptInputError } from "./errors.js";
+import type { DType, MetadataEntry, TensorEntry } from "./header.js";
+import { decodeLossless } from "./lossless.js";
+import {
+  checkedPart,
+  checkSize,
+  cutOut,
+  type DecodeLimits,
+  limitOf,
+  named,
+  partsOf,
+  type TensorParts,
+} from "./parts.js";
+import { levelsOf, readQuantized, type Synthesis, transformSize } from "./read-levels.js";
+import { type Rows, rowsOf, scatterRows, scatterSymbols } from "./rows.js";
+import { decodeText } from "./text-coder.js";
+
+export interface DecodedTensor {
+  name: string;
+  /** Of the tensor that was encoded. */
+  dtype: DType;
+  shape: number[];
+  /** float32 for a quantized tensor, whatever its type was, and for float32; else the elements' bytes, little-endian. Row-major. */
+  values: Float32Array | Uint8Array;
+}
+
+export interface DecodedMetadata {
+  name: string;
+  bytes: Uint8Array;
+}
+
+/**
+ * One tensor of a file, of which its own parts must be there.
+ *
+ * @throws {CorruptInputError} if they are not, a hash does not fit, or the tensor is larger than `maxBytes`
+ */
+export function decodeTensor(
+  bytes: Uint8Array,
+  entry: TensorEntry,
+  limits: DecodeLimits = {},
+): DecodedTensor {
+  return decodeParts(entry, partsOf(bytes, entry), { maxBytes: limitOf(limits, bytes.length) });
+}
+
+/** The same from the parts alone: for those who fetched them, and for workers. */
+export function decodeParts(
+  entry: TensorEntry,
+  parts: TensorParts,
+  limits: DecodeLimits = {},
+): DecodedTensor {
+  const { name, dtype, shape, quantized, size } = entry;
+  return named(`tensor "${name}"`, () => {
+    checkSize(size + transformSize(entry), limits, parts.bytes.length);
+    if (quantized) return { name, dtype, shape, values: dequantized(entry, parts) };
+    const reader = { bytes: checkedPart(parts.bytes, entry.part), position: 0 };
+    const exact = decodeLossless(reader, dtype, size);
+    if (reader.position !== parts.bytes.length) throw new CorruptInputError("Bytes follow the end");
+    const values = dtype === "float32" ? new Float32Array(exact.buffer) : exact;
+    return { name, dtype, shape, values };
+  });
+}
+
+function dequantized(entry: TensorEntry, parts: TensorParts): Float32Array {
+  const { axis, perSlice, refinement } = entry.quantized as NonNullable<TensorEntry["quantized"]>;
+  const { levels, steps, kept, transform } = readQuantized(entry, parts);
+  const coarse = refinement && !parts.refinement ? 2 ** refinement.bits : 1;
+  const factors = Float64Array.from(kept, (row) => steps[perSlice ? row : 0] * coarse);
+  const layout = rowsOf(entry.shape, axis);
+  if (!transform) return multiplied(entry.size / 4, levels, layout, kept, factors);
+  const [rows, middle, inner] = layout.extents;
+  const length = ((middle * inner) / transform.size) * transform.rows;
+  const coefficients = multiplied(rows * length, levels, rowsOf([rows, length], 0), kept, factors);
+  const all = Int32Array.from({ length: rows }, (_, row) => row);
+  return scatterRows(
+    new Float32Array(entry.size / 4),
+    synthesized(coefficients, transform),
+    layout,
+    all,
+    new Int8Array(rows).fill(1),
+  );
+}
+
+/** Levels times the factors of their rows, at their places among `size` zeros. */
+function multiplied(
+  size: number,
+  levels: Int32Array | Uint8Array,
+  layout: Rows,
+  kept: Int32Array,
+  factors: Float64Array,
+): Float32Array {
+  const values = new Float32Array(size);
+  const [, middle, inner] = layout.extents;
+  if (levels instanceof Uint8Array && middle === 1 && layout.strides[2] === 1)
+    return scatterSymbols(values, levels, inner, kept, factors);
+  return scatterRows(values, levelsOf(levels), layout, kept, factors);
+}
+
+/** Each sample is the mean plus the sum of the coefficients' vectors, in float64. */
+function synthesized(coefficients: Float32Array, { rows, size, floats, offset }: Synthesis): Float32Array {
+  const values = new Float32Array((coefficients.length / rows) * size);
+  for (let at = 0, from = 0; at < values.length; at += size, from += rows) {
+    for (let i = 0; i < size; i++) {
+      let sum = offset > 0 ? floats[i] : 0;
+      for (let k = 0; k < rows; k++) sum += coefficients[from + k] * floats[offset + k * size + i];
+      values[at + i] = sum;
+    }
+  }
+  return values;
+}
+
+/** One piece of metadata of a file. @throws {CorruptInputError} as `decodeTensor` */
+export function decodeMetadata(
+  bytes: Uint8Array,
+  entry: MetadataEntry,
+  limits: DecodeLimits = {},
+): DecodedMetadata {
+  const { name, size, coding, part } = entry;
+  return named(`metadata "${name}"`, () => {
+    checkSize(size, limits, bytes.length);
+    const coded = checkedPart(cutOut(bytes, part), part);
+    const decoded =
+      coding === 0
+        ? coded.slice()
+        : coding === 1
+          ? decodeText(coded, size)
+          : decompress(coded, { maxLength: size });
+    if (decoded.length !== size || !(decoded instanceof Uint8Array))
+      throw new CorruptInputError(`${decoded.length} bytes instead of ${size}`);
+    return { name, bytes: decoded };
+  });
+}
