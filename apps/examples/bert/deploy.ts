@@ -200,3 +200,19 @@ function rowsOf(a: tf.Tensor, mask: Float32Array) {
     },
   };
 }
+
+/**
+ * All parameters, the quantized ones at their levels: what a program that knows no quantization can load.
+ * New tensors, the caller's.
+ */
+export function dequantizedParameters({ parameters, ranges, bits, weightBits }: QuantizedBert): Parameters {
+  return tf.tidy(() => {
+    const quantizers = bertQuantizers(ranges, { bits, weightBits });
+    return Object.fromEntries(
+      Object.entries(parameters).map(([name, tensor]) => [
+        name,
+        name in ranges.weight ? quantizers.weight(name).fakeQuantize(tensor) : tf.clone(tensor),
+      ]),
+    );
+  });
+}

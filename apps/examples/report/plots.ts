@@ -14,6 +14,7 @@ const CONFIG = {
 /** One colour a network, in every plot of a report. */
 export const NETWORK_COLOURS = {
   float: "#6b7280",
+  "quantized, 8 bits": "#1e3a8a",
   quantized: "#2563eb",
   "quantized, wide range": "#7dd3fc",
   "compression-aware": "#ea580c",
@@ -37,16 +38,17 @@ export interface LayerBits {
 /** Bars side by side: bits per value of every layer, a colour a network. */
 export function layerBitsPlot(rows: LayerBits[], title: string): Promise<string> {
   const layers = [...new Set(rows.map(({ layer }) => layer))];
+  const many = layers.length > 10;
   return svg({
     data: { values: rows },
-    width: 90 * layers.length + 80,
+    width: (many ? 45 : 90) * layers.length + 80,
     height: 200,
     mark: { type: "bar", tooltip: true },
     encoding: {
-      x: { field: "layer", type: "nominal", sort: layers, title: null, axis: { labelAngle: 0 } },
+      x: { field: "layer", type: "nominal", sort: layers, title: null, axis: { labelAngle: many ? -45 : 0 } },
       xOffset: { field: "network", sort: Object.keys(NETWORK_COLOURS) },
       y: { field: "bits", type: "quantitative", title },
-      color: colourByNetwork(),
+      color: colourByNetwork(rows),
     },
   } as TopLevelSpec);
 }
@@ -74,7 +76,7 @@ export function levelHistogramPlot(rows: LevelShare[]): Promise<string> {
         x: { field: "level", type: "ordinal", title: "level", axis: { labelAngle: 0, labelOverlap: true } },
         xOffset: { field: "network", sort: Object.keys(NETWORK_COLOURS) },
         y: { field: "share", type: "quantitative", title: "share of values", axis: { format: "%" } },
-        color: colourByNetwork(),
+        color: colourByNetwork(rows),
       },
     },
   } as TopLevelSpec);
@@ -128,11 +130,15 @@ export function ratePlot(
   } as TopLevelSpec);
 }
 
-function colourByNetwork() {
+/** The colours of the networks that there are rows of. */
+function colourByNetwork(rows: { network: string }[]) {
+  const present = Object.entries(NETWORK_COLOURS).filter(([name]) =>
+    rows.some(({ network }) => network === name),
+  );
   return {
     field: "network",
     title: null,
-    sort: Object.keys(NETWORK_COLOURS),
-    scale: { domain: Object.keys(NETWORK_COLOURS).slice(1), range: Object.values(NETWORK_COLOURS).slice(1) },
+    sort: present.map(([name]) => name),
+    scale: { domain: present.map(([name]) => name), range: present.map(([, colour]) => colour) },
   };
 }
