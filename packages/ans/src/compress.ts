@@ -18,8 +18,8 @@ import {
   contextsOf,
   inCodingOrder,
   type MapShape,
-  magnitudeThresholds,
   neighbourContexts,
+  thresholdsOf,
 } from "./contexts.js";
 import { frequencyTableBits, putFrequencies, type Sparse, sparse } from "./frequency-table.js";
 import { countBytes } from "./histogram.js";
@@ -165,7 +165,7 @@ function planStatic(symbols: Symbols, histogram: Sparse): Plan {
 
 /** The place of each 16-bit symbol among those that occur. */
 function indexTable(present: Uint16Array): Uint16Array {
-  const indexOf = new Uint16Array(65536);
+  const indexOf = new Uint16Array(present[present.length - 1] + 1);
   for (let i = 0; i < present.length; i++) indexOf[present[i]] = i;
   return indexOf;
 }
@@ -260,17 +260,18 @@ function planMaps(symbols: Symbols, shape: MapShape, { symbols: values, counts }
   const zero = values[most];
   // 4^4 contexts, or 5^3 with one channel: few enough to merge in milliseconds.
   const classes = shape.channels > 1 ? 4 : 5;
-  const contexts = neighbourContexts({
-    ...shape,
-    zero,
-    thresholds: magnitudeThresholds(symbols, zero, classes),
+  const magnitudes = new Float64Array(65536);
+  values.forEach((value, i) => {
+    magnitudes[Math.abs(value - zero)] += counts[i];
   });
-  const indexOf = indexTable(values);
-  const indices = new Uint16Array(symbols.length);
-  for (let i = 0; i < symbols.length; i++) indices[i] = indexOf[symbols[i]];
-  const all = contextsOf(symbols, contexts, values[values.length - 1] + 1);
-  const histograms = Array.from({ length: contexts.count }, () => new Float64Array(values.length));
-  for (let i = 0; i < all.length; i++) histograms[all[i]][indices[i]]++;
+  const contexts = neighbourContexts({ ...shape, zero, thresholds: thresholdsOf(magnitudes, classes) });
+  // A cell is a symbol in a context; first they are counted, later each has its slot.
+  const cells = cellsOf(contextsOf(symbols, contexts, values[values.length - 1] + 1), symbols, values);
+  const cellCounts = new Uint32Array(contexts.count * values.length);
+  for (let i = 0; i < cells.length; i++) cellCounts[cells[i]]++;
+  const histograms = Array.from({ length: contexts.count }, (_, context) =>
+    Float64Array.from(cellCounts.subarray(context * values.length, (context + 1) * values.length)),
+  );
   const clusters = mergeContexts(histograms, MAX_MAP_TABLE_LOG, MAX_MAP_TABLES);
   const tableOf = new Uint8Array(contexts.count);
   clusters.forEach((cluster, table) => {
@@ -309,17 +310,30 @@ function planMaps(symbols: Symbols, shape: MapShape, { symbols: values, counts }
       return writer;
     },
     payload: () => {
-      const slots = new Int32Array(symbols.length);
-      for (let i = 0; i < slots.length; i++) slots[i] = tableOf[all[i]] * values.length + indices[i];
-      const ordered = inCodingOrder(slots, shape);
+      const slotOf = Int32Array.from(cellCounts, (_, cell) => {
+        const index = cell % values.length;
+        return tableOf[(cell - index) / values.length] * values.length + index;
+      });
+      const ordered = inCodingOrder(cells, shape);
       return {
         count: symbols.length,
         tableLog,
         tables: encodeTables(tables.tables, tableLog),
-        source: (block, from, to) => block.set(ordered.subarray(from, to)),
+        source: (slots, from, to) => {
+          for (let i = from; i < to; i++) slots[i - from] = slotOf[ordered[i]];
+        },
       };
     },
   };
+}
+
+/** Context * number of values + index of the value. */
+function cellsOf(contexts: Uint16Array, symbols: Symbols, values: Uint16Array): Int32Array {
+  const indexOf = indexTable(values);
+  const cells = new Int32Array(symbols.length);
+  const width = values.length;
+  for (let i = 0; i < cells.length; i++) cells[i] = Math.imul(contexts[i], width) + indexOf[symbols[i]];
+  return cells;
 }
 
 function plan(symbols: Symbols, shape?: MapShape): Plan {

@@ -12,7 +12,7 @@ import { checkSymbol } from "./check.js";
 import { type Contexts, contextsOf, MAX_CONTEXTS } from "./contexts.js";
 import { corrupt } from "./errors.js";
 import { frequencyTableBits, putFrequencies, sparse } from "./frequency-table.js";
-import { entropyBits, log2 } from "./log2.js";
+import { log2 } from "./log2.js";
 import { MAX_ALPHABET, MAX_TABLE_LOG, normalizeCounts } from "./normalize.js";
 import { indexWidth, MAX_TABLES, takeContextTables } from "./take-context-tables.js";
 
@@ -66,17 +66,6 @@ export function contextHistograms(
   return histograms;
 }
 
-/** Bits of a table made from these counts, nearly: length change and mantissa a symbol (see frequency-table.ts). */
-function roughTableBits(counts: Float64Array, total: number, tableLog: number): number {
-  const scale = tableLog - log2(total);
-  let bits = 0;
-  for (let i = 0; i < counts.length; i++) {
-    if (counts[i] > 0) bits += 2 + Math.max(0, scale + log2(counts[i]));
-    else if (i > 0 && counts[i - 1] > 0) bits += 4;
-  }
-  return bits;
-}
-
 interface Cluster {
   counts: Float64Array;
   total: number;
@@ -84,11 +73,36 @@ interface Cluster {
   contexts: number[];
 }
 
+/**
+ * Bits of symbols with these counts, a + b or only a, at their entropy, and of their table, nearly: length change and
+ * mantissa a symbol (see frequency-table.ts). A merge is priced so before it is made.
+ */
+function clusterBits(a: Float64Array, b: Float64Array | undefined, total: number, tableLog: number): number {
+  const logOfTotal = log2(total);
+  const scale = tableLog - logOfTotal;
+  let bits = total * logOfTotal;
+  let last = 0;
+  for (let i = 0; i < a.length; i++) {
+    const count = b === undefined ? a[i] : a[i] + b[i];
+    if (count > 0) {
+      const log = log2(count);
+      bits += 2 - count * log + Math.max(0, scale + log);
+    } else if (last > 0) {
+      bits += 4;
+    }
+    last = count;
+  }
+  return bits;
+}
+
 function clusterOf(counts: Float64Array, contexts: number[], tableLog: number): Cluster {
   let total = 0;
   for (let i = 0; i < counts.length; i++) total += counts[i];
-  return { counts, total, contexts, bits: entropyBits(counts) + roughTableBits(counts, total, tableLog) };
+  return { counts, total, contexts, bits: clusterBits(counts, undefined, total, tableLog) };
 }
+
+const mergedBits = (a: Cluster, b: Cluster, tableLog: number): number =>
+  clusterBits(a.counts, b.counts, a.total + b.total, tableLog);
 
 function merged(a: Cluster, b: Cluster, tableLog: number): Cluster {
   return clusterOf(
@@ -116,14 +130,14 @@ export function mergeContexts(
     let best = 0;
     let bestExtra = Number.POSITIVE_INFINITY;
     active.forEach((cluster, i) => {
-      const extra = merged(cluster, small, tableLog).bits - cluster.bits;
+      const extra = mergedBits(cluster, small, tableLog) - cluster.bits;
       if (extra < bestExtra) [best, bestExtra] = [i, extra];
     });
     active[best] = merged(active[best], small, tableLog);
   }
   // saving[i][j], i > j, is kept up to date; a merge changes one row and one column.
   const savingOf = (i: number, j: number): number =>
-    active[i].bits + active[j].bits - merged(active[i], active[j], tableLog).bits;
+    active[i].bits + active[j].bits - mergedBits(active[i], active[j], tableLog);
   const saving = active.map((_, i) => Float64Array.from({ length: i }, (_, j) => savingOf(i, j)));
   while (active.length > 1) {
     let [first, second, best] = [0, 0, active.length > maxTables ? Number.NEGATIVE_INFINITY : 0];

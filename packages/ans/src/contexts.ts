@@ -95,15 +95,17 @@ export function magnitudeThresholds(symbols: ArrayLike<number>, zero = 0, classe
     throw new RangeError(`classes: expected an integer 2..${MAX_THRESHOLDS + 1}, got ${classes}`);
   }
   const counts = new Float64Array(65536);
+  for (let i = 0; i < symbols.length; i++) counts[Math.abs(symbols[i] - zero)]++;
+  return thresholdsOf(counts, classes);
+}
+
+/** The same from how often each magnitude occurs. */
+export function thresholdsOf(counts: Float64Array, classes: number): number[] {
   let total = 0;
-  for (let i = 0; i < symbols.length; i++) {
-    const magnitude = Math.abs(symbols[i] - zero);
-    counts[magnitude]++;
-    if (magnitude > 0) total++;
-  }
+  for (let magnitude = 1; magnitude < counts.length; magnitude++) total += counts[magnitude];
   const thresholds = [1];
   let below = 0;
-  for (let magnitude = 1; magnitude < 65535 && thresholds.length < classes - 1; magnitude++) {
+  for (let magnitude = 1; magnitude < counts.length && thresholds.length < classes - 1; magnitude++) {
     below += counts[magnitude];
     if (below < total && below * (classes - 1) >= total * thresholds.length) thresholds.push(magnitude + 1);
   }

@@ -30,10 +30,6 @@ export function stepLogarithm(n: number): number {
 function computeLog2(x: number): number {
   let exponent = 0;
   let mantissa = x;
-  while (mantissa >= 65536) {
-    mantissa /= 65536;
-    exponent += 16;
-  }
   while (mantissa > SQRT2) {
     mantissa /= 2;
     exponent++;
@@ -47,17 +43,12 @@ let small: Float64Array | undefined;
 /** @param x an integer count, 0 .. 2^53; @returns log2(x) in bits, and 0 for 0 */
 export function log2(x: number): number {
   small ??= Float64Array.from({ length: 4096 }, (_, n) => (n > 0 ? computeLog2(n) : 0));
-  return x < 4096 ? small[x] : computeLog2(x);
-}
-
-/** Bits that `counts` cost at their own entropy: n log2 n - sum of c log2 c. Not divided by n. */
-export function entropyBits(counts: ArrayLike<number>): number {
-  let total = 0;
-  let sum = 0;
-  for (let i = 0; i < counts.length; i++) {
-    const count = counts[i];
-    total += count;
-    sum += count * log2(count);
-  }
-  return total * log2(total) - sum;
+  if (x < 4096) return small[x];
+  // The logarithm of the first 12 bits from the table, and a short series for the rest.
+  let exponent = 0;
+  let mantissa = x;
+  for (; mantissa >= 2 ** 24; exponent += 12) mantissa /= 4096;
+  for (; mantissa >= 4096; exponent++) mantissa /= 2;
+  const first = Math.floor(mantissa);
+  return exponent + small[first] + twiceAtanh((mantissa - first) / (mantissa + first)) / LN2;
 }
