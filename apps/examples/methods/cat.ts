@@ -78,7 +78,7 @@ const weights = [
     `weights-${weightBits}-${lambda}`,
     `weights, ${weightBits} bits, λ ${lambda}`,
     "weights",
-    { weightBits, weightsOnly: true, weightPressure: { lambda } },
+    { bits: "float", weightBits, weightPressure: { lambda } },
     lambda === 0 ? "fixed-width training" : "entropy term",
   ),
 );

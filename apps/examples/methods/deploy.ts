@@ -9,10 +9,11 @@ import {
   mapBits,
   type Symbols,
 } from "../coding/maps.js";
+import type { LabeledImages } from "../data/cifar10.js";
 import type { Hooks, Parameters } from "../models/hooks.js";
 import { cifarResnet } from "../models/resnet.js";
 import { type FrozenRange, type Quantizers, quantize, type Ranges } from "../quantized.js";
-import { accuracy, calibrationImages, type Ground } from "./ground.js";
+import { accuracy, calibrationImages, type Ground, imagesFrom } from "./ground.js";
 import {
   type CodedWeight,
   decodeWeight,
@@ -43,15 +44,24 @@ export interface Network {
   ranges: Ranges<FrozenRange>;
 }
 
-/** Codes, decodes and evaluates whatever has a quantizer. */
+/** Codes, decodes and evaluates whatever has a quantizer. Leaves no tensor behind. */
 export function deploy(ground: Ground, network: Network): Measured {
+  tf.engine().startScope();
+  try {
+    return measure(ground, network);
+  } finally {
+    tf.engine().endScope();
+  }
+}
+
+function measure(ground: Ground, network: Network): Measured {
   const { quantizers } = network;
   const weights = quantizers.weight && codeWeights(network, quantizers.weight);
   const parameters = { ...network.parameters, ...weights?.decoded };
   const coders = quantizers.activation && learnMapCoders(ground, parameters, quantizers.activation);
-  const hook = quantizers.activation && coders && codeMaps(coders, quantizers.activation);
-  const right = accuracy(ground, (x) => cifarResnet(parameters, x, { activation: hook }));
-  if (weights) tf.dispose(weights.decoded);
+  const right = quantizers.activation
+    ? codedAccuracy(ground, parameters, coders!, quantizers.activation)
+    : accuracy(ground.test, (x) => cifarResnet(parameters, x));
   const maps = coders && Object.values(coders).map((coder) => coder.total());
   return {
     accuracy: right,
@@ -82,6 +92,25 @@ function learnMapCoders(
   );
   images.dispose();
   return coders;
+}
+
+/**
+ * Accuracy with every feature map of the first images as bytes; the others take the same quantizers' values, which are
+ * those that come back from bytes, bit for bit: a code is lossless, and was seen to be.
+ */
+function codedAccuracy(
+  { test, codedImages }: Ground,
+  parameters: Parameters,
+  coders: Record<string, MapCoder>,
+  quantizer: Quantizers["activation"],
+): number {
+  const coded = imagesFrom(test, 0, codedImages);
+  const others = imagesFrom(test, codedImages);
+  const right = (images: LabeledImages, activation: Required<Hooks>["activation"]) =>
+    images.labels.length * accuracy(images, (x) => cifarResnet(parameters, x, { activation }));
+  const onCoded = right(coded, codeMaps(coders, quantizer));
+  if (others.labels.length === 0) return onCoded / test.labels.length;
+  return (onCoded + right(others, (a, name) => quantizer(name).fakeQuantize(a))) / test.labels.length;
 }
 
 /** A hook that writes every feature map as bytes, and goes on with what it reads back. */

@@ -22,6 +22,8 @@ export interface Ground {
   start: Parameters;
   train: LabeledImages;
   test: LabeledImages;
+  /** Test images whose feature maps are written as bytes and read back; all others are known to give the same values. */
+  codedImages: number;
   /** Steps of each fine-tuning run, of `BATCH` images. */
   steps: number;
   seed: number;
@@ -36,22 +38,17 @@ const CLASSES = 10;
 export async function loadGround(
   folder: string,
   checkpoint: string,
-  options: Pick<Ground, "steps" | "seed" | "distill">,
-  testImages = Number.POSITIVE_INFINITY,
+  {
+    testImages,
+    ...options
+  }: Pick<Ground, "steps" | "seed" | "distill" | "codedImages"> & { testImages: number },
 ): Promise<Ground> {
   const { train, test } = await loadCifar10(folder);
   const { tensors } = await readCheckpoint(checkpoint);
   const parameters = parametersFromPyTorch(tensors);
   const start = foldBatchNorm(parameters);
   tf.dispose(parameters);
-  const count = Math.min(testImages, test.labels.length);
-  const { pixels, labels } = test;
-  return {
-    start,
-    train,
-    test: { pixels: pixels.subarray(0, count * IMAGE_SIZE), labels: labels.subarray(0, count) },
-    ...options,
-  };
+  return { start, train, test: imagesFrom(test, 0, testImages), ...options };
 }
 
 /** The batch of a step: an order an epoch, the last partial batch dropped; crops and flips depend on the step. */
@@ -97,19 +94,31 @@ export function calibrationImages({ train }: Pick<Ground, "train">, count: numbe
   return tf.tensor4d(normalizedBatch(train, indices), [count, 32, 32, 3]);
 }
 
-/** Share of right answers on the test images, 0 .. 1. */
-export function accuracy({ test }: Pick<Ground, "test">, model: (x: tf.Tensor4D) => tf.Tensor2D): number {
+/** Share of right answers, 0 .. 1. */
+export function accuracy(images: LabeledImages, model: (x: tf.Tensor4D) => tf.Tensor2D): number {
   let right = 0;
-  for (let from = 0; from < test.labels.length; from += TEST_BATCH) {
-    const labels = test.labels.subarray(from, from + TEST_BATCH);
+  for (let from = 0; from < images.labels.length; from += TEST_BATCH) {
+    const labels = images.labels.subarray(from, from + TEST_BATCH);
     const indices = Array.from(labels, (_, i) => from + i);
     right += tf.tidy(() => {
-      const x = tf.tensor4d(normalizedBatch(test, indices), [labels.length, 32, 32, 3]);
+      const x = tf.tensor4d(normalizedBatch(images, indices), [labels.length, 32, 32, 3]);
       const predicted = tf.argMax(model(x), 1).dataSync();
       return labels.reduce((count, label, i) => count + Number(label === predicted[i]), 0);
     });
   }
-  return right / test.labels.length;
+  return right / images.labels.length;
+}
+
+/** Images `from` (inclusive) to `to` (exclusive), sharing the pixels. */
+export function imagesFrom(
+  { pixels, labels }: LabeledImages,
+  from: number,
+  to = labels.length,
+): LabeledImages {
+  return {
+    pixels: pixels.subarray(from * IMAGE_SIZE, to * IMAGE_SIZE),
+    labels: labels.subarray(from, to),
+  };
 }
 
 /** Divides 5,000 and 10,000: the wasm backend wants fixed shapes. */

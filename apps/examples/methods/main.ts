@@ -23,7 +23,8 @@ interface Options {
   steps: number;
   seed: number;
   distill: number;
-  images: number;
+  testImages: number;
+  codedImages: number;
   results: string;
   run?: string;
   fresh: boolean;
@@ -40,6 +41,7 @@ export function parseOptions(argv: string[]): Options | undefined {
     .option("--distill <x>", "Weight of the float network's answers in the loss, 0 .. 1 (default 0.5)")
     .option("--seed <n>", "Of data order and sampling (default 1)")
     .option("--images <n>", "Test images, the first so many (default all)")
+    .option("--coded-images <n>", "Test images whose feature maps are coded and decoded (default 1000)")
     .option("--run <id>", "Only the networks whose id begins so")
     .option("--results <dir>", "Where results are kept (default apps/examples/methods/results)")
     .option("--fresh", "Make results again that are there")
@@ -82,25 +84,17 @@ export function parseOptions(argv: string[]): Options | undefined {
     steps: number("steps", 400, 1, 1e6, true),
     distill: number("distill", 0.5, 0, 1, false),
     seed: number("seed", 1, 0, 2 ** 31 - 1, true),
-    images: number("images", 10_000, 100, 10_000, true),
+    testImages: number("images", 10_000, 100, 10_000, true),
+    codedImages: number("codedImages", 1000, 100, 10_000, true),
     results: path("results", `${ROOM}/results`),
     run: flags["run"] === undefined ? undefined : String(flags["run"]),
     fresh: flags["fresh"] === true,
   };
 }
 
-async function run({
-  name,
-  data,
-  checkpoint,
-  images,
-  run,
-  results,
-  fresh,
-  ...options
-}: Options): Promise<void> {
+async function run({ name, data, checkpoint, run, results, fresh, ...options }: Options): Promise<void> {
   await useBackend("wasm");
-  const ground = await loadGround(data, checkpoint, options, images);
+  const ground = await loadGround(data, checkpoint, options);
   const recipes = RECIPES.filter((recipe) => name === undefined || recipe.name === name);
   const rows = await runRecipes(recipes, ground, { results, fresh, only: run });
   tf.dispose(ground.start);

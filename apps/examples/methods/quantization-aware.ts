@@ -1,48 +1,68 @@
 // Fine-tuning on the common ground with uniform quantizers, whose ranges are learned: plain, or with a price on bits.
+import { affineQuantizer } from "@bitdiet/fake-quant";
 import * as tf from "@tensorflow/tfjs-core";
-import { fineTune } from "../fine-tune.js";
+import { type FineTuning, fineTune } from "../fine-tune.js";
+import type { Parameters } from "../models/hooks.js";
 import { cifarResnet } from "../models/resnet.js";
-import { type BitWidths, calibrate, quantizersOf } from "../quantized.js";
-import type { Pressure } from "../rates.js";
+import { calibrate, type Quantizers, type Ranges } from "../quantized.js";
 import { deploy, type Measured } from "./deploy.js";
 import { calibrationImages, type Ground, taskLoss } from "./ground.js";
 
-export interface QuantizationAware extends Partial<BitWidths> {
+type Passed = "activationPressure" | "weightPressure" | "warmUp" | "sharpness" | "learningRates";
+
+export interface QuantizationAware extends Pick<FineTuning<number>, Passed> {
+  /** Of activations; "float" leaves them alone. 4 unless given. */
+  bits?: number | "float";
+  /** Of each weight; 8 unless given. */
+  weightBits?: number | ((name: string) => number);
   /** Activation ranges start at this multiple of the largest value over calibration images; 1 unless given. */
   rangeFactor?: number;
-  /** Prices on the bits of activations and weights. */
-  activationPressure?: Pressure;
-  weightPressure?: Pressure;
-  /** Sharpness of soft histograms at the start and at the end. */
-  sharpness?: { first: number; last: number };
-  /** Activations stay float. */
-  weightsOnly?: boolean;
+  /** Weight ranges start at this multiple of the largest weight; 1 unless given. */
+  weightRangeFactor?: number;
+  /** Instead of the float network's. */
+  start?: Parameters;
 }
 
 const CALIBRATION_IMAGES = 200;
 
-/** Fine-tunes, codes, decodes, measures; 4-bit activations and 8-bit weights unless given. */
+/** Fine-tunes, codes, decodes, measures. */
 export async function quantizationAware(
   ground: Ground,
-  { bits = 4, weightBits = 8, rangeFactor = 1, weightsOnly = false, ...options }: QuantizationAware,
+  {
+    bits = 4,
+    weightBits = 8,
+    rangeFactor = 1,
+    weightRangeFactor = 1,
+    start = ground.start,
+    ...passed
+  }: QuantizationAware,
 ): Promise<Measured> {
-  const widths = { bits, weightBits };
+  const bitsOf = typeof weightBits === "number" ? () => weightBits : weightBits;
   const images = calibrationImages(ground, CALIBRATION_IMAGES);
-  const ranges = calibrate((hooks) => cifarResnet(ground.start, images, hooks), widths, rangeFactor);
+  const widths = { bits: bits === "float" ? 8 : bits, weightBits: 8 };
+  const ranges = calibrate((hooks) => cifarResnet(start, images, hooks), widths, rangeFactor);
   images.dispose();
+  for (const name of Object.keys(ranges.weight)) {
+    ranges.weight[name] += Math.log((127 * weightRangeFactor) / (2 ** (bitsOf(name) - 1) - 1));
+  }
+  const quantizersOf = ({ weight, activation }: Ranges): Quantizers => ({
+    weight: (name) => affineQuantizer({ bits: bitsOf(name), signed: true, scale: tf.exp(weight[name]) }),
+    activation: (name) => affineQuantizer({ bits: widths.bits, scale: tf.exp(activation[name]) }),
+  });
   const loss = taskLoss(ground);
   const tuned = await fineTune({
     task: "fine-tuning",
     steps: ground.steps,
-    start: ground.start,
-    ranges: weightsOnly ? { ...ranges, activation: {} } : ranges,
-    quantizersOf: (learned) => quantizersOf(learned, widths),
-    loss: (parameters, hooks, step) => loss(parameters, weightsOnly ? { weight: hooks.weight } : hooks, step),
-    ...options,
+    start,
+    ranges: bits === "float" ? { ...ranges, activation: {} } : ranges,
+    quantizersOf,
+    loss: (parameters, { weight, activation }, step) =>
+      loss(parameters, bits === "float" ? { weight } : { weight, activation }, step),
+    ...passed,
   });
-  const { weight, activation } = quantizersOf(tuned.ranges, widths);
-  const quantizers = weightsOnly ? { weight } : { weight, activation };
-  const measured = tf.tidy(() => ({ only: deploy(ground, { ...tuned, quantizers }) })) as { only: Measured };
+  const { weight, activation } = quantizersOf(tuned.ranges);
+  const quantizers = bits === "float" ? { weight } : { weight, activation };
+  const measured = deploy(ground, { ...tuned, quantizers });
   tf.dispose(tuned.parameters);
-  return measured.only;
+  return measured;
 }

@@ -1,5 +1,7 @@
 // All methods, in the order of the table.
 import { cat } from "./cat.js";
+import { crq } from "./crq.js";
+import { diffq } from "./diffq.js";
 import type { Recipe } from "./recipe.js";
 
-export const RECIPES: Recipe[] = [cat];
+export const RECIPES: Recipe[] = [cat, diffq, crq];

@@ -1,0 +1,78 @@
+// CRQ: ternary weights. A cluster term pulls every full-precision weight towards the nearest of -alpha, 0, alpha, weakly at
+// first, so that rounding changes little at the end; then the rest of the steps train through the rounding. A
+// reconstruction: the paper's abstract names the idea, and neither formula nor schedule is public. The first convolution
+// and the classifier keep 8 bits, as is usual.
+import { clusterLoss, ternaryQuantizer, twnRule } from "@bitdiet/fake-quant";
+import * as tf from "@tensorflow/tfjs-core";
+import { variables } from "../models/parameters.js";
+import { gradientsOf, train } from "../train.js";
+import type { Measured } from "./deploy.js";
+import { type Ground, taskLoss } from "./ground.js";
+import { quantizationAware } from "./quantization-aware.js";
+import type { Recipe } from "./recipe.js";
+
+const isTernary = (name: string): boolean => name.endsWith(".weight") && !/^(conv1|linear)\./.test(name);
+const ternaryWidth = (name: string): number => (isTernary(name) ? 2 : 8);
+
+/** Steps between two estimates of a layer's centers. */
+const ESTIMATE_EVERY = 20;
+/** A step of the quantizer that trains last is alpha; its range, one step here, starts where TWN's alpha usually lies. */
+const ALPHA_OF_LARGEST = 0.3;
+
+/** @param lambda weight of the mean squared distance, relative to the mean square of a layer's weights */
+async function clustered(ground: Ground, lambda: number): Promise<Measured> {
+  const half = { ...ground, steps: Math.round(ground.steps / 2) };
+  const parameters = variables(ground.start);
+  const names = Object.keys(parameters).filter(isTernary);
+  const loss = taskLoss(half);
+  let rules: Record<string, ReturnType<typeof twnRule>> = {};
+  await train({
+    task: "clustering",
+    steps: half.steps,
+    groups: [{ variables: Object.values(parameters), learningRate: 2e-4 }],
+    gradients: gradientsOf((step, progress, show) => {
+      if (step % ESTIMATE_EVERY === 0) {
+        rules = Object.fromEntries(names.map((name) => [name, twnRule(parameters[name])]));
+      }
+      const distances = names.map((name) => {
+        const { scale } = rules[name];
+        return tf.div(clusterLoss(parameters[name], ternaryQuantizer(rules[name])), scale ** 2);
+      });
+      const distance: tf.Scalar = tf.div(tf.addN(distances), names.length);
+      show("distance", distance);
+      return tf.add(loss(parameters, {}, step), tf.mul(distance, lambda * progress));
+    }),
+  });
+  const measured = await quantizationAware(half, {
+    start: parameters,
+    bits: "float",
+    weightBits: ternaryWidth,
+    weightRangeFactor: ALPHA_OF_LARGEST,
+  });
+  tf.dispose(parameters);
+  return measured;
+}
+
+const run = (id: string, title: string, measure: (ground: Ground) => Promise<Measured>) => ({
+  id,
+  title,
+  of: "weights" as const,
+  trains: true,
+  measure,
+});
+
+export const crq: Recipe = {
+  name: "crq",
+  paper: "CRQ (Hu et al., arXiv 1902.10370, 2019), a reconstruction of its abstract",
+  published: "none in the abstract",
+  runs: [
+    run("clustered", "ternary, clustered first", (ground) => clustered(ground, 1)),
+    run("rounded", "ternary, trained through rounding alone", (ground) =>
+      quantizationAware(ground, {
+        bits: "float",
+        weightBits: ternaryWidth,
+        weightRangeFactor: ALPHA_OF_LARGEST,
+      }),
+    ),
+  ],
+};
