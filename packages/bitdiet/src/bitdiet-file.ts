@@ -4,18 +4,13 @@
  *     const { model } = await openBitdiet(await openSource("model.bitdiet"));
  *     await model.tensors[0].bytes();
  */
-import {
-  CorruptInputError,
-  type DecodedTensor,
-  decodeMetadata,
-  decodeParts,
-  decodeQuantized,
-  type QuantizedTensor,
-} from "./decode.js";
+import { CorruptInputError, type DecodedTensor, decodeMetadata, decodeParts } from "./decode.js";
+import { decodeQuantized } from "./decode-quantized.js";
 import { type ByteSource, readRange } from "./download.js";
 import { floatBytes } from "./floats.js";
 import { type Header, headerLength, type Part, readHeader, type TensorEntry } from "./header.js";
 import { isFloat, isWeight, type Model, type ModelFormat, type ModelTensor, modelFormats } from "./model.js";
+import type { QuantizedTensor } from "./quantized-tensor.js";
 
 /** The metadata that says which format the model had. */
 export const FORMAT_ENTRY = "format";

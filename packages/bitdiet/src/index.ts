@@ -1,3 +1,30 @@
-/** bitdiet: a tensor's integers in the fewest bytes. */
+/** bitdiet: neural networks in the fewest bytes. Everything here runs in browsers; files on disk are behind `bitdiet/node`. */
+export { type BitdietFile, openBitdiet } from "./bitdiet-file.js";
 export { type Coder, type IntegerShape, smallestOf } from "./coder.js";
 export { ansCoder, cabacCoder, huffmanCoder, smallestCoder } from "./coders.js";
+export {
+  BudgetError,
+  type CompressedTensor,
+  type CompressOptions,
+  type CompressReport,
+  type CompressTarget,
+  compressModel,
+  compressToPieces,
+} from "./compress.js";
+export { type ByteSource, DownloadError, type DownloadOptions, openSource } from "./download.js";
+export {
+  type EncodeOptions,
+  encodeModel,
+  encodeTensor,
+  estimateModel,
+  type LosslessTensor,
+  type QuantizedSource,
+  type SourceModel,
+  type SourceTensor,
+} from "./encode.js";
+export { CorruptInputError } from "./errors.js";
+export { type Dtype, type Model, ModelFileError, type ModelFormat, type ModelTensor } from "./model.js";
+export { type FilePiece, type ModelFiles, memoryFiles } from "./models/files.js";
+export { readModel, writeModel } from "./models/read.js";
+export { dequantize, type QuantizedTensor } from "./quantized-tensor.js";
+export { nearestOnGrid } from "./step-grid.js";

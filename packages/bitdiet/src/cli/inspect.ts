@@ -7,7 +7,6 @@
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { signalToNoise } from "../compress.js";
-import type { QuantizedTensor } from "../decode.js";
 import { floatValues } from "../floats.js";
 import { elementCount, isFloat, type ModelTensor, tensorBytes } from "../model.js";
 import { FileExistsError } from "../models/node-files.js";
@@ -111,7 +110,7 @@ export async function inspectModel(
     if (comparable) inspected.otherBytes = storedBytes(reference!, place, before, beforeData!.length);
     if (!isFloat(dtype)) continue;
     const values = floatValues(dtype, data);
-    const quantized: QuantizedTensor | undefined = await bitdiet?.quantized(bitdiet.header.tensors[index]);
+    const quantized = await bitdiet?.quantized(bitdiet.header.tensors[index]);
     const { zeros, outliers, deviation } = valueStatistics(values);
     Object.assign(inspected, {
       entropy: levelEntropy(quantized?.levels ?? toUint8(values)),

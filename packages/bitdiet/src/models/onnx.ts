@@ -19,9 +19,7 @@ import {
   type ModelTensor,
 } from "../model.js";
 import { asObject, type FilePiece, jsonBytes, type ModelFiles, parseJson } from "./files.js";
-
-/** Where the graph that rides along says that its tensors are: one after another in the order of the model's tensors. */
-export const WEIGHTS_FILE = "weights.bin";
+import { WEIGHTS_FILE } from "./onnx-layout.js";
 
 /** Smaller initialisers are often shapes or scalars that a runtime wants to see in the graph itself. */
 const LEAST_ELEMENTS = 64;

@@ -2,7 +2,8 @@ import * as ort from "onnxruntime-web";
 import { expect, test } from "vitest";
 import { ModelFileError } from "../../src/model.js";
 import { memoryFiles } from "../../src/models/files.js";
-import { readOnnx, WEIGHTS_FILE, writeOnnx } from "../../src/models/onnx.js";
+import { readOnnx, writeOnnx } from "../../src/models/onnx.js";
+import { WEIGHTS_FILE } from "../../src/models/onnx-layout.js";
 import { bytesOf, collect, type Files, normals, onnxMessage, onnxModel } from "./small-models.js";
 
 ort.env.wasm.numThreads = 1;
