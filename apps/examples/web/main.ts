@@ -1,0 +1,282 @@
+// The page: one slider, one number that falls, and what the network still knows. Work is the worker's (messages.ts).
+/// <reference types="vite/client" />
+import { showLayers, showSizes } from "./bars.js";
+import { clearCliff, markInCliff, showInCliff } from "./cliff.js";
+import { droppedFiles } from "./dropped-files.js";
+import { showChosen, showMaps } from "./inside.js";
+import { type Answers, ask, type Opened, type PixelRange, type Squeezed, type Trial } from "./messages.js";
+import facts from "./model/facts.json" with { type: "json" };
+import { bytesText, element, timesText } from "./text.js";
+import { markTiles, score, showTiles } from "./tiles.js";
+
+const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+const slider = element<HTMLInputElement>("squeeze");
+const positions = Number(slider.max) + 1;
+
+/** The slider's way from the least to the most squeezed, in bits a weight. */
+const bitsAt = (position: number) => 6 - 0.25 * position;
+
+/** What is open. A later one replaces the whole object, so that answers about an earlier one are told apart. */
+interface State {
+  files: File[];
+  isBundled: boolean;
+  opened: Opened;
+  trial?: Trial;
+  /** Of the picture that is looked at. */
+  picture: number;
+  squeezed?: Squeezed;
+  /** Pictures read as they should be, by the slider's position. */
+  scores: Map<number, number>;
+}
+let state: State | undefined;
+
+async function openBundled(): Promise<void> {
+  const urls = {
+    "digits.json": new URL("./model/model.json", import.meta.url),
+    "digits.bin": new URL("./model/digits.bin", import.meta.url),
+  };
+  const files = Object.entries(urls).map(
+    async ([name, url]) => new File([await (await fetch(url)).blob()], name),
+  );
+  await open(await Promise.all(files), [0, 1], true);
+}
+
+/** Opens files that a visitor chose; if they are no network, says so and stays with the one before. */
+async function open(files: File[], range: PixelRange, isBundled = false): Promise<void> {
+  element("error").textContent = "";
+  document.body.setAttribute("aria-busy", "true");
+  try {
+    const opened = await ask(worker, "open", { files, range });
+    const trial = "problem" in opened.trial ? undefined : opened.trial;
+    state = { files, isBundled, opened, trial, picture: 0, scores: new Map() };
+    showOpened(state);
+    await squeeze();
+    if (!isBundled) element("title").scrollIntoView();
+  } catch (error) {
+    const names = files.length > 3 ? `These ${files.length} files` : files.map(({ name }) => name).join(", ");
+    element("error").textContent = `${names} could not be opened: ${(error as Error).message}`;
+  } finally {
+    document.body.removeAttribute("aria-busy");
+  }
+}
+
+function showOpened(current: State): void {
+  const { opened, isBundled, trial } = current;
+  document.body.classList.toggle("untried", !trial);
+  element("bundled").hidden = isBundled;
+  element("range-choice").hidden = isBundled || !trial;
+  element("lead").textContent = isBundled
+    ? "This one reads handwritten digits. Drag the slider: its weights are rounded, entropy-coded, decoded and put to work again, here in your browser."
+    : `This is ${opened.name}. Drag the slider: its weights are rounded, entropy-coded, decoded and put to work again, here in your browser.`;
+  element("was").textContent = bytesText(opened.float32Bytes);
+  element("snippet").textContent = snippetFor(opened);
+  clearCliff(positions);
+  if (trial) {
+    showTiles(trial, (picture) => {
+      current.picture = picture;
+      void look(current);
+    });
+    element("layer").replaceChildren(...trial.layers.map((layer) => new Option(layer)));
+    element("pictures-legend").textContent =
+      trial.pictures[0].label === undefined
+        ? `${trial.pictures.length} pictures: marked where the answer changed`
+        : `${trial.pictures.length} pictures it never saw in training: marked where it is wrong`;
+  }
+  slider.disabled = false;
+}
+
+function snippetFor({ name, format }: Opened): string {
+  const load = format === "tfjs-layers" ? "loadLayersModel" : "loadGraphModel";
+  return [
+    'import * as tf from "@tensorflow/tfjs";',
+    'import { fromBitdiet } from "bitdiet/tfjs";',
+    "",
+    `const model = await tf.${load}(fromBitdiet("${name}.bitdiet"));`,
+  ].join("\n");
+}
+
+/** Follows the slider: of the positions that come while one is worked on, only the newest counts. */
+let isSqueezing = false;
+async function squeeze(): Promise<void> {
+  showBits();
+  if (isSqueezing) return;
+  isSqueezing = true;
+  try {
+    for (let current = state, position = -1; current; current = state) {
+      if (current.squeezed && position === slider.valueAsNumber) break;
+      position = slider.valueAsNumber;
+      const squeezed = await ask(worker, "squeeze", bitsAt(position), showProgress);
+      if (current !== state) continue;
+      current.squeezed = squeezed;
+      showSqueezed(current, squeezed, position);
+      await look(current);
+    }
+  } catch (error) {
+    element("error").textContent = (error as Error).message;
+  } finally {
+    isSqueezing = false;
+    clearTimeout(waiting);
+  }
+  if (state) void surveyCliff(state);
+}
+
+/** Says that it works, where that takes long enough to be noticed. */
+let waiting = 0;
+let share = 0;
+function showProgress(done: number): void {
+  share = done;
+  waiting ||= window.setTimeout(() => {
+    element("verdict").textContent = `Squeezing … ${Math.round(100 * share)} %`;
+    waiting = 0;
+  }, 700);
+}
+
+function showBits(): void {
+  const bits = bitsAt(slider.valueAsNumber);
+  const text = `${bits} ${bits === 1 ? "bit" : "bits"} a weight`;
+  element("bits").textContent = text;
+  slider.setAttribute("aria-valuetext", text);
+}
+
+function showSqueezed(
+  { opened, isBundled, trial, scores }: State,
+  squeezed: Squeezed,
+  position: number,
+): void {
+  clearTimeout(waiting);
+  waiting = 0;
+  const { bytes, now, compressMs, decodeMs } = squeezed;
+  const isOther = Math.abs(opened.fileBytes / opened.float32Bytes - 1) > 0.05;
+  countTo(bytes.length);
+  showSizes([
+    { name: "float32", bytes: opened.float32Bytes },
+    { name: "uint8 + deflate", bytes: opened.uint8DeflatedBytes },
+    ...(isBundled ? [{ name: "uint8 + brotli-11", bytes: facts.uint8BrotliBytes }] : []),
+    ...(isOther ? [{ name: "as you have it", bytes: opened.fileBytes }] : []),
+    { name: "bitdiet", bytes: bytes.length, isNow: true },
+  ]);
+  showLayers(opened, squeezed);
+  const heard = document.createElement("span");
+  heard.className = "unseen";
+  heard.textContent = `${bytesText(bytes.length)}, `;
+  const smaller = `${timesText(opened.float32Bytes / bytes.length)} smaller. `;
+  element("verdict").replaceChildren(heard, smaller, verdictOn(opened, trial, now));
+  if (trial && now) {
+    markTiles(trial, now);
+    scores.set(position, score(trial, now));
+    showInCliff(position, scores.get(position)! / trial.pictures.length);
+  }
+  markInCliff(position);
+  element("times").textContent =
+    `Compressed in ${Math.round(compressMs)} ms` +
+    (now ? `, decoded and loaded in ${Math.round(decodeMs)} ms on this device.` : " on this device.");
+  const download = element<HTMLButtonElement>("download");
+  download.textContent = `Download ${opened.name}.bitdiet`;
+  download.disabled = false;
+}
+
+function download({ opened, squeezed }: State): void {
+  if (!squeezed) return;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([squeezed.bytes as Uint8Array<ArrayBuffer>]));
+  link.download = `${opened.name}.bitdiet`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // browsers take their time
+}
+
+function verdictOn(opened: Opened, trial: Trial | undefined, now: Answers | undefined): string {
+  if ("problem" in opened.trial) return `Not tried on pictures. ${opened.trial.problem}`;
+  if (!trial || !now) return "";
+  const all = trial.pictures.length;
+  const right = score(trial, now);
+  return trial.pictures[0].label === undefined
+    ? `Same answer as before on ${right} of ${all} pictures.`
+    : `Reads ${right} of ${all} right; before, ${score(trial, trial.before)}.`;
+}
+
+/** Looks into the network with the chosen picture, before and now. */
+async function look(current: State): Promise<void> {
+  const { trial, squeezed, picture } = current;
+  const layer = element<HTMLSelectElement>("layer").value;
+  if (!trial || !squeezed?.now) return;
+  showChosen(trial, trial.pictures[picture], picture, squeezed.now);
+  if (!layer) return;
+  const maps = await ask(worker, "look", { picture, layer });
+  if (state === current && current.picture === picture) showMaps(layer, maps.before, maps.now);
+}
+
+/** A squeeze must be this quick, in ms, for all others to be tried unasked. */
+const QUICK = 1500;
+
+/** Tries the positions that nobody has been to yet, nearest first, while the visitor does nothing. */
+async function surveyCliff(current: State): Promise<void> {
+  const { trial, squeezed, scores } = current;
+  if (!trial || !squeezed || squeezed.compressMs > QUICK) return;
+  const isIdle = () => state === current && !isSqueezing && current.squeezed === squeezed && !document.hidden;
+  for (let distance = 1; distance < positions; distance++) {
+    for (const position of [slider.valueAsNumber + distance, slider.valueAsNumber - distance]) {
+      if (position < 0 || position >= positions || scores.has(position)) continue;
+      if (!isIdle()) return;
+      const right = score(trial, await ask(worker, "measure", bitsAt(position)));
+      scores.set(position, right);
+      if (state === current) showInCliff(position, right / trial.pictures.length);
+    }
+  }
+}
+
+/** The number runs to where it is going, unless motion is unwelcome. */
+let shown = 0;
+let frame = 0;
+function countTo(bytes: number): void {
+  cancelAnimationFrame(frame);
+  const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const from = shown || (state?.opened.float32Bytes ?? bytes);
+  const start = performance.now();
+  const step = (time: number) => {
+    const progress = isStill ? 1 : Math.min(1, Math.max(0, time - start) / 450);
+    shown = Math.round(from + (bytes - from) * (1 - (1 - progress) ** 3));
+    element("number").textContent = bytesText(shown);
+    if (progress < 1) frame = requestAnimationFrame(step);
+  };
+  step(start);
+}
+
+function keepForOffline(): void {
+  if (!import.meta.env.PROD || !("serviceWorker" in navigator)) return;
+  navigator.serviceWorker.register("./service-worker.js").catch(() => {}); // e.g. in a private window: then online only
+  void navigator.serviceWorker.ready.then(() => {
+    element("offline").textContent = "This page now works without a network, too.";
+  });
+}
+
+slider.addEventListener("input", () => void squeeze());
+element("layer").addEventListener("change", () => state && void look(state));
+element("bundled").addEventListener("click", () => void openBundled());
+element("download").addEventListener("click", () => state && download(state));
+const chooser = element<HTMLInputElement>("files");
+const range = element<HTMLSelectElement>("range");
+const chosenRange = () => range.value.split(",").map(Number) as unknown as PixelRange;
+chooser.addEventListener("change", () => {
+  if (chooser.files?.length) void open([...chooser.files], chosenRange());
+  chooser.value = "";
+});
+range.addEventListener("change", () => state && void open(state.files, chosenRange()));
+addEventListener("dragover", (event) => {
+  event.preventDefault();
+  document.body.classList.add("dragging");
+});
+addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) document.body.classList.remove("dragging");
+});
+addEventListener("drop", async (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dragging");
+  const files = event.dataTransfer ? await droppedFiles(event.dataTransfer) : [];
+  if (files.length > 0) await open(files, chosenRange());
+});
+
+showBits();
+openBundled().catch((error: Error) => {
+  element("verdict").textContent = `The network could not be loaded: ${error.message}`;
+});
+keepForOffline();

@@ -1,0 +1,131 @@
+// What the page and its worker say to each other. Everything that takes time (reading, compressing, decoding, running
+// networks) is the worker's, so that the page never freezes; the page only draws.
+// Example: `const { bytes } = await ask(worker, "squeeze", 3)` compresses the opened network to 3 bits a weight.
+
+/** A network that was opened, and how it does as it came. */
+export interface Opened {
+  name: string;
+  format: "tfjs-layers" | "tfjs-graph";
+  /** All tensors in memory; the files they came in; each float32 tensor as uint8, deflated. */
+  float32Bytes: number;
+  fileBytes: number;
+  uint8DeflatedBytes: number;
+  tensors: TensorSummary[];
+  /** What the network was tried on, or why it was not. */
+  trial: Trial | { problem: string };
+}
+
+export interface TensorSummary {
+  name: string;
+  shape: readonly number[];
+  float32Bytes: number;
+}
+
+/** Pictures, and what the network made of them as it came. */
+export interface Trial {
+  pictures: Picture[];
+  /** Whether the pictures are ink on nothing, to be drawn in the page's own colour. */
+  isInk: boolean;
+  before: Answers;
+  /** Layers whose outputs are feature maps, by name. */
+  layers: string[];
+}
+
+export interface Picture {
+  name: string;
+  bitmap: ImageBitmap;
+  /** The class that it is known to be. */
+  label?: number;
+}
+
+/** What black and white are for a network. */
+export type PixelRange = readonly [black: number, white: number];
+
+/** A row of probabilities a picture. */
+export interface Answers {
+  classes: number;
+  probabilities: Float32Array;
+}
+
+/** A network after compression: the file, and how the network does that was decoded from it. */
+export interface Squeezed {
+  bytes: Uint8Array;
+  /** Mean bits a weight as coded, biases and names apart. */
+  bits: number;
+  /** In the order of `Opened.tensors`. */
+  tensors: { byteLength: number; bits: number; isWeight: boolean }[];
+  /** How long it took to compress, and to decode what was compressed, ms. */
+  compressMs: number;
+  decodeMs: number;
+  now?: Answers;
+}
+
+/** Channels of one layer's output for one picture, [height, width, channels]. */
+export interface FeatureMaps {
+  shape: [number, number, number];
+  values: Float32Array;
+}
+
+/** What may be asked, and what comes back. */
+export interface Questions {
+  /** Closes what was open before, unless the files turn out to be none of ours. */
+  open(given: { files: File[]; range: PixelRange }): Opened;
+  /** To so many bits a weight; what came out is what `look` looks into. */
+  squeeze(bits: number): Squeezed;
+  /** The same in passing: only how well it goes. */
+  measure(bits: number): Answers;
+  look(at: { picture: number; layer: string }): { before: FeatureMaps; now?: FeatureMaps };
+}
+export type Question = keyof Questions;
+export type Asked<Q extends Question> = Parameters<Questions[Q]>[0];
+export type Answer<Q extends Question> = ReturnType<Questions[Q]>;
+
+export interface Request<Q extends Question = Question> {
+  id: number;
+  question: Q;
+  about: Asked<Q>;
+}
+/** Shares of the work, 0 .. 1, then an answer or an error. */
+export type Reply =
+  | { id: number; share: number }
+  | { id: number; answer: unknown }
+  | { id: number; error: string };
+
+let last = 0;
+
+/**
+ * @param onProgress the share of the work that is done, 0 .. 1
+ * @throws {Error} with a message for people
+ */
+export function ask<Q extends Question>(
+  worker: Worker,
+  question: Q,
+  about: Asked<Q>,
+  onProgress: (share: number) => void = () => {},
+): Promise<Answer<Q>> {
+  const id = ++last;
+  return new Promise((resolve, reject) => {
+    const done = new AbortController();
+    const { signal } = done;
+    worker.addEventListener(
+      "message",
+      ({ data }: MessageEvent<Reply>) => {
+        if (data.id !== id) return;
+        if ("share" in data) return onProgress(data.share);
+        done.abort();
+        if ("error" in data) reject(new Error(data.error));
+        else resolve(data.answer as Answer<Q>);
+      },
+      { signal },
+    );
+    worker.addEventListener(
+      "error",
+      (event) => {
+        done.abort();
+        reject(new Error(event.message || "the worker could not start"));
+      },
+      { signal },
+    );
+    worker.postMessage({ id, question, about } satisfies Request<Q>);
+  });
+}
