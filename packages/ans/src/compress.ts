@@ -260,7 +260,7 @@ function planMaps(symbols: Symbols, shape: MapShape, { symbols: values, counts }
   const zero = values[most];
   // 4^4 contexts, or 5^3 with one channel: few enough to merge in milliseconds.
   const classes = shape.channels > 1 ? 4 : 5;
-  const magnitudes = new Float64Array(65536);
+  const magnitudes = new Float64Array(values[values.length - 1] + 1);
   values.forEach((value, i) => {
     magnitudes[Math.abs(value - zero)] += counts[i];
   });
@@ -269,8 +269,10 @@ function planMaps(symbols: Symbols, shape: MapShape, { symbols: values, counts }
   const cells = cellsOf(contextsOf(symbols, contexts, values[values.length - 1] + 1), symbols, values);
   const cellCounts = new Uint32Array(contexts.count * values.length);
   for (let i = 0; i < cells.length; i++) cellCounts[cells[i]]++;
-  const histograms = Array.from({ length: contexts.count }, (_, context) =>
-    Float64Array.from(cellCounts.subarray(context * values.length, (context + 1) * values.length)),
+  const histograms = Array.from(
+    { length: contexts.count },
+    (_, context) =>
+      new Float64Array(cellCounts.subarray(context * values.length, (context + 1) * values.length)),
   );
   const clusters = mergeContexts(histograms, MAX_MAP_TABLE_LOG, MAX_MAP_TABLES);
   const tableOf = new Uint8Array(contexts.count);
@@ -310,10 +312,10 @@ function planMaps(symbols: Symbols, shape: MapShape, { symbols: values, counts }
       return writer;
     },
     payload: () => {
-      const slotOf = Int32Array.from(cellCounts, (_, cell) => {
-        const index = cell % values.length;
-        return tableOf[(cell - index) / values.length] * values.length + index;
-      });
+      const slotOf = new Int32Array(cellCounts.length);
+      for (let cell = 0, context = 0; context < contexts.count; context++) {
+        for (let i = 0; i < values.length; i++) slotOf[cell++] = tableOf[context] * values.length + i;
+      }
       const ordered = inCodingOrder(cells, shape);
       return {
         count: symbols.length,

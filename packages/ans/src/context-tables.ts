@@ -112,8 +112,13 @@ function merged(a: Cluster, b: Cluster, tableLog: number): Cluster {
   );
 }
 
-/** How many tables the pairwise search starts from; rarer contexts first join the table that takes them best. */
-const SEARCH = 128;
+/**
+ * How many tables the pairwise search starts from, at least and at most; rarer contexts first join the table that takes
+ * them best. Between these, one for each so many symbols: the search should not take longer than coding.
+ */
+const LEAST_SEARCHED = 32;
+const MOST_SEARCHED = 128;
+const SYMBOLS_A_TABLE = 1024;
 
 /** Merges contexts with symbols in them; returns the clusters in the order of their first contexts. */
 export function mergeContexts(
@@ -125,8 +130,10 @@ export function mergeContexts(
     .map((counts, context) => clusterOf(counts, [context], tableLog))
     .filter(({ total }) => total > 0)
     .sort((a, b) => b.total - a.total || a.contexts[0] - b.contexts[0]);
-  const active = clusters.slice(0, SEARCH);
-  for (const small of clusters.slice(SEARCH)) {
+  const symbols = clusters.reduce((sum, { total }) => sum + total, 0);
+  const searched = Math.min(MOST_SEARCHED, Math.max(LEAST_SEARCHED, Math.floor(symbols / SYMBOLS_A_TABLE)));
+  const active = clusters.slice(0, searched);
+  for (const small of clusters.slice(searched)) {
     let best = 0;
     let bestExtra = Number.POSITIVE_INFINITY;
     active.forEach((cluster, i) => {
