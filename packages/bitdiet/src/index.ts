@@ -11,12 +11,34 @@ export {
   compressModel,
   compressToPieces,
 } from "./compress.js";
+export {
+  type DecodedMetadata,
+  type DecodedTensor,
+  type DecodeLimits,
+  decodeMetadata,
+  decodeModel,
+  decodeParts,
+  decodeTensor,
+  type Header,
+  headerLength,
+  type MetadataEntry,
+  type Part,
+  readHeader,
+  type TensorEntry,
+  type TensorParts,
+} from "./decode.js";
+export { decodeQuantized } from "./decode-quantized.js";
 export { type ByteSource, DownloadError, type DownloadOptions, openSource } from "./download.js";
 export {
+  type EncodedMetadata,
+  type EncodedTensor,
   type EncodeOptions,
+  encodeMetadata,
   encodeModel,
   encodeTensor,
   estimateModel,
+  estimateTensor,
+  filePieces,
   type LosslessTensor,
   type QuantizedSource,
   type SourceModel,
@@ -27,4 +49,6 @@ export { type Dtype, type Model, ModelFileError, type ModelFormat, type ModelTen
 export { type FilePiece, type ModelFiles, memoryFiles } from "./models/files.js";
 export { readModel, writeModel } from "./models/read.js";
 export { dequantize, type QuantizedTensor } from "./quantized-tensor.js";
-export { nearestOnGrid } from "./step-grid.js";
+export { gridIndex, gridOf, nearestOnGrid, stepAt } from "./step-grid.js";
+export { type StreamDecoder, type StreamItem, streamDecoder } from "./stream-decoder.js";
+export { writeHeader } from "./write-header.js";
