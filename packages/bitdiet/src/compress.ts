@@ -19,8 +19,8 @@ import {
 } from "./encode.js";
 import { floatBytes, floatValues } from "./floats.js";
 import { elementCount, isFloat, type Model, type ModelTensor } from "./model.js";
+import { quantizeWeights } from "./quantize/weight-only.js";
 import { dequantize, type QuantizedTensor } from "./quantized-tensor.js";
-import { nearestOnGrid } from "./step-grid.js";
 
 /** How small: mean bits a weight as coded (tensors that are not quantized apart), bytes of the whole file, or 0 (coarse) to 100 (fine). */
 export type CompressTarget = { bits: number } | { maxBytes: number } | { quality: number };
@@ -67,13 +67,13 @@ export interface CompressOptions {
   quantized?: ReadonlyMap<string, QuantizedTensor>;
 }
 
-/** The step of a weight is 2 rms at fineness 0 and halves with every unit, which costs about a bit a weight. */
+/** Of quantizeWeights: about so many bits a weight, and a bit more with every unit. */
 const COARSEST = -2;
 const FINEST = 16;
 /** Fineness of quality 100: about 8 bits a weight. */
 const FINENESS_OF_BEST = 7;
-/** Steps lie on the finest grid: one step a tensor costs the same on any. */
-const STEP_PARTS = 128;
+/** What moves sizes at all: steps lie on a grid of eighths of an octave, each row's own. */
+const LEAST_CHANGE = 1 / 128;
 /** Weights that sizes are estimated from; of larger models the leading part of each tensor. */
 const SAMPLE_WEIGHTS = 4_000_000;
 /** Kept of floats that are not quantized: a relative error below 2^-12, which no bias or normalization notices. */
@@ -141,7 +141,7 @@ export async function compressToPieces(
       if ((fits && encoded.bytes >= 0.991 * target.maxBytes) || (fits && fineness >= FINEST)) break;
       if (!fits && fineness <= COARSEST) break;
       const change = (8 * (0.996 * target.maxBytes - encoded.bytes)) / Math.max(1, weights);
-      const least = 1 / STEP_PARTS;
+      const least = LEAST_CHANGE;
       const step = fits ? Math.max(least, change) : Math.min(-least, change);
       fineness = Math.max(COARSEST, Math.min(FINEST, fineness + step));
       encoded = await encodeAll(fineness);
@@ -185,28 +185,14 @@ function sourceOf(
 ): SourceTensor {
   if (given) return { name, dtype, quantized: given };
   if (channelAxis !== undefined && isFloat(dtype)) {
-    const quantized = roundToSteps(floatValues(dtype, bytes), shape, channelAxis, fineness);
+    const quantized = quantizeWeights(
+      { values: floatValues(dtype, bytes), shape, axis: channelAxis },
+      fineness,
+    );
     if (quantized) return { name, dtype, quantized };
   }
   const isRounded = dtype === "float32" && elementCount(shape) > 1;
   return { name, dtype, shape, bytes: isRounded ? roundedSignificands(bytes) : bytes };
-}
-
-/** Each value to the nearest multiple of one step; undefined if they are not all finite, or all zero. */
-function roundToSteps(
-  values: Float32Array,
-  shape: number[],
-  axis: number,
-  fineness: number,
-): QuantizedTensor | undefined {
-  let squares = 0;
-  for (const value of values) squares += value * value;
-  const rms = Math.sqrt(squares / values.length);
-  if (!(rms > 0 && rms < 1e30)) return undefined;
-  const step = nearestOnGrid(rms * 2 ** (1 - fineness), STEP_PARTS);
-  const levels = new Int32Array(values.length);
-  for (let i = 0; i < levels.length; i++) levels[i] = Math.round(values[i] / step);
-  return { shape, levels, axis, steps: Float32Array.of(step) };
 }
 
 /** float32 numbers with their significands rounded to SIGNIFICANT_BITS, half away from 0: the last bytes then take no room. */
@@ -269,7 +255,7 @@ async function findFineness(
     if (Math.abs(bits - goal) < 0.001 * Math.max(goal, 0.1)) break;
     if (bits > goal) high = fineness;
     else low = fineness;
-    if (high - low < 1 / STEP_PARTS) {
+    if (high - low < LEAST_CHANGE) {
       fineness = low;
       break;
     }
