@@ -212,15 +212,27 @@ function planPairs(symbols: Uint8Array, present: Uint16Array): Plan {
       });
       const source: SlotsOf = (slots, from, to) => {
         const whole = Math.min(to, symbols.length >> 1);
-        for (let i = from; i < whole; i++) {
-          slots[(i - from) | 0] = slotOf[indexOf[symbols[2 * i]] | (indexOf[symbols[(2 * i + 1) | 0]] << 5)];
-        }
+        takePairSlots(slots, symbols, from, whole, indexOf, slotOf);
         // An odd last symbol pairs with 0, which need not occur otherwise.
         if (whole < to) slots[whole - from] = table.symbols.indexOf(symbols[2 * whole]);
       };
       return { count, tableLog, tables: encodeTables([table.counts], tableLog), source };
     },
   };
+}
+
+/** Slots of whole pairs. (Not part of a closure: engines would optimize it anew for every stream; and so below.) */
+function takePairSlots(
+  slots: Int32Array,
+  symbols: Uint8Array,
+  from: number,
+  to: number,
+  indexOf: Uint8Array,
+  slotOf: Uint16Array,
+): void {
+  for (let i = from; i < to; i++) {
+    slots[(i - from) | 0] = slotOf[indexOf[symbols[2 * i]] | (indexOf[symbols[(2 * i + 1) | 0]] << 5)];
+  }
 }
 
 /** Histogram of first | second << 8 over symbols (2i, 2i + 1); an odd last one pairs with 0. */
@@ -321,9 +333,7 @@ function planMaps(symbols: Symbols, shape: MapShape, { symbols: values, counts }
         count: symbols.length,
         tableLog,
         tables: encodeTables(tables.tables, tableLog),
-        source: (slots, from, to) => {
-          for (let i = from; i < to; i++) slots[i - from] = slotOf[ordered[i]];
-        },
+        source: (slots, from, to) => takeCellSlots(slots, ordered, from, to, slotOf),
       };
     },
   };
@@ -336,6 +346,16 @@ function cellsOf(contexts: Uint16Array, symbols: Symbols, values: Uint16Array): 
   const width = values.length;
   for (let i = 0; i < cells.length; i++) cells[i] = Math.imul(contexts[i], width) + indexOf[symbols[i]];
   return cells;
+}
+
+function takeCellSlots(
+  slots: Int32Array,
+  cells: Int32Array,
+  from: number,
+  to: number,
+  slotOf: Int32Array,
+): void {
+  for (let i = from; i < to; i++) slots[i - from] = slotOf[cells[i]];
 }
 
 function plan(symbols: Symbols, shape?: MapShape): Plan {

@@ -134,51 +134,68 @@ function bandDecoder(plan: Plan, count: number): DecodeStretch<Uint8Array | Uint
 
 /** Four bands: a symbol of each in turn, each with its own state and row. */
 function bandsDecoder(plan: Plan): DecodeStretch<Uint8Array | Uint16Array> {
-  const { line, channels, height, tops, starts, table, values, classes } = plan;
-  const rows = Array.from({ length: 4 }, () => new Uint8Array(line + 2 * channels));
+  const rows = Array.from({ length: 4 }, () => new Uint8Array(plan.line + 2 * plan.channels));
   const last = new Int32Array(4);
-  const common = Math.floor(tops[4] / 4);
-  const startRow = (row: number, bands: number): void => {
-    last.fill(0);
-    for (let band = 0; band < bands; band++) if ((tops[band] + row) % height === 0) rows[band].fill(0);
-  };
+  return (reader, out, from, to) => decodeBands(reader, plan, rows, last, out, from, to);
+}
 
-  return (reader, out, from, to) => {
-    let at = from;
-    for (let end = Math.min(to, common * 4 * line); at < end; ) {
-      const row = Math.floor(at / (4 * line));
-      const column = at / 4 - row * line;
-      if (column === 0) startRow(row, 4);
-      const stop = Math.min(line, column + (end - at) / 4);
-      const places = tops.map((top) => (top + row) * line);
-      decodeRow(reader, plan, rows, last, out, places, column, stop);
-      at += 4 * (stop - column);
-      if (reader.position > reader.end) return;
-    }
-    // The rows that only the first bands have.
-    const bands = tops[4] % 4;
-    const { view, states, end } = reader;
-    let { position } = reader;
-    for (; at < to && position <= end; at++) {
-      const band = (at - common * 4 * line) % bands;
-      const j = (at - common * 4 * line - band) / bands;
-      if (j === 0 && band === 0) startRow(common, bands);
-      const row = rows[band];
-      const key =
-        row[j] |
-        (row[j + channels] << 3) |
-        (row[j + 2 * channels] << 6) |
-        (j % channels === 0 ? 0 : last[band]);
-      const entry = table[starts[key] + states[at & 3]];
-      const word = view.getInt32(position >>> 3, true) >>> (position & 7);
-      states[at & 3] = ((entry >>> 6) & 0x3fff) + (word & ~(-1 << entry));
-      position += entry & 31;
-      out[(tops[band] + common) * line + j] = values[entry >>> 20];
-      row[j + channels] = classes[entry >>> 20];
-      last[band] = classes[entry >>> 20] << 9;
-    }
-    reader.position = position;
-  };
+/** Clears what lies above a row of the first so many bands where a map begins, and the channel before. */
+function startRow(
+  { tops, height }: Plan,
+  rows: Uint8Array[],
+  last: Int32Array,
+  row: number,
+  bands: number,
+): void {
+  last.fill(0);
+  for (let band = 0; band < bands; band++) if ((tops[band] + row) % height === 0) rows[band].fill(0);
+}
+
+/** Symbols from .. to - 1 in coding order. (Not a closure: engines would optimize it anew for every payload.) */
+function decodeBands(
+  reader: Reader,
+  plan: Plan,
+  rows: Uint8Array[],
+  last: Int32Array,
+  out: Uint8Array | Uint16Array,
+  from: number,
+  to: number,
+): void {
+  const { line, channels, tops, starts, table, values, classes } = plan;
+  const common = Math.floor(tops[4] / 4);
+  let at = from;
+  for (const end = Math.min(to, common * 4 * line); at < end; ) {
+    const row = Math.floor(at / (4 * line));
+    const column = at / 4 - row * line;
+    if (column === 0) startRow(plan, rows, last, row, 4);
+    const stop = Math.min(line, column + (end - at) / 4);
+    decodeRow(reader, plan, rows, last, out, row, column, stop);
+    at += 4 * (stop - column);
+    if (reader.position > reader.end) return;
+  }
+  // The rows that only the first bands have.
+  const bands = tops[4] % 4;
+  const { view, states, end } = reader;
+  let { position } = reader;
+  for (; at < to && position <= end; at++) {
+    const band = (at - common * 4 * line) % bands;
+    const j = (at - common * 4 * line - band) / bands;
+    if (j === 0 && band === 0) startRow(plan, rows, last, common, bands);
+    const row = rows[band];
+    const key =
+      row[j] |
+      (row[j + channels] << 3) |
+      (row[j + 2 * channels] << 6) |
+      (j % channels === 0 ? 0 : last[band]);
+    const entry = table[starts[key] + states[at & 3]];
+    const word = view.getInt32(position >>> 3, true) >>> (position & 7);
+    states[at & 3] = ((entry >>> 6) & 0x3fff) + (word & ~(-1 << entry));
+    position += entry & 31;
+    out[(tops[band] + common) * line + j] = values[entry >>> 20];
+    row[j + channels] = classes[entry >>> 20];
+    last[band] = classes[entry >>> 20] << 9;
+  }
+  reader.position = position;
 }
 
 /** Columns from .. to - 1 of one row in each of four bands. */
@@ -188,14 +205,17 @@ function decodeRow(
   rows: Uint8Array[],
   last: Int32Array,
   out: Uint8Array | Uint16Array,
-  places: number[],
+  row: number,
   from: number,
   to: number,
 ): void {
-  const { table, starts, values, classes, channels } = plan;
+  const { table, starts, values, classes, channels, line, tops } = plan;
   const { view, states, end } = reader;
   const [row0, row1, row2, row3] = rows;
-  const [place0, place1, place2, place3] = places;
+  const place0 = (tops[0] + row) * line;
+  const place1 = (tops[1] + row) * line;
+  const place2 = (tops[2] + row) * line;
+  const place3 = (tops[3] + row) * line;
   let { position } = reader;
   let a = states[0];
   let b = states[1];
