@@ -172,8 +172,8 @@ function checkTarget(target: CompressTarget): void {
     throw new RangeError(`${name}: expected a number from ${least} to ${most}, got ${value}`);
 }
 
-function isQuantizable({ dtype, channelAxis }: Pick<ModelTensor, "dtype" | "channelAxis">): boolean {
-  return channelAxis !== undefined && isFloat(dtype);
+function isQuantizable({ dtype, shape, channelAxis }: ModelTensor): boolean {
+  return channelAxis !== undefined && isFloat(dtype) && elementCount(shape) > 0;
 }
 
 /** What of a tensor goes into the file. */
@@ -184,7 +184,7 @@ function sourceOf(
   given?: QuantizedTensor,
 ): SourceTensor {
   if (given) return { name, dtype, quantized: given };
-  if (channelAxis !== undefined && isFloat(dtype)) {
+  if (channelAxis !== undefined && isFloat(dtype) && bytes.length > 0) {
     const quantized = quantizeWeights(
       { values: floatValues(dtype, bytes), shape, axis: channelAxis },
       fineness,

@@ -1,0 +1,118 @@
+import { expect, test } from "vitest";
+import { openBitdiet } from "../src/bitdiet-file.js";
+import { BudgetError, compressModel } from "../src/compress.js";
+import { openSource } from "../src/download.js";
+import { floatBytes, floatValues } from "../src/floats.js";
+import type { Dtype, Model } from "../src/model.js";
+import { bytesOf, normals } from "./models/small-models.js";
+
+function modelOf(tensors: [string, Dtype, number[], Uint8Array, number?][]): Model {
+  return {
+    format: "safetensors",
+    metadata: { layout: new TextEncoder().encode('{"files":[]}') },
+    tensors: tensors.map(([name, dtype, shape, bytes, channelAxis]) => ({
+      name,
+      dtype,
+      shape,
+      channelAxis,
+      bytes: async () => bytes,
+    })),
+  };
+}
+const weights = normals(40_000, 3, 0.05);
+const model = modelOf([
+  ["w", "float32", [100, 400], bytesOf(weights), 0],
+  ["norm", "float32", [100], bytesOf(normals(100, 4))],
+  ["scalar", "float32", [], bytesOf(Float32Array.of(0.1))],
+  ["ids", "int64", [50], bytesOf(BigInt64Array.from({ length: 50 }, (_, i) => BigInt(i * i)))],
+  ["half", "float16", [64, 64], floatBytes("float16", normals(4096, 5)), 0],
+  ["brain", "bfloat16", [64, 64], floatBytes("bfloat16", normals(4096, 6)), 1],
+]);
+
+test("compressModel(model, { bits }) gives that many bits a weight, and what it reports is what decodes", async () => {
+  const { bytes, report } = await compressModel(model, { bits: 4 });
+  expect(Math.abs(report.bits - 4)).toBeLessThan(0.01);
+  expect(report.bytes).toBe(bytes.length);
+  expect(report.originalBytes).toBe(160_000 + 400 + 4 + 400 + 8192 + 8192);
+  const coded = report.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  expect(coded + report.overheadBytes).toBe(bytes.length);
+  const decoded = (await openBitdiet(await openSource(bytes))).model;
+  expect(decoded.format).toBe("safetensors");
+  expect(decoded.metadata).toEqual(model.metadata);
+  for (const [i, tensor] of decoded.tensors.entries()) {
+    const { name, dtype, shape, bytes: original } = model.tensors[i];
+    expect(tensor).toMatchObject({ name, dtype, shape });
+    const [before, after] = [await original(), await tensor.bytes()];
+    expect(after.length).toBe(before.length);
+    const { kept, signalToNoise } = report.tensors[i];
+    if (kept === "exact") expect(after).toEqual(before);
+    if (kept === "quantized") expect(signalToNoise).toBeGreaterThan(20);
+  }
+  expect(report.tensors.map(({ kept }) => kept)).toEqual([
+    "quantized",
+    "rounded",
+    "exact",
+    "exact",
+    "quantized",
+    "quantized",
+  ]);
+});
+
+test("what is not quantized loses less than 2^-12 of each number", async () => {
+  const { bytes } = await compressModel(model, { quality: 0 });
+  const decoded = (await openBitdiet(await openSource(bytes))).model;
+  const before = floatValues("float32", await model.tensors[1].bytes());
+  const after = floatValues("float32", await decoded.tensors[1].bytes());
+  const errors = [...before].map((value, i) => Math.abs(after[i] / value - 1));
+  expect(Math.max(...errors)).toBeLessThanOrEqual(2 ** -12);
+  expect(Math.max(...errors)).toBeGreaterThan(2 ** -15);
+});
+
+test.each([3_000, 8_000, 17_777, 30_000, 45_000])(
+  "maxBytes %i is met within 1 %% below",
+  async (maxBytes) => {
+    const { bytes } = await compressModel(model, { maxBytes });
+    expect(bytes.length).toBeLessThanOrEqual(maxBytes);
+    expect(bytes.length).toBeGreaterThanOrEqual(0.99 * maxBytes);
+  },
+);
+
+test("a higher quality is a larger file and a smaller error", async () => {
+  const reports = [];
+  for (const quality of [10, 30, 50, 70, 90]) reports.push((await compressModel(model, { quality })).report);
+  for (let i = 1; i < reports.length; i++) {
+    expect(reports[i].bytes).toBeGreaterThan(reports[i - 1].bytes);
+    expect(reports[i].tensors[0].signalToNoise).toBeGreaterThan(reports[i - 1].tensors[0].signalToNoise);
+  }
+});
+
+test("weights that are not finite, or all zero, come back as they are", async () => {
+  const broken = weights.slice();
+  broken[17] = Number.NaN;
+  broken[18] = Infinity;
+  const odd = modelOf([
+    ["nan", "float32", [100, 400], bytesOf(broken), 0],
+    ["zero", "float32", [100, 400], new Uint8Array(160_000), 0],
+    ["empty", "float32", [0, 4], new Uint8Array(0), 0],
+  ]);
+  const { bytes } = await compressModel(odd, { bits: 3 });
+  const [nan, zero] = (await openBitdiet(await openSource(bytes))).model.tensors;
+  const values = floatValues("float32", await nan.bytes());
+  expect([values[17], values[18]]).toEqual([Number.NaN, Infinity]);
+  expect(await zero.bytes()).toEqual(new Uint8Array(160_000));
+});
+
+test("a budget below what names and topology take is refused with both numbers", async () => {
+  await expect(compressModel(model, { maxBytes: 200 })).rejects.toThrow(BudgetError);
+  await expect(compressModel(model, { maxBytes: 200 })).rejects.toThrow(
+    /at most 200 bytes, but it takes \d+/,
+  );
+});
+
+test("targets that are none are refused by name", async () => {
+  await expect(compressModel(model, { bits: -1 })).rejects.toThrow(
+    "bits: expected a number from 0 to 32, got -1",
+  );
+  await expect(compressModel(model, { quality: 101 })).rejects.toThrow("quality: expected");
+  await expect(compressModel(model, { maxBytes: Number.NaN })).rejects.toThrow("maxBytes: expected");
+});
