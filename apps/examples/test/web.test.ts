@@ -1,0 +1,287 @@
+// The page as visitors get it: built, served, and used in Chromium. What it says is compared with the same work done in Node.
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
+import { loadLayersModel } from "@tensorflow/tfjs-layers";
+import { compressModel, memoryFiles, readModel } from "bitdiet";
+import { decodeModel } from "bitdiet/decode";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright";
+import { build, type PreviewServer, preview } from "vite";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { useBackend } from "../setup.js";
+import { scaledDigits } from "../web/pictures.js";
+import { bytesText, percentText } from "../web/text.js";
+import { uint8Levels } from "../web/uint8.js";
+
+const web = join(import.meta.dirname, "../web");
+const executablePath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
+const hasChromium = existsSync(executablePath);
+if (!hasChromium)
+  console.warn(`The page is not tried: no Chromium at ${executablePath} (set CHROMIUM_PATH).`);
+
+const bundled = {
+  "digits.json": new Uint8Array(readFileSync(join(web, "model/model.json"))),
+  "digits.bin": new Uint8Array(readFileSync(join(web, "model/digits.bin"))),
+};
+const samples = readFileSync(join(web, "model/samples.bin"));
+const COUNT = 200;
+const pixels = samples.subarray(COUNT);
+
+/** What a .bitdiet file's network makes of the samples, decoded and run in Node: rows of ten probabilities. */
+async function answersInNode(bytes: Uint8Array): Promise<Float32Array> {
+  const { tensors } = decodeModel(bytes);
+  const { modelTopology } = JSON.parse(new TextDecoder().decode(bundled["digits.json"]));
+  const model = await loadLayersModel(
+    tf.io.fromMemory({
+      modelTopology,
+      weightSpecs: tensors.map(({ name, shape }) => ({ name, shape, dtype: "float32" })),
+      weightData: tensors.map(
+        ({ values }) =>
+          values.buffer.slice(values.byteOffset, values.byteOffset + values.byteLength) as ArrayBuffer,
+      ),
+    }),
+  );
+  const answers = tf.tidy(() => {
+    const x = tf.tensor4d(
+      Float32Array.from(pixels, (pixel) => pixel / 255),
+      [COUNT, 28, 28, 1],
+    );
+    return (model.predict(x, { batchSize: COUNT }) as tf.Tensor).dataSync<"float32">();
+  });
+  model.dispose();
+  return answers;
+}
+
+const likeliest = (answers: Float32Array, picture: number) => {
+  const row = answers.subarray(10 * picture, 10 * picture + 10);
+  return row.indexOf(Math.max(...row));
+};
+
+describe.skipIf(!hasChromium)("the page", () => {
+  let folder: string;
+  let server: PreviewServer;
+  let browser: Browser;
+  let context: BrowserContext;
+  let page: Page;
+  const complaints: string[] = [];
+
+  beforeAll(async () => {
+    await useBackend("wasm");
+    folder = mkdtempSync(join(tmpdir(), "bitdiet-page-"));
+    const shared = {
+      configFile: join(web, "vite.config.ts"),
+      logLevel: "error" as const,
+      build: { outDir: folder },
+    };
+    vi.stubEnv("NODE_ENV", "production"); // as it is when nobody tests
+    await build(shared);
+    vi.unstubAllEnvs();
+    server = await preview({ ...shared, preview: { port: 0 } });
+    browser = await chromium.launch({
+      executablePath,
+      args: [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+      ],
+    });
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  beforeEach(async () => {
+    complaints.length = 0;
+    context = await browser.newContext({ viewport: { width: 360, height: 740 }, reducedMotion: "reduce" });
+    page = await context.newPage();
+    page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+    page.on("pageerror", ({ message }) => complaints.push(message));
+    await page.goto(server.resolvedUrls!.local[0]);
+    await settled();
+  });
+
+  afterEach(async () => {
+    await context.close();
+    expect(complaints).toEqual([]);
+  });
+
+  /** Waits until the page has nothing more to do for the slider's position. */
+  async function settled(pattern = /^[\d.]+ [kM]?B(ytes)?, .* smaller\. ./): Promise<string> {
+    await page.waitForFunction(
+      (source) =>
+        document.body.getAttribute("aria-busy") === null &&
+        new RegExp(source).test(document.getElementById("verdict")!.textContent!),
+      pattern.source,
+    );
+    return (await page.textContent("#verdict"))!;
+  }
+
+  async function slideTo(position: number): Promise<string> {
+    const before = await page.textContent("#verdict");
+    await page.locator("#squeeze").fill(`${position}`);
+    await page.waitForFunction((text) => document.getElementById("verdict")!.textContent !== text, before);
+    return settled();
+  }
+
+  const choose = (...files: { name: string; bytes: Uint8Array }[]) =>
+    page.setInputFiles(
+      "#files",
+      files.map(({ name, bytes }) => ({
+        name,
+        mimeType: "application/octet-stream",
+        buffer: Buffer.from(bytes),
+      })),
+    );
+
+  const compressed = async (bits: number) => {
+    const model = await readModel(memoryFiles(bundled), "digits.json");
+    return (await compressModel(model, { bits })).bytes;
+  };
+
+  it("loads a file that Node compressed, and its network answers as Node's decoder makes it answer", async () => {
+    const bytes = await compressed(2);
+    const answers = await answersInNode(bytes);
+    await choose({ name: "two-bits.bitdiet", bytes });
+    await page.waitForFunction(() => document.getElementById("lead")!.textContent!.includes("two-bits"));
+    const right = Array.from(samples.subarray(0, COUNT), (label, i) => label === likeliest(answers, i));
+    expect(await settled()).toContain(`before, ${right.filter(Boolean).length}.`);
+    for (let picture = 0; picture < COUNT; picture += 9) {
+      await page
+        .locator("#tiles input")
+        .nth(picture)
+        .evaluate((input: HTMLInputElement) => input.click());
+      const shown = await page.locator("#answers tbody tr td:nth-child(2)").allTextContents();
+      const wanted = Array.from(answers.subarray(10 * picture, 10 * picture + 10));
+      for (const [digit, text] of shown.entries()) {
+        const precision = wanted[digit] > 0.09 ? 0.0051 : 0.00051;
+        expect(Math.abs(parseFloat(text) / 100 - wanted[digit])).toBeLessThan(precision);
+      }
+    }
+  });
+
+  it("compresses in the browser what Node decodes, and says of every picture what Node reads there", async () => {
+    const verdict = await slideTo(19);
+    const downloading = page.waitForEvent("download");
+    await page.click("#download");
+    const download = await downloading;
+    expect(download.suggestedFilename()).toBe("digits.bitdiet");
+    const bytes = new Uint8Array(readFileSync(await download.path()));
+    expect(verdict).toContain(`${bytesText(bytes.length)}, `);
+    expect(await page.textContent("#number")).toBe(bytesText(bytes.length));
+    expect(bytes).toEqual(await compressed(1.25));
+    const answers = await answersInNode(bytes);
+    const labels = await page
+      .locator("#tiles input")
+      .evaluateAll((inputs) => inputs.map((input) => input.getAttribute("aria-label")));
+    expect(labels).toHaveLength(COUNT);
+    for (const [picture, label] of labels.entries())
+      expect(label).toContain(`, a ${samples[picture]}, read as ${likeliest(answers, picture)}, `);
+    const wrong = await page.locator("#tiles .wrong").count();
+    expect(wrong).toBeGreaterThan(5);
+    expect(verdict).toContain(`Reads ${COUNT - wrong} of ${COUNT} right`);
+  });
+
+  it("says what is wrong with a file that is cut short, altered or something else, and goes on with the network before", async () => {
+    const bytes = await compressed(3);
+    const error = page.getByRole("alert");
+    await choose({ name: "cut.bitdiet", bytes: bytes.subarray(0, bytes.length - 1000) });
+    await expect
+      .poll(() => error.textContent())
+      .toMatch(/^cut\.bitdiet could not be opened: It is damaged or not complete/);
+    const altered = bytes.slice();
+    altered[bytes.length - 500] ^= 1;
+    await choose({ name: "altered.bitdiet", bytes: altered });
+    await expect.poll(() => error.textContent()).toMatch(/^altered\.bitdiet .* damaged/);
+    await choose({ name: "photo.bitdiet", bytes: Uint8Array.from(pixels.subarray(0, 5000)) });
+    await expect.poll(() => error.textContent()).toMatch(/^photo\.bitdiet could not be opened/);
+    await choose({ name: "digits.json", bytes: bundled["digits.json"] });
+    await expect.poll(() => error.textContent()).toContain("digits.bin: no such file");
+    await choose(
+      { name: "digits.json", bytes: bundled["digits.json"] },
+      { name: "digits.bin", bytes: bundled["digits.bin"].subarray(0, 200_000) },
+    );
+    await expect.poll(() => error.textContent()).toContain("200000");
+    await choose({ name: "package.json", bytes: new TextEncoder().encode("{}") });
+    await expect.poll(() => error.textContent()).toContain("modelTopology");
+    expect(await slideTo(20)).toContain("of 200 right");
+  });
+
+  it("opens a model.json with its shard, and shows every weight of it and what it weighs", async () => {
+    await choose(
+      { name: "digits.json", bytes: bundled["digits.json"] },
+      { name: "digits.bin", bytes: bundled["digits.bin"] },
+    );
+    await page.waitForFunction(() =>
+      document.getElementById("lead")!.textContent!.startsWith("This is digits"),
+    );
+    await settled();
+    const names = await page.locator("#layers tbody th").allTextContents();
+    expect(names.slice(0, 5)).toEqual([
+      "conv1/kernel",
+      "conv2/kernel",
+      "conv3/kernel",
+      "conv4/kernel",
+      "dense/kernel",
+    ]);
+    const sizes = await page.locator("#sizes tbody tr").allTextContents();
+    expect(sizes[0]).toBe(`float32${bytesText(bundled["digits.bin"].length)}`);
+    expect(sizes).toHaveLength(3);
+  });
+
+  it("opens again without a network", async () => {
+    await page.waitForFunction(() => document.getElementById("offline")!.textContent !== "");
+    await context.setOffline(true);
+    await page.reload();
+    expect(await settled()).toContain("of 200 right");
+  });
+
+  it("is used by keyboard, and fits a window of 360 pixels", async () => {
+    await page.focus("#squeeze");
+    const before = await page.textContent("#verdict");
+    await page.keyboard.press("ArrowRight");
+    await page.waitForFunction((text) => document.getElementById("verdict")!.textContent !== text, before);
+    expect(await page.getAttribute("#squeeze", "aria-valuetext")).toBe("3.25 bits a weight");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("ArrowRight");
+    await expect.poll(() => page.textContent("#chosen-caption")).toMatch(/^Picture 2,/);
+    await page.selectOption("#layer", "conv2");
+    const described = (maps: string) => page.getAttribute(maps, "aria-label");
+    await expect.poll(() => described("#maps-before")).toContain("conv2, 14 by 14");
+    await expect.poll(() => described("#maps-now")).toMatch(/off by [\d.]+ %/);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
+  });
+});
+
+describe("what the page counts with", () => {
+  it("puts a tensor on 256 levels from its least to its largest value", () => {
+    expect(uint8Levels(Float32Array.of(-1, 0, 1, 0.25))).toEqual(Uint8Array.of(0, 128, 255, 159));
+    expect(uint8Levels(Float32Array.of(3, 3))).toEqual(Uint8Array.of(0, 0));
+  });
+
+  it("leaves digits alone at their own size, and interpolates at others", () => {
+    const digits = {
+      side: 2,
+      labels: Uint8Array.of(1, 2),
+      pixels: Uint8Array.of(0, 255, 0, 255, 51, 51, 51, 51),
+    };
+    expect(scaledDigits(digits, [2, 2, 1], 1)).toEqual(Float32Array.of(0, 1, 0, 1));
+    expect(scaledDigits(digits, [1, 3, 1], 1)).toEqual(Float32Array.of(0, 0.5, 1));
+    expect(scaledDigits(digits, [1, 1, 3], 2).slice(3)).toEqual(Float32Array.of(0.2, 0.2, 0.2));
+  });
+
+  it("writes sizes and shares in three digits at most", () => {
+    expect([999, 21_640, 244_520, 999_600].map(bytesText)).toEqual([
+      "999 bytes",
+      "21.6 kB",
+      "245 kB",
+      "1.0 MB",
+    ]);
+    expect([0.0004, 0.0312, 0.996, 1].map(percentText)).toEqual(["0.0 %", "3.1 %", "100 %", "100.0 %"]);
+  });
+});
