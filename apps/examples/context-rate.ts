@@ -74,8 +74,8 @@ export function contextEntropy(
       for (let j = 0; j < levels; j++) sums[contexts[i] * levels + j] += assigned[i * levels + j];
     }
     // Bits of each level in each context, and their mean over all values.
-    const bits = sums.map((sum, at) =>
-      sum > 0 ? -Math.log2(sum / counts[Math.floor(at / levels)]) : MOST_BITS,
+    const bits = sums.map(
+      (sum, at) => -Math.log2(Math.max(sum / counts[Math.floor(at / levels)], TINY) || TINY),
     );
     const entropy = sums.reduce((total, sum, at) => total + sum * bits[at], 0) / y.length;
 
@@ -95,8 +95,8 @@ export function contextEntropy(
 
 /** So far beyond the outermost level a value belongs to it alone. */
 const FAR = 1e3;
-/** Of a level that nothing reaches. */
-const MOST_BITS = 126;
+/** In place of the probability of a level that next to nothing reaches, in a context that may be empty. */
+const TINY = 2 ** -126;
 
 /** q: [values, levels]. */
 function softAssignments(y: Float64Array, levels: number, sharpness: number): Float64Array {

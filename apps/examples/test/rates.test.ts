@@ -62,6 +62,18 @@ describe("entropy given neighbours", () => {
     });
   });
 
+  test("levels so far away that a probability underflows, and contexts without a value, cost nothing", () => {
+    tf.tidy(() => {
+      const x = tf.tensor1d([0, 0.1, 0.2]);
+      for (const sharpness of [1, 3, 3.3, 3.36, 10]) {
+        const [byX, byStep] = tf.grads((x, step) =>
+          contextEntropy(x as tf.Tensor1D, step, Uint8Array.of(0, 2, 2), 16, sharpness),
+        )([x, tf.scalar(1)]);
+        expect([...byX.dataSync(), ...byStep.dataSync()].every(Number.isFinite)).toBe(true);
+      }
+    });
+  });
+
   test("contexts are the levels left, above and in the channel before, zero outside the map", () => {
     // Two maps of 2 x 2 pixels and 2 channels, levels of step 0.5.
     const levels = [1, 0, 2, 5, 0, 3, 1, 1, 9, 9, 9, 9, 9, 9, 9, 9];

@@ -1,0 +1,101 @@
+// `npm run eval -- --model resnet18 --checkpoint F --data DIR`: the accuracy of a checkpoint of one's own.
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
+import cac from "cac";
+import { loadCifar10, normalizedBatch } from "../data/cifar10.js";
+import { imageFolder, imagenetInput } from "../data/imagenet.js";
+import { readCheckpoint } from "../models/checkpoint-file.js";
+import type { Parameters } from "../models/hooks.js";
+import { imagenetResnet } from "../models/imagenet-resnet.js";
+import { mobilenetV2 } from "../models/mobilenet-v2.js";
+import { parametersFromPyTorch } from "../models/parameters.js";
+import { cifarResnet } from "../models/resnet.js";
+import { useBackend } from "../setup.js";
+import { evaluate } from "./evaluate.js";
+
+type Model = (parameters: Parameters, x: tf.Tensor4D) => tf.Tensor2D;
+
+/** By torchvision's names; the depth is that of the checkpoint. */
+const IMAGENET: Record<string, Model> = {
+  resnet18: imagenetResnet,
+  resnet34: imagenetResnet,
+  resnet50: imagenetResnet,
+  mobilenet_v2: mobilenetV2,
+};
+const CIFAR: Record<string, Model> = {
+  resnet20: cifarResnet,
+  resnet32: cifarResnet,
+  resnet44: cifarResnet,
+  resnet56: cifarResnet,
+};
+const NAMES = [...Object.keys(CIFAR), ...Object.keys(IMAGENET)];
+const SIDE = 224;
+
+/** Wrong use of the command line; the message is for the user. */
+class UsageError extends Error {}
+
+async function run(flags: Record<string, unknown>): Promise<void> {
+  const name = String(flags["model"]);
+  const model = IMAGENET[name] ?? CIFAR[name];
+  if (!model) throw new UsageError(`--model: expected one of ${NAMES.join(", ")}, got ${flags["model"]}`);
+  const [checkpoint, folder] = ["checkpoint", "data"].map((flag) => {
+    const value = flags[flag];
+    if (typeof value !== "string" || value === "") throw new UsageError(`--${flag}: expected a path`);
+    // Relative to where the user stands: npm runs a workspace's script in the workspace's folder.
+    const path = resolve(process.env["INIT_CWD"] ?? ".", value);
+    if (!existsSync(path)) throw new UsageError(`--${flag}: ${path} is not there`);
+    return path;
+  });
+  const most = flags["images"] ?? Number.POSITIVE_INFINITY;
+  if (typeof most !== "number" || !(most >= 1))
+    throw new UsageError(`--images: expected a number from 1, got ${most}`);
+
+  await useBackend("wasm");
+  const parameters = parametersFromPyTorch((await readCheckpoint(checkpoint)).tensors);
+  const start = performance.now();
+  const isCifar = name in CIFAR;
+  const images = (isCifar ? await cifarImages(folder) : imagenetImages(folder)).slice(0, most);
+  const side = isCifar ? 32 : SIDE;
+  const score = await evaluate((x) => model(parameters, x), images, [side, side, 3], isCifar ? 100 : 8);
+  tf.dispose(parameters);
+  const seconds = (performance.now() - start) / 1000;
+  const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
+  console.log(
+    `${name}: top-1 ${percent(score.top1)}, top-5 ${percent(score.top5)} of ${score.images} images, ${seconds.toFixed(0)} s`,
+  );
+}
+
+async function cifarImages(folder: string) {
+  const { test } = await loadCifar10(folder);
+  return Array.from(test.labels, (label, i) => ({ label, input: async () => normalizedBatch(test, [i]) }));
+}
+
+function imagenetImages(folder: string) {
+  const validation = join(folder, "val");
+  return imageFolder(existsSync(validation) ? validation : folder).map(({ label, read }) => ({
+    label,
+    input: () => imagenetInput(read(), SIDE),
+  }));
+}
+
+const cli = cac("npm run eval --");
+cli
+  .command("", "Accuracy of a checkpoint on CIFAR-10's test images or ImageNet's validation images")
+  .option("--model <name>", NAMES.join(", "))
+  .option("--checkpoint <file>", "safetensors with torchvision's names")
+  .option(
+    "--data <dir>",
+    "CIFAR-10 in its binary layout; ImageNet: a folder a class, or images and labels.txt",
+  )
+  .option("--images <n>", "Only the first so many")
+  .action(run);
+cli.help();
+try {
+  cli.parse(process.argv, { run: false });
+  await cli.runMatchedCommand();
+} catch (error) {
+  const isUsage = error instanceof UsageError || (error as Error).name === "CACError";
+  console.error(isUsage ? `npm run eval: ${(error as Error).message} (see npm run eval -- --help)` : error);
+  process.exit(isUsage ? 2 : 1);
+}
