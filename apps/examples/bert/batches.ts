@@ -44,7 +44,7 @@ export function tokenCounts({ mask, length }: EncodedTexts): Int32Array {
   );
 }
 
-/** Texts `rows` as tensors, as long as the longest of them needs: a multiple of 16, or all that was encoded. */
+/** Texts `rows` as tensors, as long as the longest of them needs: a multiple of 8, or all that was encoded. */
 export function inputOf({ ids, mask, tokenTypes, length }: EncodedTexts, rows: readonly number[]): BertInput {
   let longest = 0;
   for (const row of rows) {
@@ -52,7 +52,7 @@ export function inputOf({ ids, mask, tokenTypes, length }: EncodedTexts, rows: r
       if (mask[row * length + at] === 1) longest = at + 1;
     }
   }
-  const cut = Math.min(length, Math.ceil(longest / 16) * 16);
+  const cut = Math.min(length, Math.ceil(longest / 8) * 8);
   const shape: [number, number] = [rows.length, cut];
   const gather = <T extends Int32Array | Float32Array>(from: T, to: T): T => {
     for (const [i, row] of rows.entries()) to.set(from.subarray(row * length, row * length + cut), i * cut);

@@ -6,6 +6,7 @@ import { type CodedRows, learnRowCoder, type RowCoder } from "../coding/rows.js"
 import {
   type CodedWeights,
   codeWeights,
+  decodeFloats,
   decodeLevels,
   lnStepAt,
   stepNumber,
@@ -45,7 +46,11 @@ export function deploy(
     predict(data, (input) => bert(network.parameters, config, input, { ...hooks })),
   );
 
-  const weights = codeWeights(weightLevels(network), stepNumbers(network.ranges), floatsOf(network));
+  const weights = codeWeights(
+    weightLevels(network),
+    stepNumbers(network.ranges),
+    floatNames(network).map((name) => network.parameters[name].dataSync<"float32">()),
+  );
   const decoded = decodedNetwork(network, weights);
   const coders = learnCoders(decoded, config, training);
   const answers = ofEach((data) => predict(data, (input) => codedBert(decoded, config, input, coders)));
@@ -94,20 +99,23 @@ function weightLevels({ parameters, ranges, bits, weightBits }: QuantizedBert): 
   }));
 }
 
-function floatsOf({ parameters, ranges }: QuantizedBert): Float32Array[] {
-  const names = Object.keys(parameters).filter((name) => !(name in ranges.weight));
-  return names.map((name) => parameters[name].dataSync<"float32">());
-}
+/** Names of the parameters that are no integers: biases and LayerNorm's. */
+const floatNames = ({ parameters, ranges }: QuantizedBert): string[] =>
+  Object.keys(parameters).filter((name) => !(name in ranges.weight));
 
-/** The network that a decoder has: every weight and range from bytes, the rest (biases, LayerNorm) as it is. */
+/** The network that a decoder has: everything from bytes but names, shapes and bit widths. */
 function decodedNetwork(network: QuantizedBert, coded: CodedWeights): QuantizedBert {
   const { bits, weightBits } = network;
   const ranges = rangesFrom(decodeLevels(coded.stepBytes), network.ranges);
   const quantizers = bertQuantizers(ranges, { bits, weightBits });
   const high = 2 ** (weightBits - 1) - 1;
   const parameters: Parameters = {};
-  for (const [name, tensor] of Object.entries(network.parameters)) {
-    if (!(name in ranges.weight)) parameters[name] = tf.clone(tensor);
+  const floats = decodeFloats(coded.floatBytes);
+  let at = 0;
+  for (const name of floatNames(network)) {
+    const { shape, size } = network.parameters[name];
+    parameters[name] = tf.tensor(floats.slice(at, at + size), shape);
+    at += size;
   }
   for (const { name, bytes } of coded.weights) {
     const indices = decodeLevels(bytes).map((level) => level + high);

@@ -1,6 +1,7 @@
 // BERT's fine-tuning run: what fine-tune.ts needs to know of this network, its data and its options.
 import * as tf from "@tensorflow/tfjs-core";
-import { fineTune } from "../fine-tune.js";
+import { toBfloat16 } from "../coding/weights.js";
+import { fineTune, type FineTuning as GeneralFineTuning } from "../fine-tune.js";
 import { constant, crossEntropy, distillation } from "../losses.js";
 import { type BertConfig, bert } from "../models/bert.js";
 import type { Parameters } from "../models/hooks.js";
@@ -22,6 +23,7 @@ export interface FineTuning extends BitWidths, Pick<RangeStart, "factor" | "weig
   lambda: number;
   /** Weight of the weights' mean entropy in the loss. */
   weightLambda: number;
+  /** Not necessarily whole. */
   epochs: number;
   /** The largest of the run, for parameters. */
   learningRate: number;
@@ -53,17 +55,30 @@ export async function fineTuneBert(
   task: string,
   tuning: FineTuning,
 ): Promise<QuantizedBert> {
+  const { parameters, ranges } = await fineTune({ task, ...bertRecipe(start, config, training, tuning) });
+  return {
+    parameters: shippedParameters(parameters, ranges),
+    ranges: rangesOnGrid(ranges),
+    bits: tuning.bits,
+    weightBits: tuning.weightBits,
+  };
+}
+
+/** All that fine-tune.ts needs to know of a run, but its name. */
+export function bertRecipe(
+  start: Parameters,
+  config: BertConfig,
+  training: EncodedData,
+  tuning: FineTuning,
+): Omit<GeneralFineTuning<FrozenRange>, "task"> {
   const { lambda, weightLambda, epochs, learningRate, seed, bits, weightBits, distill, checkpoint } = tuning;
-  const widths = { bits, weightBits };
-  const ranges = calibratedRanges(start, config, training, tuning);
   const batch = batches(training, config.numLabels, seed + 1);
-  const network = await fineTune({
-    task,
-    steps: epochs * stepsPerEpoch(training),
+  return {
+    steps: Math.round(epochs * stepsPerEpoch(training)),
     schedule: linearWarmUp(WARM_UP),
     start,
-    ranges,
-    quantizersOf: (learned) => bertQuantizers(learned, widths),
+    ranges: calibratedRanges(start, config, training, tuning),
+    quantizersOf: (learned) => bertQuantizers(learned, { bits, weightBits }),
     loss: (parameters, hooks, step) => {
       const { input, labels } = batch(step);
       const logits = bert(parameters, config, input, hooks);
@@ -76,8 +91,19 @@ export async function fineTuneBert(
     weightPressure: { lambda: weightLambda, rate },
     learningRates: { parameters: learningRate, ranges: RANGE_LEARNING_RATE },
     checkpoint,
-  });
-  return { parameters: network.parameters, ranges: rangesOnGrid(network.ranges), ...widths };
+  };
+}
+
+/** Training's last act: what is not quantized becomes what a file holds. Disposes of the variables where it differs. */
+function shippedParameters(parameters: Parameters, { weight }: Ranges<FrozenRange>): Parameters {
+  return Object.fromEntries(
+    Object.entries(parameters).map(([name, variable]) => {
+      if (name in weight) return [name, variable];
+      const shipped = tf.tensor(toBfloat16(variable.dataSync<"float32">()), variable.shape);
+      variable.dispose();
+      return [name, shipped];
+    }),
+  );
 }
 
 /** Where a fine-tuning's ranges start, from the first training texts. */

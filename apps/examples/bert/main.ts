@@ -49,7 +49,7 @@ async function run(options: Options): Promise<void> {
   );
   const { bits, weightBits, lambda, weightLambda, seed, distill, backend } = options;
   const checkpoint = (name: string): Checkpoint => ({
-    path: join(options.out, "training", `${name}.safetensors`),
+    path: join(options.out, "training", `${folderOf(name)}.safetensors`),
     every: stepsPerEpoch(training),
     resume: options.resume,
   });
@@ -157,9 +157,12 @@ function checkResumed({ resume, out, json: _, backend: __, ...training }: Option
   writeWhole(path, text);
 }
 
+/** quantizedWideRange is the folder quantized-wide-range. */
+const folderOf = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
 /** Writes a network as a Hugging Face folder, its tokenizer included. */
 async function save({ out, checkpoint }: Options, start: Start, name: string, parameters: Parameters) {
-  const folder = join(out, name);
+  const folder = join(out, folderOf(name));
   await writeBertCheckpoint(folder, { config: start.config, parameters, json: start.json }, checkpoint);
   if (start.vocabulary !== undefined) writeWhole(join(folder, "vocab.txt"), start.vocabulary);
 }

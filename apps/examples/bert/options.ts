@@ -79,7 +79,10 @@ export function parseOptions(argv: string[]): Options | undefined {
       `Weight of the weights' entropy in the loss, ≥ 0 (default ${d.weightLambda})`,
     )
     .option("--epochs <n>", `Epochs of float training, 0 to leave a checkpoint as it is ${either("epochs")}`)
-    .option("--fine-tune-epochs <n>", `Epochs of each quantized run ${either("fineTuneEpochs")}`)
+    .option(
+      "--fine-tune-epochs <n>",
+      `Epochs of each quantized run, not necessarily whole ${either("fineTuneEpochs")}`,
+    )
     .option("--learning-rate <x>", `Of float training ${either("learningRate")}`)
     .option("--fine-tune-learning-rate <x>", `Of the quantized runs ${either("fineTuneLearningRate")}`)
     .option("--max-length <n>", `Tokens of a text, or of a pair, 8 .. 512 (default ${d.maxLength})`)
@@ -170,7 +173,7 @@ function checkedOptions(flags: Record<string, unknown>): Options {
     lambda: number("lambda", d.lambda, 0, 100, false),
     weightLambda: number("weightLambda", d.weightLambda, 0, 100, false),
     epochs: number("epochs", rates.epochs, checkpoint === undefined ? 1 : 0, 1000, true),
-    fineTuneEpochs: number("fineTuneEpochs", rates.fineTuneEpochs, 1, 1000, true),
+    fineTuneEpochs: number("fineTuneEpochs", rates.fineTuneEpochs, 0.01, 1000, false),
     learningRate: number("learningRate", rates.learningRate, 0, 1, false),
     fineTuneLearningRate: number("fineTuneLearningRate", rates.fineTuneLearningRate, 0, 1, false),
     maxLength: number("maxLength", d.maxLength, 8, 512, true),

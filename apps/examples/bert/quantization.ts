@@ -1,7 +1,7 @@
 // How a BERT is quantized: which tensor on which grid, and where the ranges start.
 //
 // Quantized: every matrix and all three embedding tables; every activation that is written to memory (see models/bert.ts).
-// Not quantized: biases and LayerNorm's two vectors (float32, counted as bytes with the weights), the attention scores
+// Not quantized: biases and LayerNorm's two vectors (bfloat16, counted with the weights), the attention scores
 // before softmax and the sums before LayerNorm (they never leave the layer), and the logits.
 //
 // Grids: weights and most activations are signed and symmetric about 0. Attention probabilities are unsigned, with one step

@@ -77,7 +77,7 @@ export function reportOf(
       packedBrotliWeightBytes: weights.packedBrotliBytes,
       byteBrotliWeightBytes: weights.byteBrotliBytes,
       stepBytes: weights.stepBytes.length,
-      floatBytes: weights.floatBytes,
+      floatBytes: weights.floatBytes.length,
       activations: activations.map(({ counts: _, ...one }) => one),
       weights: weights.weights.map(({ counts: _, bytes, ...one }) => ({ ...one, codedBytes: bytes.length })),
     };
@@ -187,7 +187,7 @@ export async function writeReport(
       text:
         "Scores on the development texts: of the network in training, and of the network whose weights and activations were decoded " +
         "from bytes. Entropy is that of single levels; coded bits include the codes' tables, which were learned on training texts. " +
-        "Weight bytes include all steps, and biases and LayerNorm as float32. Padding is not counted.",
+        "Weight bytes include all steps, and biases and LayerNorm as bfloat16. Padding is not counted.",
       body: table(...headlines(report)),
     },
     {

@@ -4,7 +4,12 @@
  */
 
 import { softEntropy, withSample } from "@bitdiet/entropy-loss";
+import { encodeExamples } from "@bitdiet/examples/bert/batches";
+import { bertRecipe } from "@bitdiet/examples/bert/fine-tune";
+import { tokenizerFromVocabulary } from "@bitdiet/examples/data/tokenizer";
+import { fineTuning } from "@bitdiet/examples/fine-tune";
 import { normalizeByBatchStatistics } from "@bitdiet/examples/models/batch-norm";
+import { initialBert } from "@bitdiet/examples/models/bert";
 import { CONVOLUTIONS, digitCnn, initialParameters } from "@bitdiet/examples/models/digit-cnn";
 import type { Hooks } from "@bitdiet/examples/models/hooks";
 import { variables } from "@bitdiet/examples/models/parameters";
@@ -177,20 +182,84 @@ async function measureOverhead(quick: boolean) {
     });
     const [plain, ...sampled] = cpuTimes(steps, quick ? 4 : 20);
     for (const [index, times] of sampled.entries()) {
-      const [lower, middle, upper] = quartiles(times.map((time, round) => 100 * (time / plain[round] - 1)));
-      rows.push({
-        network: network.name,
-        "elements sampled a tensor": SAMPLE_SIZES[index],
-        "lambda = 0, CPU ms": round(median(plain)),
-        "with entropy, CPU ms": round(median(times)),
-        "overhead %": round(middle),
-        quartiles: `${round(lower)} .. ${round(upper)}`,
-        rounds: times.length,
-      });
+      rows.push(overheadRow(network.name, SAMPLE_SIZES[index], plain, times));
     }
     tf.dispose([network.parameters, network.batch, labels, ranges.weight, ranges.activation]);
   }
+  rows.push(bertOverhead(quick));
   return rows;
+}
+
+/**
+ * The same of a BERT of two layers and hidden size 128 on 32 texts of 64 tokens, with the recipe of its job as it is: 4 bits,
+ * 1,024 values of a tensor or 1/64 of a large weight.
+ */
+function bertOverhead(quick: boolean) {
+  const letters = [..."abcdefghijklmnopqrstuvwxyz"];
+  const pairs = letters.flatMap((a) => letters.map((b) => a + b));
+  const tokenizer = tokenizerFromVocabulary(
+    ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ...pairs].join("\n"),
+  );
+  const config = {
+    vocabSize: 4096,
+    hiddenSize: 128,
+    numHiddenLayers: 2,
+    numAttentionHeads: 2,
+    intermediateSize: 512,
+    maxPositionEmbeddings: 64,
+    typeVocabSize: 2,
+    layerNormEps: 1e-12,
+    numLabels: 2,
+  };
+  const texts = Array.from({ length: 32 }, (_, row) => ({
+    first: Array.from({ length: 62 }, (_, i) => pairs[(row * 7919 + i * 104_729) % pairs.length]).join(" "),
+    label: row % 2,
+  }));
+  const data = encodeExamples(tokenizer, texts, 64);
+  const start = initialBert(config, SEED);
+  const runs = [0, LAMBDA].map((lambda) => {
+    const { groups, loss } = fineTuning({
+      task: "",
+      ...bertRecipe(start, config, data, {
+        bits: 4,
+        weightBits: 4,
+        lambda,
+        weightLambda: lambda,
+        factor: 3,
+        weightFactor: 3,
+        epochs: 1,
+        learningRate: 1e-3,
+        seed: SEED,
+        distill: false,
+      }),
+    });
+    const all = groups.flatMap((group) => group.variables);
+    const step = () => {
+      const { value, grads } = tf.variableGrads(() => loss(0, 0.5, () => {}), all);
+      value.dataSync();
+      tf.dispose([value, grads]);
+    };
+    return { all, step };
+  });
+  const [plain, times] = cpuTimes(
+    runs.map(({ step }) => step),
+    quick ? 4 : 20,
+  );
+  tf.dispose([start, ...runs.map(({ all }) => all)]);
+  return overheadRow("BERT L2 H128, 32 × 64 tokens", "1,024 or 1/64", plain, times);
+}
+
+function overheadRow(network: string, sampled: number | string, plain: number[], times: number[]) {
+  const [lower, middle, upper] = quartiles(times.map((time, round) => 100 * (time / plain[round] - 1)));
+  return {
+    network,
+    "elements sampled a tensor": sampled,
+    "lambda = 0, CPU ms": round(median(plain)),
+    "with entropy, CPU ms": round(median(times)),
+    "overhead %": round(middle),
+    quartiles: `${round(lower)} .. ${round(upper)}`,
+    rounds: times.length,
+  };
 }
 
 /** Hook that makes a range for every tensor. */
