@@ -34,7 +34,7 @@ export function decodeQuantized(
       steps,
       levels: scatterRows(
         target,
-        levels,
+        levelsOf(levels),
         rowsOf(shape, axis),
         kept,
         kept.map(() => 1),

@@ -19,6 +19,7 @@ export {
   decodeParts,
   decodeTensor,
 } from "./decode-part.js";
+export { decodeQuantized } from "./decode-quantized.js";
 export { CorruptInputError } from "./errors.js";
 export {
   type DType,
@@ -30,6 +31,7 @@ export {
   type TensorEntry,
 } from "./header.js";
 export type { DecodeLimits, TensorParts } from "./parts.js";
+export type { QuantizedTensor } from "./quantized-tensor.js";
 
 /**
  * @param bytes one whole file

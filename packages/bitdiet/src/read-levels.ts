@@ -50,23 +50,29 @@ export function readQuantized(
     rowLength = (rowLength / size) * rows;
   }
   const steps = readSteps(reader, perSlice ? rows : 1);
-  const all = Int32Array.from({ length: rows }, (_, row) => row);
-  const kept = all.filter((row) => steps[perSlice ? row : 0] !== 0);
-  const count = kept.length * rowLength;
+  const isPruned = (row: number) => steps[perSlice ? row : 0] === 0;
+  const keptRows = perSlice
+    ? steps.reduce((sum, step) => sum + (step === 0 ? 0 : 1), 0)
+    : isPruned(0)
+      ? 0
+      : rows;
+  const count = keptRows * rowLength;
   const coded = {
     rowLength: rowLength === 1 ? count : rowLength,
     kernel: transform ? ([1, 1] as const) : kernel,
   };
-  const levels = readLevels(readBytes(reader, parts.bytes.length - reader.position), count, coder, coded);
+  let levels = readLevels(readBytes(reader, parts.bytes.length - reader.position), count, coder, coded);
   if (refinement && refinementPart && parts.refinement) {
     const coarse = levelsOf(levels);
     const residual = levelsOf(
       readLevels(checkedPart(parts.refinement, refinementPart), count, refinement.coder, coded),
     );
     const unit = 2 ** refinement.bits;
-    const refined = coarse.map((level, i) => level * unit + residual[i]);
-    return { levels: refined, steps, kept, transform: synthesis };
+    levels = coarse.map((level, i) => level * unit + residual[i]);
   }
+  // Only now, as no more memory must be taken than there are levels.
+  const kept = new Int32Array(keptRows);
+  for (let row = 0, k = 0; k < keptRows; row++) if (!isPruned(row)) kept[k++] = row;
   return { levels, steps, kept, transform: synthesis };
 }
 
@@ -114,11 +120,13 @@ function readSteps(reader: FieldReader, count: number): Float32Array {
     const bytes = readBytes(reader, readNumber(reader));
     return levelsOf(readLevels(bytes, length, 0, { rowLength: length, kernel: [1, 1] }));
   };
+  if (count === 1 && isPruned) return new Float32Array(1);
+  const pruned = isPruned ? list(count) : undefined;
+  const kept = pruned ? pruned.filter((flag) => flag === 0).length : count;
+  const offsets = count === 1 ? [0] : list(kept);
   const steps = new Float32Array(count);
-  const pruned = count > 1 && isPruned ? list(count) : new Int32Array(count).fill(isPruned ? 1 : 0);
-  const offsets = count > 1 ? list(pruned.filter((flag) => flag === 0).length) : [0];
   for (let row = 0, k = 0; row < count; row++) {
-    if (pruned[row] !== 0) continue;
+    if (pruned && pruned[row] !== 0) continue;
     const index = middle + offsets[k++];
     if (!(index >= -126 * parts && index < 128 * parts))
       throw new CorruptInputError(`Step ${index} is not on the grid`);

@@ -1,0 +1,137 @@
+/** Small models with every feature of the file: the golden files are made of them, and the other tests use them, too. */
+import type { SourceModel, SourceTensor } from "../src/encode.js";
+import type { QuantizedTensor } from "../src/quantized-tensor.js";
+import { nearestOnGrid } from "../src/step-grid.js";
+
+/** Uniform in (0, 1), from a seed. */
+export function random(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state + 0.5) / 2 ** 32;
+  };
+}
+
+/** Rounded Laplace variates of this scale: weights look like this. */
+export function laplace(count: number, scale: number, seed: number): Int32Array {
+  const next = random(seed);
+  return Int32Array.from({ length: count }, () =>
+    Math.round((next() < 0.5 ? 1 : -1) * scale * -Math.log(next())),
+  );
+}
+
+/** A weight with a step of its own for each slice along the axis, on a grid of quarter octaves. */
+export function weight(shape: number[], axis: number, scale: number, seed: number): QuantizedTensor {
+  const size = shape.reduce((a, b) => a * b, 1);
+  const next = random(seed + 1);
+  const steps = Float32Array.from({ length: shape[axis] ?? 1 }, () => nearestOnGrid(0.01 + 0.1 * next(), 4));
+  return { shape, levels: laplace(size, scale, seed), axis, steps };
+}
+
+const text = (string: string) => new TextEncoder().encode(string);
+export const bytesOf = (values: ArrayBufferView) =>
+  new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice();
+
+/** Every kind of tensor, each small. */
+export function everyKind(): SourceModel {
+  const next = random(5);
+  const floats = Float32Array.from({ length: 100 }, () => next() * 2 - 1);
+  const oihw = weight([8, 4, 3, 3], 0, 1.2, 1);
+  oihw.steps[2] = 0;
+  oihw.levels.fill(0, 2 * 36, 3 * 36);
+  const coefficients: QuantizedTensor = {
+    shape: [6, 4],
+    levels: laplace(24, 2, 9),
+    axis: 0,
+    steps: Float32Array.of(0.1),
+  };
+  const tensors: SourceTensor[] = [
+    { name: "conv1/kernel", dtype: "float32", quantized: weight([3, 3, 4, 8], 3, 1, 2) },
+    {
+      name: "conv1/bias",
+      dtype: "float32",
+      quantized: { shape: [8], levels: laplace(8, 20, 3), axis: 0, steps: Float32Array.of(2 ** -7) },
+    },
+    { name: "conv2.weight", dtype: "float16", quantized: oihw },
+    { name: "depthwise", dtype: "float32", quantized: weight([3, 3, 5, 2], 2, 3, 4) },
+    { name: "transposed", dtype: "float32", quantized: weight([4, 6, 2, 2], 1, 2, 5) },
+    { name: "dense", dtype: "bfloat16", quantized: weight([20, 10], 1, 2, 6), refinementBits: 2 },
+    {
+      name: "raw steps",
+      dtype: "float32",
+      quantized: { ...weight([4, 5], 0, 1, 7), steps: Float32Array.of(0.1, 0, 0.3, 0.7) },
+    },
+    {
+      name: "pruned",
+      dtype: "float32",
+      quantized: { shape: [7, 3], levels: new Int32Array(21), axis: 0, steps: Float32Array.of(0) },
+    },
+    {
+      name: "scalar",
+      dtype: "float32",
+      quantized: { shape: [], levels: Int32Array.of(-3), axis: 0, steps: Float32Array.of(0.5) },
+    },
+    {
+      name: "many equal",
+      dtype: "float32",
+      quantized: {
+        shape: [64, 100],
+        levels: new Int32Array(6400).fill(1),
+        axis: 0,
+        steps: Float32Array.of(0.25),
+      },
+    },
+    {
+      name: "transformed",
+      dtype: "float32",
+      quantized: coefficients,
+      transform: {
+        shape: [3, 3, 6],
+        axis: 2,
+        rows: 4,
+        size: 9,
+        synthesis: floats.slice(0, 36),
+        mean: floats.slice(36, 45),
+      },
+    },
+    { name: "floats", dtype: "float32", shape: [10, 10], bytes: bytesOf(floats) },
+    {
+      name: "halves",
+      dtype: "float16",
+      shape: [50],
+      bytes: bytesOf(Uint16Array.from({ length: 50 }, (_, i) => 0x3c00 + 37 * i)),
+    },
+    {
+      name: "brains",
+      dtype: "bfloat16",
+      shape: [40],
+      bytes: bytesOf(Uint16Array.from(floats.subarray(0, 40), (x) => Math.round(16000 + 200 * x))),
+    },
+    {
+      name: "doubles",
+      dtype: "float64",
+      shape: [4],
+      bytes: bytesOf(Float64Array.of(1, Math.PI, -0, Infinity)),
+    },
+    { name: "indices", dtype: "int64", shape: [2], bytes: bytesOf(BigInt64Array.of(-1n, 2n ** 40n)) },
+    {
+      name: "counts",
+      dtype: "int32",
+      shape: [80],
+      bytes: bytesOf(Int32Array.from({ length: 80 }, (_, i) => i * i - 500)),
+    },
+    { name: "flags", dtype: "bool", shape: [3], bytes: Uint8Array.of(1, 0, 1) },
+    { name: "words", dtype: "string", shape: [2], bytes: text("yes, no") },
+    { name: "nothing", dtype: "float32", shape: [0, 3], bytes: new Uint8Array(0) },
+  ];
+  const topology = JSON.stringify(
+    tensors.map(({ name, dtype }, i) => ({ name, config: { trainable: true, dtype, index: i } })),
+  );
+  return {
+    tensors,
+    metadata: [
+      { name: "topology", bytes: text(topology) },
+      { name: "leer", bytes: text("") },
+    ],
+  };
+}
