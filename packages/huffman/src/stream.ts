@@ -32,7 +32,7 @@ interface Plan {
 
 /**
  * Symbols as bytes, with a checksum. Single symbols get the codes, or groups of symbols or zero runs where a trial on
- * the symbols (of more than 65,536, on a part of them) finds these so much smaller that they are worth their time.
+ * the symbols (of more than 16,384, on a part of them) finds these so much smaller that they are worth their time.
  *
  * @param symbols up to 2^28 of them
  */
@@ -152,8 +152,9 @@ function lengthsFor(counts: Uint32Array): Uint8Array {
   return codeLengths(counts, used <= 1024 ? 12 : undefined);
 }
 
-/** Symbols that a trial looks at, in blocks spread over the whole. */
-const TRIAL = 65536;
+/** Blocks of symbols that a trial looks at, spread over the whole: an eighth of the symbols, within these numbers. */
+const FEWEST_BLOCKS = 8;
+const MOST_BLOCKS = 32;
 const TRIAL_BLOCK = 2048;
 /** Groups of two are coded as fast as single symbols, other words more slowly: 3 % of handicap. Products stay below 2^53. */
 const QUICK = 64;
@@ -167,9 +168,9 @@ function trial(symbols: Symbols, counts: Uint32Array, total: number): Cutting | 
   const candidates = candidateCuttings(counts, count, total);
   if (candidates.length < 2) return candidates[0]; // `planOf` compares its whole size
   let sample = symbols;
-  if (count > TRIAL) {
-    sample = symbols.slice(0, TRIAL);
-    const blocks = TRIAL / TRIAL_BLOCK;
+  const blocks = Math.min(MOST_BLOCKS, Math.max(FEWEST_BLOCKS, count >>> 14));
+  if (count > blocks * TRIAL_BLOCK) {
+    sample = symbols.slice(0, blocks * TRIAL_BLOCK);
     for (let k = 0; k < blocks; k++) {
       const from = Math.floor((k * (count - TRIAL_BLOCK)) / (blocks - 1));
       sample.set(symbols.subarray(from, from + TRIAL_BLOCK), k * TRIAL_BLOCK);
