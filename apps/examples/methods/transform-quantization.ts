@@ -1,0 +1,157 @@
+// Transform Quantization: every filter as coefficients times a basis, both quantized in blocks, whose widths spend a common
+// budget where a bit removes most error of the network's outputs: equal slopes, 0 bits being a block that is left out.
+// Example: 16 components of which 4 have 4 bits, 8 have 2 and 4 have none, their basis 5 bits: 2 bits a weight and a half.
+import * as tf from "@tensorflow/tfjs-core";
+import type { Parameters } from "../models/hooks.js";
+import { variables } from "../models/parameters.js";
+import { cifarResnet } from "../models/resnet.js";
+import { gradientsOf, train } from "../train.js";
+import { measuredFile, sizesOf } from "./block-file.js";
+import { codeBlocks, decodeBlocks, packBlocks, type StoredBlock } from "./blocks.js";
+import type { Measured } from "./deploy.js";
+import {
+  blockSizes,
+  type Curves,
+  type FactoredFilter,
+  factorNetwork,
+  factorTensors,
+  gridsAtSlope,
+  measuredCurves,
+  proxyCurves,
+  restoredFilters,
+  storedBlocks,
+  trainableFilters,
+  withFactors,
+} from "./factored-network.js";
+import { accuracy, type Ground, taskLoss } from "./ground.js";
+import type { Recipe, Run } from "./recipe.js";
+import { elt, klt, none, type TransformOf } from "./transformed-weights.js";
+
+interface TransformQuantization {
+  transformOf: TransformOf;
+  /** Bits a weight of the file without entropy coding, everything counted. */
+  bits: number;
+  /** Images that blocks are measured on; unless given, curves are of second order. */
+  images?: number;
+  /** Whether the factors are trained on once widths and steps are fixed. */
+  retrained?: boolean;
+}
+
+/** Allocates, trains on if asked to, codes, decodes, measures. */
+async function transformQuantization(ground: Ground, options: TransformQuantization): Promise<Measured> {
+  const { transformOf, bits, images, retrained = false } = options;
+  const filters = factorNetwork(ground, transformOf);
+  const curves = images ? measuredCurves(ground, filters, images) : proxyCurves(filters);
+  const grids = withinBudget(filters, curves, blockBytes(ground, bits));
+  const network = retrained ? await retrain(ground, filters, grids) : { filters, floats: {} };
+  const blocks = storedBlocks(network.filters, grids);
+  const right = decodedAccuracy(ground, network, blocks);
+  tf.dispose(network.floats);
+  const zero = Object.values(blocks).flatMap((own) => own.filter(({ grid }) => grid.bits === 0)).length;
+  return {
+    accuracy: right,
+    weights: measuredFile(blocks, sizesOf(ground)),
+    notes: { "blocks of 0 bits": zero },
+  };
+}
+
+/** Trains both factors and the biases on, widths and steps staying as they are. */
+async function retrain(ground: Ground, filters: FactoredFilter[], grids: Grids): Promise<Network> {
+  const factors = factorTensors(filters);
+  const biases = Object.fromEntries(
+    Object.entries(ground.start).filter(([name]) => !name.endsWith(".weight")),
+  );
+  const trained = variables({ ...factors, ...biases });
+  tf.dispose(factors);
+  const loss = taskLoss(ground);
+  await train({
+    task: "retraining",
+    steps: ground.steps,
+    groups: [{ variables: Object.values(trained), learningRate: 1e-3 }],
+    gradients: gradientsOf((step) =>
+      loss({ ...trained, ...trainableFilters(filters, grids, trained) }, {}, step),
+    ),
+  });
+  const floats = Object.fromEntries(Object.keys(biases).map((name) => [name, tf.clone(trained[name])]));
+  const network = { filters: withFactors(filters, trained), floats };
+  tf.dispose(trained);
+  return network;
+}
+
+interface Network {
+  filters: FactoredFilter[];
+  /** Biases, where they are not the float network's. */
+  floats: Parameters;
+}
+type Grids = ReturnType<typeof gridsAtSlope>;
+
+/** Bytes that are left to the blocks of a file of so many bits a weight. */
+function blockBytes(ground: Ground, bits: number): number {
+  const { weights, floats } = sizesOf(ground);
+  return (bits * weights) / 8 - 4 * floats;
+}
+
+/** Widths at the least slope that keeps the budget. */
+function withinBudget(filters: FactoredFilter[], curves: readonly Curves[], bytes: number): Grids {
+  let [low, high] = [-60, 20];
+  const at = (exponent: number) => gridsAtSlope(filters, curves, 2 ** exponent);
+  for (let step = 0; step < 24; step++) {
+    const middle = (low + high) / 2;
+    const blocks = Object.values(storedBlocks(filters, at(middle))).flat();
+    if (packBlocks(blocks).length > bytes) low = middle;
+    else high = middle;
+  }
+  return at(high);
+}
+
+/** Writes the file, reads it, and answers the test images with what came back. */
+function decodedAccuracy(
+  ground: Ground,
+  { filters, floats }: Network,
+  blocks: Record<string, StoredBlock[]>,
+): number {
+  const sizes = blockSizes(filters);
+  const read = decodeBlocks(codeBlocks(Object.values(blocks).flat()), sizes.length, () => sizes);
+  const decoded = restoredFilters(filters, read);
+  const right = accuracy(ground.test, (x) => cifarResnet({ ...ground.start, ...floats, ...decoded }, x));
+  tf.dispose(decoded);
+  return right;
+}
+
+const run = (id: string, title: string, curve: string, options: TransformQuantization): Run => ({
+  id,
+  title,
+  curve,
+  of: "weights",
+  trains: options.retrained ?? false,
+  measure: (ground) => transformQuantization(ground, options),
+});
+
+const TRANSFORMS = { none, KLT: klt, ELT: elt };
+
+export const transforms: Recipe = {
+  name: "transform-quantization",
+  paper: "Transform Quantization (Young et al., IEEE TPAMI 2021, arXiv 2009.01174)",
+  published: "ResNet-18, ImageNet, no retraining: ELT 3.0 bit/weight, 67.9 %; KLT 3.0, 67.2 % (float 69.7)",
+  runs: [
+    ...Object.entries(TRANSFORMS).flatMap(([name, transformOf]) =>
+      [5, 4, 3.5, 3].map((bits) =>
+        run(`${name}-${bits}`, `${name}, ${bits} bits`, name, { transformOf, bits }),
+      ),
+    ),
+    ...[4, 3].map((bits) =>
+      run(`KLT-measured-${bits}`, `KLT, ${bits} bits, measured curves`, "KLT, measured curves", {
+        transformOf: klt,
+        bits,
+        images: 32,
+      }),
+    ),
+    ...[2, 1.5].map((bits) =>
+      run(`ELT-retrained-${bits}`, `ELT, ${bits} bits, retrained`, "ELT, retrained", {
+        transformOf: elt,
+        bits,
+        retrained: true,
+      }),
+    ),
+  ],
+};
