@@ -28,6 +28,57 @@ const samples = readFileSync(join(web, "model/samples.bin"));
 const COUNT = 200;
 const pixels = samples.subarray(COUNT);
 
+/** The bundled network as a graph model, as the converter writes one. */
+function graphFiles(): { name: string; bytes: Uint8Array }[] {
+  const json = JSON.parse(new TextDecoder().decode(bundled["digits.json"]));
+  const weights: { name: string; shape: number[]; dtype: string }[] = json.weightsManifest[0].weights;
+  const type = { type: "DT_FLOAT" };
+  const tensor = (shape: number[]) => ({ tensorShape: { dim: shape.map((size) => ({ size: `${size}` })) } });
+  const constant = (name: string, shape: number[], dtype = "DT_FLOAT") => ({
+    name,
+    op: "Const",
+    attr: { dtype: { type: dtype }, value: { tensor: tensor(shape) } },
+  });
+  const ones = { list: { i: ["1", "1", "1", "1"] } };
+  const layout = { data_format: { s: btoa("NHWC") }, T: type };
+  const input = { dtype: type, shape: { shape: tensor([-1, 28, 28, 1]).tensorShape } };
+  const node: object[] = [{ name: "x", op: "Placeholder", attr: input }];
+  node.push(...weights.map(({ name, shape }) => constant(name, shape)), constant("axes", [2], "DT_INT32"));
+  let last = "x";
+  const then = (name: string, op: string, second: string[], attr: object) => {
+    node.push({ name, op, input: [last, ...second], attr });
+    last = name;
+  };
+  for (const [i, stride] of ["2", "1", "2", "1"].entries()) {
+    const strides = { list: { i: ["1", stride, stride, "1"] } };
+    const window = { ...layout, strides, dilations: ones, padding: { s: btoa("SAME") } };
+    then(`c${i}`, "Conv2D", [`conv${i + 1}/kernel`], window);
+    then(`b${i}`, "BiasAdd", [`conv${i + 1}/bias`], layout);
+    then(`r${i}`, "Relu", [], { T: type });
+  }
+  then("pool", "Mean", ["axes"], { keep_dims: { b: false }, T: type });
+  then("dense", "MatMul", ["dense/kernel"], {
+    transpose_a: { b: false },
+    transpose_b: { b: false },
+    T: type,
+  });
+  then("sum", "BiasAdd", ["dense/bias"], layout);
+  then("y", "Softmax", [], { T: type });
+  const axes = { name: "axes", shape: [2], dtype: "int32" };
+  const modelTopology = { node, library: {}, versions: { producer: 898 } };
+  const weightsManifest = [{ paths: ["a.bin", "b.bin"], weights: [...weights, axes] }];
+  return [
+    {
+      name: "model.json",
+      bytes: new TextEncoder().encode(
+        JSON.stringify({ format: "graph-model", modelTopology, weightsManifest }),
+      ),
+    },
+    { name: "a.bin", bytes: bundled["digits.bin"] },
+    { name: "b.bin", bytes: new Uint8Array(Int32Array.of(1, 2).buffer) },
+  ];
+}
+
 /** What a .bitdiet file's network makes of the samples, decoded and run in Node: rows of ten probabilities. */
 async function answersInNode(bytes: Uint8Array): Promise<Float32Array> {
   const { tensors } = decodeModel(bytes);
@@ -115,7 +166,7 @@ describe.skipIf(!hasChromium)("the page", () => {
   async function settled(pattern = /^[\d.]+ [kM]?B(ytes)?, .* smaller\. ./): Promise<string> {
     await page.waitForFunction(
       (source) =>
-        document.body.getAttribute("aria-busy") === null &&
+        document.getElementById("opening")!.textContent === "" &&
         new RegExp(source).test(document.getElementById("verdict")!.textContent!),
       pattern.source,
     );
@@ -218,7 +269,7 @@ describe.skipIf(!hasChromium)("the page", () => {
       { name: "digits.bin", bytes: bundled["digits.bin"] },
     );
     await page.waitForFunction(() =>
-      document.getElementById("lead")!.textContent!.startsWith("This is digits"),
+      document.getElementById("lead")!.textContent!.startsWith("Your network: digits"),
     );
     await settled();
     const names = await page.locator("#layers tbody th").allTextContents();
@@ -232,6 +283,31 @@ describe.skipIf(!hasChromium)("the page", () => {
     const sizes = await page.locator("#sizes tbody tr").allTextContents();
     expect(sizes[0]).toBe(`float32${bytesText(bundled["digits.bin"].length)}`);
     expect(sizes).toHaveLength(3);
+  });
+
+  it("runs a graph model, which reads the digits as the layers model does", async () => {
+    const asLayers = (await page.textContent("#verdict"))!;
+    await choose(...graphFiles());
+    await page.waitForFunction(() =>
+      document.getElementById("lead")!.textContent!.startsWith("Your network"),
+    );
+    const asGraph = await settled();
+    expect(asGraph.slice(asGraph.indexOf("Reads"))).toBe(asLayers.slice(asLayers.indexOf("Reads")));
+    await page.selectOption("#layer", "r3");
+    await expect.poll(() => page.getAttribute("#maps-before", "aria-label")).toContain("r3, 7 by 7");
+  });
+
+  it("says why a network is not tried on pictures, and shrinks it nevertheless", async () => {
+    const [json, ...shards] = graphFiles();
+    const noPictures = new TextDecoder()
+      .decode(json.bytes)
+      .replaceAll('{"size":"28"}', '{"size":"7"}')
+      .replace('{"size":"1"}', '{"size":"16"}');
+    await choose({ name: "other.json", bytes: new TextEncoder().encode(noPictures) }, ...shards);
+    await page.waitForFunction(() => document.getElementById("lead")!.textContent!.includes("other"));
+    expect(await settled()).toMatch(/Not tried on pictures. It takes \[7,7,16\]/);
+    expect(await page.locator("#layers tbody tr").count()).toBe(6);
+    expect(await page.locator("#pictures").isVisible()).toBe(false);
   });
 
   it("opens again without a network", async () => {

@@ -41,24 +41,35 @@ async function openBundled(): Promise<void> {
   await open(await Promise.all(files), [0, 1], true);
 }
 
+/** What was asked to be opened, one after the other: only then is it known which network answers are about. */
+let opening: Promise<void> = Promise.resolve();
+
 /** Opens files that a visitor chose; if they are no network, says so and stays with the one before. */
 async function open(files: File[], range: PixelRange, isBundled = false): Promise<void> {
+  const what = files.length > 3 ? `these ${files.length} files` : files.map(({ name }) => name).join(", ");
   element("error").textContent = "";
-  document.body.setAttribute("aria-busy", "true");
-  try {
-    const opened = await ask(worker, "open", { files, range });
-    const trial = "problem" in opened.trial ? undefined : opened.trial;
-    state = { files, isBundled, opened, trial, picture: 0, scores: new Map() };
+  if (!isBundled) element("opening").textContent = `Opening ${what} …`;
+  const opened = opening.then(async () => {
+    const answer = await ask(worker, "open", { files, range }, (progress) => {
+      if (!isBundled) element("opening").textContent = `Opening ${what}: ${progress}`;
+    });
+    const trial = "problem" in answer.trial ? undefined : answer.trial;
+    state = { files, isBundled, opened: answer, trial, picture: 0, scores: new Map() };
     showOpened(state);
-    await squeeze();
+  });
+  opening = opened.catch(() => {});
+  try {
+    await opened;
+    element("opening").textContent = "";
     if (!isBundled) element("title").scrollIntoView();
+    await squeeze();
   } catch (error) {
-    const names = files.length > 3 ? `These ${files.length} files` : files.map(({ name }) => name).join(", ");
-    element("error").textContent = `${names} could not be opened: ${(error as Error).message}`;
-  } finally {
-    document.body.removeAttribute("aria-busy");
+    element("opening").textContent = "";
+    element("error").textContent = `${sentence(what)} could not be opened: ${(error as Error).message}`;
   }
 }
+
+const sentence = (text: string) => text.replace(/^these/, "These");
 
 function showOpened(current: State): void {
   const { opened, isBundled, trial } = current;
@@ -67,7 +78,7 @@ function showOpened(current: State): void {
   element("range-choice").hidden = isBundled || !trial;
   element("lead").textContent = isBundled
     ? "This one reads handwritten digits. Drag the slider: its weights are rounded, entropy-coded, decoded and put to work again, here in your browser."
-    : `This is ${opened.name}. Drag the slider: its weights are rounded, entropy-coded, decoded and put to work again, here in your browser.`;
+    : `Your network: ${opened.name}. Drag the slider: its weights are rounded, entropy-coded, decoded and put to work again, here in your browser.`;
   element("was").textContent = bytesText(opened.float32Bytes);
   element("snippet").textContent = snippetFor(opened);
   clearCliff(positions);
@@ -82,6 +93,7 @@ function showOpened(current: State): void {
         ? `${trial.pictures.length} pictures: marked where the answer changed`
         : `${trial.pictures.length} pictures it never saw in training: marked where it is wrong`;
   }
+  element("verdict").textContent = "Squeezing …";
   slider.disabled = false;
 }
 
@@ -102,8 +114,10 @@ async function squeeze(): Promise<void> {
   if (isSqueezing) return;
   isSqueezing = true;
   try {
-    for (let current = state, position = -1; current; current = state) {
-      if (current.squeezed && position === slider.valueAsNumber) break;
+    for (let position = -1; ; ) {
+      await opening;
+      const current = state;
+      if (!current || (current.squeezed && position === slider.valueAsNumber)) break;
       position = slider.valueAsNumber;
       const squeezed = await ask(worker, "squeeze", bitsAt(position), showProgress);
       if (current !== state) continue;
@@ -120,13 +134,13 @@ async function squeeze(): Promise<void> {
   if (state) void surveyCliff(state);
 }
 
-/** Says that it works, where that takes long enough to be noticed. */
+/** Says what it is doing, where that takes long enough to be noticed. */
 let waiting = 0;
-let share = 0;
-function showProgress(done: number): void {
-  share = done;
+let doing = "";
+function showProgress(progress: string): void {
+  doing = progress;
   waiting ||= window.setTimeout(() => {
-    element("verdict").textContent = `Squeezing … ${Math.round(100 * share)} %`;
+    element("verdict").textContent = `Squeezing: ${doing}`;
     waiting = 0;
   }, 700);
 }
@@ -196,6 +210,8 @@ function verdictOn(opened: Opened, trial: Trial | undefined, now: Answers | unde
 
 /** Looks into the network with the chosen picture, before and now. */
 async function look(current: State): Promise<void> {
+  await opening;
+  if (state !== current) return;
   const { trial, squeezed, picture } = current;
   const layer = element<HTMLSelectElement>("layer").value;
   if (!trial || !squeezed?.now) return;
@@ -212,11 +228,14 @@ const QUICK = 1500;
 async function surveyCliff(current: State): Promise<void> {
   const { trial, squeezed, scores } = current;
   if (!trial || !squeezed || squeezed.compressMs > QUICK) return;
-  const isIdle = () => state === current && !isSqueezing && current.squeezed === squeezed && !document.hidden;
+  const isIdle = async () => {
+    await opening;
+    return state === current && !isSqueezing && current.squeezed === squeezed && !document.hidden;
+  };
   for (let distance = 1; distance < positions; distance++) {
     for (const position of [slider.valueAsNumber + distance, slider.valueAsNumber - distance]) {
       if (position < 0 || position >= positions || scores.has(position)) continue;
-      if (!isIdle()) return;
+      if (!(await isIdle())) return;
       const right = score(trial, await ask(worker, "measure", bitsAt(position)));
       scores.set(position, right);
       if (state === current) showInCliff(position, right / trial.pictures.length);

@@ -85,23 +85,23 @@ export interface Request<Q extends Question = Question> {
   question: Q;
   about: Asked<Q>;
 }
-/** Shares of the work, 0 .. 1, then an answer or an error. */
+/** Words about what it is doing, then an answer or an error. */
 export type Reply =
-  | { id: number; share: number }
+  | { id: number; progress: string }
   | { id: number; answer: unknown }
   | { id: number; error: string };
 
 let last = 0;
 
 /**
- * @param onProgress the share of the work that is done, 0 .. 1
+ * @param onProgress is told what the worker is doing: "encoding 40 %"
  * @throws {Error} with a message for people
  */
 export function ask<Q extends Question>(
   worker: Worker,
   question: Q,
   about: Asked<Q>,
-  onProgress: (share: number) => void = () => {},
+  onProgress: (progress: string) => void = () => {},
 ): Promise<Answer<Q>> {
   const id = ++last;
   return new Promise((resolve, reject) => {
@@ -111,7 +111,7 @@ export function ask<Q extends Question>(
       "message",
       ({ data }: MessageEvent<Reply>) => {
         if (data.id !== id) return;
-        if ("share" in data) return onProgress(data.share);
+        if ("progress" in data) return onProgress(data.progress);
         done.abort();
         if ("error" in data) reject(new Error(data.error));
         else resolve(data.answer as Answer<Q>);

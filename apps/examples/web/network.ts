@@ -114,8 +114,8 @@ function inputShape(shapes: (number | null)[][]): [number, number, number] {
   return [height, width, shape[3]];
 }
 
-/** Pictures that are run at once. */
-const BATCH = 50;
+/** Pixels that are run at once, which keeps the feature maps of a batch within some tens of megabytes. */
+const BATCH_PIXELS = 300_000;
 
 /**
  * Class probabilities, a row a picture. Outputs that are none already become some by softmax.
@@ -123,12 +123,19 @@ const BATCH = 50;
  * @param pixels 0 .. 1, one picture after another in the network's input shape
  * @throws {Error} if the network's output is not a row of classes a picture
  */
-export async function answersTo(network: Network, pixels: Float32Array): Promise<Answers> {
-  const size = network.input[0] * network.input[1] * network.input[2];
+export async function answersTo(
+  network: Network,
+  pixels: Float32Array,
+  onProgress: (share: number) => void = () => {},
+): Promise<Answers> {
+  const [height, width, channels] = network.input;
+  const size = height * width * channels;
   const count = pixels.length / size;
+  const batch = Math.max(1, Math.floor(BATCH_PIXELS / (height * width)));
   let answers: Answers | undefined;
-  for (let from = 0; from < count; from += BATCH) {
-    const rows = Math.min(BATCH, count - from);
+  for (let from = 0; from < count; from += batch) {
+    onProgress(from / count);
+    const rows = Math.min(batch, count - from);
     const output = tf.tidy(() => {
       const x = tf.tensor4d(pixels.subarray(from * size, (from + rows) * size), [rows, ...network.input]);
       const y = network.run(x);

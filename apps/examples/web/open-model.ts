@@ -19,24 +19,31 @@ export interface OpenedModel {
 /** @throws {Error} with a message for people if these files are no TF.js model, or damaged */
 export async function openModel(files: File[]): Promise<OpenedModel> {
   const packed = files.find(({ name }) => name.endsWith(".bitdiet"));
-  const json = files.find(({ name }) => name.endsWith(".json"));
-  const main = packed ?? json;
-  if (!main) throw new Error("Expected a model.json with its .bin files, or a .bitdiet file.");
-  const name = main.name.replace(/\.[^.]*$/, "");
+  if (packed) {
+    const { model } = await openBitdiet(await openSource(packed));
+    return opened(packed, model, [packed], () => fromBitdiet(packed));
+  }
+  // A folder may hold more than the model, other JSON files among it.
+  const json =
+    files.find(({ name }) => name === "model.json") ?? files.find(({ name }) => name.endsWith(".json"));
+  if (!json) throw new Error("Expected a model.json with its weight files, or a .bitdiet file.");
   const byName = Object.fromEntries(files.map((file) => [file.name, file]));
-  const model = packed
-    ? (await openBitdiet(await openSource(packed))).model
-    : await readModel(memoryFiles(byName), main.name);
+  const model = await readModel(memoryFiles(byName), json.name);
+  const { weightsManifest } = JSON.parse(await json.text()) as { weightsManifest: { paths: string[] }[] };
+  const weights = weightsManifest.flatMap(({ paths }) => paths).map((path) => byName[path]);
+  return opened(json, model, weights, () => io.browserFiles([json, ...weights]));
+}
+
+function opened(main: File, model: Model, weights: File[], original: () => io.IOHandler): OpenedModel {
   const { format } = model;
   if (format !== "tfjs-layers" && format !== "tfjs-graph")
-    throw new Error(`This page runs TensorFlow.js models, and ${main.name} has one of ${format}.`);
-  const weights = packed ? [packed] : files.filter((file) => file !== json);
+    throw new Error(`This page runs TensorFlow.js models, and this is one of ${format}.`);
   return {
-    name,
+    name: main.name.replace(/\.[^.]*$/, ""),
     format,
     model,
     fileBytes: weights.reduce((sum, { size }) => sum + size, 0),
-    original: () => (packed ? fromBitdiet(packed) : io.browserFiles([main, ...weights])),
+    original,
   };
 }
 

@@ -37,6 +37,7 @@ export function showTiles({ pictures, isInk }: Trial, choose: (picture: number) 
     tile.append(radio, canvas, answer);
     return tile;
   });
+  element("tiles").classList.toggle("photos", !isInk);
   element("tiles").replaceChildren(...tiles);
 }
 

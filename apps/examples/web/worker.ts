@@ -29,16 +29,21 @@ interface Subject {
 let subject: Subject | undefined;
 
 type Handlers = {
-  [Q in Question]: (about: Asked<Q>, onProgress: (share: number) => void) => Promise<Answer<Q>>;
+  [Q in Question]: (
+    about: Asked<Q>,
+    onProgress: (doing: string, share: number) => void,
+  ) => Promise<Answer<Q>>;
 };
 
 const handlers: Handlers = {
-  async open({ files, range }) {
+  async open({ files, range }, onProgress) {
     const isPicture = (file: File) => file.type.startsWith("image/");
     const opened = await openModel(files.filter((file) => !isPicture(file)));
     const sizes = await sizesOf(opened.model);
     const next: Subject = { opened, pixels: new Float32Array() };
-    const trial = await tryOut(next, files.filter(isPicture), range);
+    const trial = await tryOut(next, files.filter(isPicture), range, (share) =>
+      onProgress("looking at pictures", share),
+    );
     subject?.before?.dispose();
     subject?.now?.dispose();
     subject = next;
@@ -63,7 +68,7 @@ const handlers: Handlers = {
     const { bytes, report } = await compressModel(
       current.opened.model,
       { bits },
-      { onProgress: (_, done, total) => onProgress(done / total) },
+      { onProgress: (doing, done, total) => onProgress(doing, done / total) },
     );
     const compressed = performance.now();
     current.now?.dispose();
@@ -73,7 +78,7 @@ const handlers: Handlers = {
     if (current.before) {
       current.now = await loadNetwork(fromBitdiet(bytes), current.opened.format);
       decodeMs = performance.now() - compressed;
-      now = await answersTo(current.now, current.pixels);
+      now = await answersTo(current.now, current.pixels, (share) => onProgress("looking at pictures", share));
     }
     const tensors = report.tensors.map(({ byteLength, bits, kept }) => ({
       byteLength,
@@ -117,7 +122,12 @@ const PATIENCE = 1500;
 const FEWEST = 8;
 
 /** Runs a network as it came on the visitor's pictures, or on the digits. Why it cannot is an answer, no error. */
-async function tryOut(next: Subject, files: File[], range: PixelRange): Promise<Trial | { problem: string }> {
+async function tryOut(
+  next: Subject,
+  files: File[],
+  range: PixelRange,
+  onProgress: (share: number) => void,
+): Promise<Trial | { problem: string }> {
   const { opened } = next;
   try {
     const before = await loadNetwork(opened.original(), opened.format);
@@ -143,7 +153,7 @@ async function tryOut(next: Subject, files: File[], range: PixelRange): Promise<
     }
     const [black, white] = range;
     next.pixels = next.pixels.map((value) => black + (white - black) * value);
-    const answers = await answersTo(before, next.pixels);
+    const answers = await answersTo(before, next.pixels, onProgress);
     // Ten classes on digits: then the labels are theirs, if it reads most of them.
     const labels = pictures.map(({ label }) => label);
     const right = labels.filter((label, i) => label === mostLikely(answers, i)).length;
@@ -182,7 +192,12 @@ addEventListener("message", ({ data }: MessageEvent<Request>) => {
     const post = (reply: Reply) => postMessage(reply);
     try {
       const handler = handlers[question] as (...args: unknown[]) => Promise<unknown>;
-      post({ id, answer: await handler(about, (share: number) => post({ id, share })) });
+      post({
+        id,
+        answer: await handler(about, (doing: string, share: number) =>
+          post({ id, progress: `${doing} ${Math.round(100 * share)} %` }),
+        ),
+      });
     } catch (error) {
       post({ id, error: messageOf(error) });
     }
