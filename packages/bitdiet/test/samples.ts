@@ -135,3 +135,24 @@ export function everyKind(): SourceModel {
     ],
   };
 }
+
+/** Levels that ans codes in pairs, and as symbols of 16 bits. */
+export function longStreams(): SourceModel {
+  const twice = laplace(20_000, 0.5, 12);
+  const pairs = Int32Array.from({ length: 40_000 }, (_, i) => twice[i >> 1]);
+  const wide = laplace(600, 200, 13);
+  return {
+    tensors: [
+      {
+        name: "pairs",
+        dtype: "float32",
+        quantized: { shape: [40_000], levels: pairs, axis: 0, steps: Float32Array.of(1) },
+      },
+      {
+        name: "wide",
+        dtype: "float32",
+        quantized: { shape: [30, 20], levels: wide, axis: 1, steps: Float32Array.of(0.125) },
+      },
+    ],
+  };
+}
