@@ -5,15 +5,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Hooks, Parameters } from "./models/hooks.js";
 import { type FrozenRange, type Quantizers, quantize, type Ranges } from "./quantized.js";
 import { type Pressure, rateMeter } from "./rates.js";
-import {
-  type Gradients,
-  gradientsOf,
-  type Loss,
-  type Show,
-  type Training,
-  train,
-  type VariableGroup,
-} from "./train.js";
+import { gradientsOf, type Loss, type Show, type Training, train, type VariableGroup } from "./train.js";
 
 export interface FineTuning<R extends FrozenRange>
   extends Pick<Training, "task" | "steps" | "schedule" | "checkpoint"> {
@@ -40,8 +32,8 @@ export interface FineTuning<R extends FrozenRange>
   sharpness?: { first: number; last: number };
   /** Of Adam, falling over the run by the schedule; 1e-3 for parameters and 1e-2 for ranges unless given. */
   learningRates?: { parameters: number; ranges: number };
-  /** How gradients of the loss are found; on this thread unless given. */
-  gradientsOf?: (loss: Loss) => Gradients;
+  /** Where it trains; on this thread unless given. */
+  train?: TrainOn;
 }
 
 /** A network as fine-tuning leaves it. Integers follow from parameters and ranges. */
@@ -51,12 +43,18 @@ export interface FineTuned<R extends FrozenRange> {
   ranges: Ranges<R>;
 }
 
+/** Trains on a loss, wherever its gradients are found. */
+export type TrainOn = (training: Omit<Training, "gradients"> & { loss: Loss }) => Promise<void>;
+
+/** On this thread. */
+export const trainHere: TrainOn = ({ loss, ...training }) =>
+  train({ ...training, gradients: gradientsOf(loss) });
+
 /** Fine-tunes copies of `start`; the ranges are learned along, and frozen from here on. */
 export async function fineTune<R extends FrozenRange>(tuning: FineTuning<R>): Promise<FineTuned<R>> {
   const { task, steps, schedule, checkpoint } = tuning;
   const { groups, loss, result } = fineTuning(tuning);
-  const gradients = (tuning.gradientsOf ?? gradientsOf)(loss);
-  await train({ task, steps, groups, gradients, schedule, checkpoint });
+  await (tuning.train ?? trainHere)({ task, steps, groups, loss, schedule, checkpoint });
   return result();
 }
 

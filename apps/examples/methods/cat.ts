@@ -8,8 +8,8 @@ import type { Rate } from "../rates.js";
 import { type QuantizationAware, quantizationAware } from "./quantization-aware.js";
 import type { Recipe, Run } from "./recipe.js";
 
-/** The coarse steps that an entropy term does best from: this many times the largest calibration value. */
-const WIDE = 3;
+/** An entropy term does best from steps a little too coarse: this many times the largest calibration value. */
+const WIDE = 1.5;
 
 /** ||x||1 / (sqrt(n) ||x||2), which knows nothing of levels. */
 const proxyRate: Rate = (x) => ({ x, bits: sparsityProxy(x) });
@@ -24,11 +24,11 @@ const run = (id: string, title: string, of: Run["of"], options: QuantizationAwar
 });
 
 const plain = [
+  { bits: 5, rangeFactor: 1 },
   { bits: 4, rangeFactor: 1 },
   { bits: 4, rangeFactor: 2 },
-  { bits: 3, rangeFactor: 1.5 },
-  { bits: 3, rangeFactor: 3 },
-  { bits: 2, rangeFactor: 1.5 },
+  { bits: 3, rangeFactor: 1 },
+  { bits: 3, rangeFactor: 2 },
 ].map(({ bits, rangeFactor }) =>
   run(
     `plain-${bits}-${rangeFactor}`,
@@ -39,7 +39,7 @@ const plain = [
   ),
 );
 
-const entropy = [0.02, 0.05, 0.1, 0.2].map((lambda) =>
+const entropy = [0.03, 0.1, 0.25].map((lambda) =>
   run(
     `entropy-${lambda}`,
     `entropy, λ ${lambda}`,
@@ -49,7 +49,7 @@ const entropy = [0.02, 0.05, 0.1, 0.2].map((lambda) =>
   ),
 );
 
-const context = [0.02, 0.05, 0.1, 0.2].map((lambda) =>
+const context = [0.03, 0.1, 0.25].map((lambda) =>
   run(
     `context-${lambda}`,
     `entropy given neighbours, λ ${lambda}`,
@@ -59,7 +59,7 @@ const context = [0.02, 0.05, 0.1, 0.2].map((lambda) =>
   ),
 );
 
-const proxy = [0.3, 1].map((lambda) =>
+const proxy = [0.5].map((lambda) =>
   run(
     `proxy-${lambda}`,
     `L1 / L2 proxy, λ ${lambda}`,

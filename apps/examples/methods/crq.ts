@@ -5,10 +5,9 @@
 import { clusterLoss, ternaryQuantizer, twnRule } from "@bitdiet/fake-quant";
 import * as tf from "@tensorflow/tfjs-core";
 import { variables } from "../models/parameters.js";
-import { gradientsOf, train } from "../train.js";
 import type { Measured } from "./deploy.js";
 import { type Ground, taskLoss } from "./ground.js";
-import { quantizationAware } from "./quantization-aware.js";
+import { LEARNING_RATES, quantizationAware, warmCosine } from "./quantization-aware.js";
 import type { Recipe } from "./recipe.js";
 
 const isTernary = (name: string): boolean => name.endsWith(".weight") && !/^(conv1|linear)\./.test(name);
@@ -26,11 +25,12 @@ async function clustered(ground: Ground, lambda: number): Promise<Measured> {
   const names = Object.keys(parameters).filter(isTernary);
   const loss = taskLoss(half);
   let rules: Record<string, ReturnType<typeof twnRule>> = {};
-  await train({
+  await ground.trainOn({
     task: "clustering",
     steps: half.steps,
-    groups: [{ variables: Object.values(parameters), learningRate: 2e-4 }],
-    gradients: gradientsOf((step, progress, show) => {
+    schedule: warmCosine,
+    groups: [{ variables: Object.values(parameters), learningRate: LEARNING_RATES.parameters }],
+    loss: (step, progress, show) => {
       if (step % ESTIMATE_EVERY === 0) {
         rules = Object.fromEntries(names.map((name) => [name, twnRule(parameters[name])]));
       }
@@ -41,7 +41,7 @@ async function clustered(ground: Ground, lambda: number): Promise<Measured> {
       const distance: tf.Scalar = tf.div(tf.addN(distances), names.length);
       show("distance", distance);
       return tf.add(loss(parameters, {}, step), tf.mul(distance, lambda * progress));
-    }),
+    },
   });
   const measured = await quantizationAware(half, {
     start: parameters,

@@ -15,11 +15,10 @@ import type { Parameters } from "../models/hooks.js";
 import { namedSeed } from "../models/named-seed.js";
 import { variables } from "../models/parameters.js";
 import { cifarResnet } from "../models/resnet.js";
-import { gradientsOf, train } from "../train.js";
 import type { Measured } from "./deploy.js";
 import { accuracy, type Ground, taskLoss } from "./ground.js";
 import { decodeMixed, encodeMixed, type MixedWeight } from "./mixed-weights.js";
-import { quantizationAware } from "./quantization-aware.js";
+import { LEARNING_RATES, quantizationAware, warmCosine } from "./quantization-aware.js";
 import type { Recipe } from "./recipe.js";
 
 const GROUP = 8;
@@ -41,14 +40,15 @@ async function learnWidths(ground: Ground, penalty: number): Promise<Measured> {
   );
   const bitsOf = (name: string) => bitsFromLogits(logits[name] as tf.Tensor1D, INTERVAL);
   const loss = taskLoss(ground);
-  await train({
+  await ground.trainOn({
     task: "pseudo-quantization noise",
     steps: ground.steps,
+    schedule: warmCosine,
     groups: [
-      { variables: Object.values(parameters), learningRate: 2e-4 },
+      { variables: Object.values(parameters), learningRate: LEARNING_RATES.parameters },
       { variables: Object.values(logits), learningRate: 5e-2 },
     ],
-    gradients: gradientsOf((step, _progress, show) => {
+    loss: (step, _progress, show) => {
       const bits = Object.fromEntries(names.map((name) => [name, bitsOf(name)]));
       const size = tf.addN(names.map((name) => modelBits(bits[name], GROUP, INTERVAL.minBits)));
       show("kB", tf.div(size, 8000));
@@ -57,7 +57,7 @@ async function learnWidths(ground: Ground, penalty: number): Promise<Measured> {
         return noiseQuantizer({ bits: bits[name], groupSize: GROUP, noise }).fakeQuantize(w);
       };
       return tf.add(loss(parameters, { weight }, step), tf.mul(size, penalty / MEGABYTE));
-    }),
+    },
   });
   const weights = names.map((name): MixedWeight => {
     const range = minMaxRange(parameters[name]);

@@ -9,6 +9,7 @@ import {
   normalizedBatch,
 } from "../data/cifar10.js";
 import { shuffled } from "../data/random.js";
+import { type TrainOn, trainHere } from "../fine-tune.js";
 import { constant, crossEntropy, distillation } from "../losses.js";
 import { foldBatchNorm } from "../models/batch-norm.js";
 import { readCheckpoint } from "../models/checkpoint-file.js";
@@ -16,6 +17,7 @@ import type { Hooks, Parameters } from "../models/hooks.js";
 import { namedSeed } from "../models/named-seed.js";
 import { parametersFromPyTorch } from "../models/parameters.js";
 import { cifarResnet } from "../models/resnet.js";
+import type { Share } from "../parallel.js";
 
 export interface Ground {
   /** Folded: filters, matrices and biases. */
@@ -24,51 +26,73 @@ export interface Ground {
   test: LabeledImages;
   /** Test images whose feature maps are written as bytes and read back; all others are known to give the same values. */
   codedImages: number;
-  /** Steps of each fine-tuning run, of `BATCH` images. */
+  /** Steps of each fine-tuning run, and images of a step. */
   steps: number;
+  batch: number;
   seed: number;
   /** Weight of the float network's answers in the loss, 0 .. 1; the labels have the rest. */
   distill: number;
+  /** The part of each batch that this thread sees: all of it, but on a worker. */
+  share: Share;
+  /** Trains on a loss: on this thread, or on workers. */
+  trainOn: TrainOn;
 }
 
-export const BATCH = 64;
+/** What a ground is loaded from: plain data. */
+export interface GroundSource extends Pick<Ground, "steps" | "batch" | "seed" | "distill" | "codedImages"> {
+  /** Folder of CIFAR-10 in its official binary layout. */
+  data: string;
+  /** The float start: safetensors. */
+  checkpoint: string;
+  /** Only the first so many test images. */
+  testImages: number;
+}
+
 const CLASSES = 10;
 
 /** Reads checkpoint and data. The caller disposes of `start`. */
-export async function loadGround(
-  folder: string,
-  checkpoint: string,
-  {
-    testImages,
-    ...options
-  }: Pick<Ground, "steps" | "seed" | "distill" | "codedImages"> & { testImages: number },
-): Promise<Ground> {
-  const { train, test } = await loadCifar10(folder);
+export async function loadGround({
+  data,
+  checkpoint,
+  testImages,
+  ...options
+}: GroundSource): Promise<Ground> {
+  const { train, test } = await loadCifar10(data);
   const { tensors } = await readCheckpoint(checkpoint);
   const parameters = parametersFromPyTorch(tensors);
   const start = foldBatchNorm(parameters);
   tf.dispose(parameters);
-  return { start, train, test: imagesFrom(test, 0, testImages), ...options };
+  const here = { share: { index: 0, count: 1 }, trainOn: trainHere };
+  return { start, train, test: imagesFrom(test, 0, testImages), ...here, ...options };
 }
 
 /** The batch of a step: an order an epoch, the last partial batch dropped; crops and flips depend on the step. */
 export function batchOf({
   train,
   seed,
-}: Pick<Ground, "train" | "seed">): (step: number) => { x: tf.Tensor4D; labels: tf.Tensor2D } {
-  const stepsPerEpoch = Math.floor(train.labels.length / BATCH);
+  batch: size,
+  share,
+}: Pick<Ground, "train" | "seed" | "batch" | "share">): (step: number) => {
+  x: tf.Tensor4D;
+  labels: tf.Tensor2D;
+} {
+  const stepsPerEpoch = Math.floor(train.labels.length / size);
   const all = Array.from(train.labels, (_, index) => index);
+  const part = size / share.count;
+  const from = share.index * part;
   let order: number[] = [];
   let orderEpoch = -1;
   return (step) => {
     const epoch = Math.floor(step / stepsPerEpoch);
     if (epoch !== orderEpoch) order = shuffled(all, namedSeed("epoch", seed + epoch));
     orderEpoch = epoch;
-    const indices = order.slice((step % stepsPerEpoch) * BATCH, ((step % stepsPerEpoch) + 1) * BATCH);
+    const indices = order.slice((step % stepsPerEpoch) * size, ((step % stepsPerEpoch) + 1) * size);
+    // The whole batch, so that crops and flips don't depend on the share.
     const pixels = augmentedBatch(train, indices, namedSeed("augment", seed * 1_000_003 + step));
-    const labels = Uint8Array.from(indices, (index) => train.labels[index]);
+    const own = indices.slice(from, from + part);
+    const labels = Uint8Array.from(own, (index) => train.labels[index]);
     return {
-      x: tf.tensor4d(pixels, [BATCH, 32, 32, 3]),
+      x: tf.tensor4d(pixels.subarray(from * IMAGE_SIZE, (from + part) * IMAGE_SIZE), [part, 32, 32, 3]),
       labels: tf.cast(tf.oneHot(tf.tensor1d(labels, "int32"), CLASSES), "float32") as tf.Tensor2D,
     };
   };

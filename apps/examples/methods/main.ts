@@ -4,10 +4,11 @@ import { resolve } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import cac from "cac";
 import { useBackend } from "../setup.js";
-import { loadGround } from "./ground.js";
+import { type GroundSource, loadGround } from "./ground.js";
 import { RECIPES } from "./recipes.js";
 import { runRecipes } from "./run.js";
 import { writeTable } from "./table.js";
+import { trainOnWorkers } from "./workers.js";
 
 /** Wrong use of the command line; the message is for the user. */
 class UsageError extends Error {}
@@ -18,16 +19,11 @@ const pathOf = (path: string): string => resolve(process.env["INIT_CWD"] ?? ".",
 
 interface Options {
   name?: string;
-  data: string;
-  checkpoint: string;
-  steps: number;
-  seed: number;
-  distill: number;
-  testImages: number;
-  codedImages: number;
+  source: GroundSource;
   results: string;
   run?: string;
   fresh: boolean;
+  workers: number;
 }
 
 /** @returns the options, or undefined when `--help` was asked for and printed */
@@ -37,13 +33,15 @@ export function parseOptions(argv: string[]): Options | undefined {
     .command("[name]", `Run one method (${RECIPES.map(({ name }) => name).join(", ")}), or all`)
     .option("--data <dir>", "CIFAR-10 in its official binary layout (npm run data -- cifar10)")
     .option("--checkpoint <file>", "The float ResNet to start from: safetensors with PyTorch's names")
-    .option("--steps <n>", "Of fine-tuning, of 64 images each (default 400)")
+    .option("--steps <n>", "Of fine-tuning (default 400)")
+    .option("--batch <n>", "Images of a step (default 64)")
     .option("--distill <x>", "Weight of the float network's answers in the loss, 0 .. 1 (default 0.5)")
     .option("--seed <n>", "Of data order and sampling (default 1)")
     .option("--images <n>", "Test images, the first so many (default all)")
     .option("--coded-images <n>", "Test images whose feature maps are coded and decoded (default 1000)")
     .option("--run <id>", "Only the networks whose id begins so")
     .option("--results <dir>", "Where results are kept (default apps/examples/methods/results)")
+    .option("--workers <n>", "Threads that share each batch (default 1)")
     .option("--fresh", "Make results again that are there")
     .action(() => {});
   cli.help();
@@ -72,31 +70,42 @@ export function parseOptions(argv: string[]): Options | undefined {
     const value = flags[flag] ?? fallback;
     const isRight = typeof value === "number" && value >= least && value <= most;
     if (isRight && (!whole || Number.isInteger(value))) return value;
+    const name = flag.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     const kind = whole ? "a whole number" : "a number";
     throw new UsageError(
-      `--${flag}: expected ${kind} from ${least} to ${most}, got ${JSON.stringify(value)}`,
+      `--${name}: expected ${kind} from ${least} to ${most}, got ${JSON.stringify(value)}`,
     );
   };
+  const batch = number("batch", 64, 1, 1000, true);
+  const workers = number("workers", 1, 1, 64, true);
+  if (batch % workers !== 0) {
+    throw new UsageError(`--workers: expected a divisor of the ${batch} images of a batch, got ${workers}`);
+  }
   return {
     name,
-    data: path("data"),
-    checkpoint: path("checkpoint"),
-    steps: number("steps", 400, 1, 1e6, true),
-    distill: number("distill", 0.5, 0, 1, false),
-    seed: number("seed", 1, 0, 2 ** 31 - 1, true),
-    testImages: number("images", 10_000, 100, 10_000, true),
-    codedImages: number("codedImages", 1000, 100, 10_000, true),
+    source: {
+      data: path("data"),
+      checkpoint: path("checkpoint"),
+      steps: number("steps", 400, 1, 1e6, true),
+      batch,
+      distill: number("distill", 0.5, 0, 1, false),
+      seed: number("seed", 1, 0, 2 ** 31 - 1, true),
+      testImages: number("images", 10_000, 100, 10_000, true),
+      codedImages: number("codedImages", 1000, 100, 10_000, true),
+    },
     results: path("results", `${ROOM}/results`),
     run: flags["run"] === undefined ? undefined : String(flags["run"]),
     fresh: flags["fresh"] === true,
+    workers,
   };
 }
 
-async function run({ name, data, checkpoint, run, results, fresh, ...options }: Options): Promise<void> {
+async function run({ name, source, run, results, fresh, workers }: Options): Promise<void> {
   await useBackend("wasm");
-  const ground = await loadGround(data, checkpoint, options);
+  const ground = await loadGround(source);
   const recipes = RECIPES.filter((recipe) => name === undefined || recipe.name === name);
-  const rows = await runRecipes(recipes, ground, { results, fresh, only: run });
+  const trainOn = workers > 1 ? trainOnWorkers(source, workers) : undefined;
+  const rows = await runRecipes(recipes, ground, { results, fresh, only: run, trainOn });
   tf.dispose(ground.start);
   for (const { title, accuracy, activations, weights } of rows) {
     const bits = [

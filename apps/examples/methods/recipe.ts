@@ -37,12 +37,14 @@ export interface Row extends Measured {
   title: string;
   curve?: string;
   of: Run["of"];
-  /** Of fine-tuning; 0 for a method that does not train. */
+  /** Of fine-tuning, and images of a step; 0 for a method that does not train. */
   steps: number;
+  batch: number;
   distill: number;
   seed: number;
-  /** Test images. */
+  /** Test images, and those of them whose feature maps were written as bytes. */
   images: number;
+  codedImages: number;
   /** That repeats it. */
   command: string;
   seconds: number;

@@ -13,13 +13,15 @@ export interface RunOptions {
   fresh: boolean;
   /** Only the runs whose id begins with this. */
   only?: string;
+  /** Where a run trains; on the ground's own thread unless given. */
+  trainOn?: (recipe: string, run: string) => Ground["trainOn"];
 }
 
 /** Makes the rows that are missing, one network at a time. @returns all rows of these recipes */
 export async function runRecipes(
   recipes: Recipe[],
   ground: Ground,
-  { results, fresh, only = "" }: RunOptions,
+  { results, fresh, only = "", trainOn = () => ground.trainOn }: RunOptions,
 ): Promise<Row[]> {
   const rows: Row[] = [];
   for (const recipe of recipes) {
@@ -28,7 +30,11 @@ export async function runRecipes(
       const path = join(results, `${recipe.name}.${run.id}.json`);
       const expected = conditions(recipe, run, ground);
       const stored = !fresh && existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as Row) : undefined;
-      rows.push(isSame(stored, expected) ? stored : await runOne(run, ground, expected, path));
+      rows.push(
+        isSame(stored, expected)
+          ? stored
+          : await runOne(run, { ...ground, trainOn: trainOn(recipe.name, run.id) }, expected, path),
+      );
     }
   }
   return rows;
@@ -37,9 +43,13 @@ export async function runRecipes(
 type Conditions = Omit<Row, "accuracy" | "activations" | "weights" | "notes" | "seconds">;
 
 /** All that a row depends on besides the code. */
-function conditions(recipe: Recipe, run: Run, { steps, distill, seed, test }: Ground): Conditions {
+function conditions(
+  recipe: Recipe,
+  run: Run,
+  { steps, batch, distill, seed, test, codedImages }: Ground,
+): Conditions {
   const { id, title, curve, of, trains } = run;
-  const training = trains ? ` --steps ${steps} --distill ${distill}` : "";
+  const training = trains ? ` --steps ${steps} --batch ${batch} --distill ${distill}` : "";
   return {
     recipe: recipe.name,
     id,
@@ -47,9 +57,11 @@ function conditions(recipe: Recipe, run: Run, { steps, distill, seed, test }: Gr
     curve,
     of,
     steps: trains ? steps : 0,
+    batch: trains ? batch : 0,
     distill: trains ? distill : 0,
     seed,
     images: test.labels.length,
+    codedImages: Math.min(codedImages, test.labels.length),
     command: `npm run method -- ${recipe.name} --run ${id}${training} --seed ${seed}`,
   };
 }
@@ -57,7 +69,9 @@ function conditions(recipe: Recipe, run: Run, { steps, distill, seed, test }: Gr
 function isSame(stored: Row | undefined, expected: Conditions): stored is Row {
   return (
     stored !== undefined &&
-    (["steps", "distill", "seed", "images"] as const).every((key) => stored[key] === expected[key])
+    (["steps", "batch", "distill", "seed", "images", "codedImages"] as const).every(
+      (key) => stored[key] === expected[key],
+    )
   );
 }
 

@@ -1,0 +1,49 @@
+// A recipe's training on several threads. Each thread goes through the recipe itself, on the same ground, up to the training
+// in question: that gives it the same variables and the same loss, on its share of every batch. A recipe that trains twice
+// skips the first training on the second's threads, since values come from the trainer at every step anyway.
+import type { TrainOn } from "../fine-tune.js";
+import { type Replica, startWorkers } from "../parallel.js";
+import { train } from "../train.js";
+import { type GroundSource, loadGround } from "./ground.js";
+import type { Recipe } from "./recipe.js";
+
+interface Order {
+  source: GroundSource;
+  recipe: string;
+  run: string;
+  /** Which of the run's trainings: 0 is the first. */
+  training: number;
+}
+
+/** For each run: trains on this many threads. */
+export function trainOnWorkers(source: GroundSource, workers: number) {
+  return (recipe: string, run: string): TrainOn => {
+    let training = 0;
+    return async ({ loss: _, ...rest }) => {
+      const options: Order = { source, recipe, run, training: training++ };
+      const { gradients, stop } = await startWorkers({ module: new URL(import.meta.url), options, workers });
+      try {
+        await train({ ...rest, gradients });
+      } finally {
+        await stop();
+      }
+    };
+  };
+}
+
+/** A thread's side. */
+export const replica: Replica<Order> = async ({ source, recipe, run, training }, share) => {
+  const { RECIPES } = await import("./recipes.js");
+  const found = (RECIPES as Recipe[]).find(({ name }) => name === recipe)?.runs.find(({ id }) => id === run);
+  if (!found) throw new RangeError(`expected a run of a recipe, got ${recipe}.${run}`);
+  const ground = await loadGround(source);
+  return new Promise((resolve, reject) => {
+    let before = training;
+    const trainOn: TrainOn = async ({ groups, loss }) => {
+      if (before-- > 0) return;
+      resolve({ variables: groups.flatMap(({ variables }) => variables), loss });
+      await new Promise<never>(() => {}); // from here on, the trainer has the word
+    };
+    found.measure({ ...ground, share, trainOn }).catch(reject);
+  });
+};

@@ -1,0 +1,271 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { shannonEntropy } from "@bitdiet/huffman";
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, expect, test } from "vitest";
+import { learnMapCoder, mapBits } from "../coding/maps.js";
+import { uniform } from "../data/random.js";
+import { deploy, fakeQuantized } from "../methods/deploy.js";
+import { accuracy, batchOf, calibrationImages, type Ground, loadGround } from "../methods/ground.js";
+import { parseOptions } from "../methods/main.js";
+import { decodeMixed, encodeMixed, packedBits } from "../methods/mixed-weights.js";
+import { quantizationAware } from "../methods/quantization-aware.js";
+import type { Recipe, Row } from "../methods/recipe.js";
+import { RECIPES } from "../methods/recipes.js";
+import { runRecipes } from "../methods/run.js";
+import { writeTable } from "../methods/table.js";
+import { trainOnWorkers } from "../methods/workers.js";
+import { writeCheckpoint } from "../models/checkpoint-file.js";
+import { pyTorchFromParameters } from "../models/parameters.js";
+import { cifarResnet, initialCifarResnet } from "../models/resnet.js";
+import { calibrate, quantizersOf } from "../quantized.js";
+import { useBackend } from "../setup.js";
+
+const folder = mkdtempSync(join(tmpdir(), "bitdiet-methods-"));
+
+/** CIFAR-10's layout with smooth random pictures, and a ResNet-8 that was never trained. */
+async function source() {
+  const random = uniform(1);
+  const records = (count: number) =>
+    Buffer.concat(
+      Array.from({ length: count }, () => {
+        const [a, b, c] = [random() / 4, random() / 4, 255 * random()];
+        const pixel = (i: number) => 127 + 60 * Math.sin(a * (i % 32)) + 60 * Math.cos(b * (i >> 5) + c);
+        return Uint8Array.from({ length: 3073 }, (_, i) => (i === 0 ? 10 * random() : pixel((i - 1) % 1024)));
+      }),
+    );
+  const data = join(folder, "data");
+  mkdirSync(data, { recursive: true });
+  for (const n of [1, 2, 3, 4, 5]) writeFileSync(join(data, `data_batch_${n}.bin`), records(50));
+  writeFileSync(join(data, "test_batch.bin"), records(100));
+  const checkpoint = join(folder, "resnet8.safetensors");
+  const parameters = initialCifarResnet(8, 10, 1);
+  await writeCheckpoint(checkpoint, pyTorchFromParameters(parameters));
+  tf.dispose(parameters);
+  const options = { steps: 2, batch: 8, seed: 1, distill: 0.5, codedImages: 50, testImages: 100 };
+  return { data, checkpoint, ...options };
+}
+
+let ground: Ground;
+beforeAll(async () => {
+  await useBackend("wasm");
+  ground = await loadGround(await source());
+});
+
+describe("the ground", () => {
+  test("gives the same batch for the same step, another for another, and workers its parts", () => {
+    tf.tidy(() => {
+      const values = (of: Ground, step: number) => {
+        const { x, labels } = batchOf(of)(step);
+        return { x: [...x.dataSync()], labels: [...labels.dataSync()] };
+      };
+      const whole = values(ground, 3);
+      expect(values(ground, 3)).toEqual(whole);
+      expect(values(ground, 4).x).not.toEqual(whole.x);
+      const parts = [0, 1].map((index) => values({ ...ground, share: { index, count: 2 } }, 3));
+      expect(parts.flatMap(({ x }) => x)).toEqual(whole.x);
+      expect(parts.flatMap(({ labels }) => labels)).toEqual(whole.labels);
+    });
+  });
+});
+
+describe("a network that was decoded from bytes", () => {
+  const widths = { bits: 3, weightBits: 5 };
+
+  test("answers as the one with fake quantization, costs what its parts cost, and leaves no tensor behind", () => {
+    const images = calibrationImages(ground, 50);
+    const ranges = calibrate((hooks) => cifarResnet(ground.start, images, hooks), widths);
+    images.dispose();
+    const before = tf.memory().numTensors;
+    const quantizers = tf.tidy(() => quantizersOf(ranges, widths));
+    const network = { parameters: ground.start, ranges, quantizers };
+    const measured = deploy(ground, network);
+    expect(tf.memory().numTensors).toBe(before);
+    const hooks = fakeQuantized(network);
+    expect(measured.accuracy).toBe(accuracy(ground.test, (x) => cifarResnet(ground.start, x, hooks)));
+
+    const { activations, weights } = measured;
+    expect(activations!.fixedWidth).toBe(3);
+    expect(activations!.layers.length).toBe(7);
+    expect(activations!.layers.reduce((sum, { values }) => sum + values, 0)).toBe(
+      50 * (16 * 1024 * 3 + 32 * 256 * 2 + 64 * 64 * 2),
+    );
+    for (const { entropy, huffman, ans } of activations!.layers) {
+      expect(huffman).toBeGreaterThanOrEqual(entropy);
+      expect(ans).toBeGreaterThanOrEqual(entropy);
+    }
+    const streams = weights!.layers.reduce((sum, { bytes }) => sum + bytes, 0);
+    const scalars = Object.keys(ranges.weight).length + Object.keys(ranges.activation).length;
+    const biases = Object.entries(ground.start).filter(([name]) => name.endsWith(".bias"));
+    const side = 4 * (scalars + biases.reduce((sum, [, { size }]) => sum + size, 0));
+    expect(weights!.bytes).toBe(streams + side);
+  });
+
+  test("maps come back from bytes as they were, for less than their order-0 entropy where neighbours are alike", () => {
+    const shape = { height: 16, width: 16, channels: 2 };
+    const map = (seed: number) =>
+      Uint8Array.from({ length: 40 * 512 }, (_, i) =>
+        Math.max(0, 4 * Math.sin(seed + (i >> 1) / 9) + uniform(i + seed)()),
+      );
+    const coder = learnMapCoder("layer", map(1), shape, { alphabetSize: 8 });
+    expect(coder.pass(map(2))).toEqual(map(2));
+    expect(coder.pass(map(3))).toEqual(map(3));
+    const total = coder.total();
+    const counts = new Array(8).fill(0);
+    for (const symbol of [...map(2), ...map(3)]) counts[symbol]++;
+    expect(total.counts).toEqual(counts);
+    expect(total.entropy).toBeCloseTo(shannonEntropy(counts), 9);
+    const { coded, entropy } = mapBits([total]);
+    expect(coded).toBeLessThan(0.8 * entropy);
+  });
+});
+
+describe("weights of mixed widths", () => {
+  test("144 weights of 8 bits in groups of 8 take the published 1278 bits", () => {
+    const weight = { bits: new Int32Array(18).fill(8), indices: new Int32Array(144) };
+    expect(packedBits(weight, 2)).toBe(1278);
+  });
+
+  test("come back from bytes, tensor by tensor, the widest too", () => {
+    const random = uniform(2);
+    const tensor = (name: string, groups: number) => {
+      const bits = Int32Array.from({ length: groups }, () => 2 + Math.floor(7 * random()));
+      const indices = Int32Array.from({ length: 8 * groups }, (_, i) =>
+        Math.floor(random() * 2 ** bits[i >> 3]),
+      );
+      return { name, shape: [8 * groups], range: { min: -1, max: 1 }, bits, indices };
+    };
+    const weights = [tensor("a", 50), tensor("b", 3), tensor("c", 200)];
+    expect(Math.max(...weights[2].bits)).toBe(8);
+    const coded = encodeMixed(weights, 2);
+    const shapes = weights.map(({ indices, bits }) => ({ size: indices.length, groups: bits.length }));
+    const expected = weights.map(({ bits, indices }) => ({ bits, indices }));
+    expect(decodeMixed(coded, shapes)).toEqual(expected);
+  });
+});
+
+describe("running recipes", () => {
+  let made: string[] = [];
+  const measure = (id: string) => async () => {
+    made.push(id);
+    return { accuracy: 0.5 };
+  };
+  const run = (id: string, trains: boolean) => ({
+    id,
+    title: id,
+    of: "weights" as const,
+    trains,
+    measure: measure(id),
+  });
+  const recipe: Recipe = {
+    name: "toy",
+    paper: "",
+    published: "",
+    runs: [run("one", true), run("two", false)],
+  };
+  const results = join(folder, "results");
+  const rows = async (changes: Partial<Ground> = {}, options: { fresh?: boolean; only?: string } = {}) => {
+    made = [];
+    return runRecipes([recipe], { ...ground, ...changes }, { results, fresh: false, ...options });
+  };
+
+  test("goes on with what is missing, and makes a row again when what it depends on has changed", async () => {
+    const all = await rows();
+    expect(made).toEqual(["one", "two"]);
+    expect(all[0]).toMatchObject({ recipe: "toy", id: "one", steps: 2, batch: 8, seed: 1, images: 100 });
+    expect(all[1]).toMatchObject({ steps: 0, batch: 0 });
+    expect(await rows()).toEqual(all);
+    expect(made).toEqual([]);
+    await rows({ steps: 3 });
+    expect(made).toEqual(["one"]);
+    await rows({ steps: 3 }, { fresh: true, only: "tw" });
+    expect(made).toEqual(["two"]);
+    expect(readdirSync(results).sort()).toEqual(["toy.one.json", "toy.two.json"]);
+  });
+
+  test("every recipe's rows have ids of their own, fit for files", () => {
+    const ids = RECIPES.flatMap(({ name, runs }) => runs.map(({ id }) => `${name}.${id}`));
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const id of ids) expect(id).toMatch(/^[\w.-]+$/);
+  });
+
+  test("the table stands between the README's marks, and the rest of it stays", async () => {
+    const [{ name, runs }] = RECIPES;
+    const bits = { fixedWidth: 4, entropy: 2, huffman: 2.1, ans: 2.05, coded: 1.5, layers: [] };
+    const row = {
+      ...{
+        recipe: name,
+        id: runs[0].id,
+        title: "a network",
+        of: "activations",
+        activations: bits,
+        accuracy: 0.85,
+      },
+      ...{
+        steps: 100,
+        batch: 64,
+        distill: 0,
+        seed: 1,
+        images: 5000,
+        codedImages: 5000,
+        command: "c",
+        seconds: 9,
+      },
+    } as Row;
+    const own = join(folder, "own");
+    mkdirSync(own);
+    writeFileSync(join(own, `${name}.${runs[0].id}.json`), JSON.stringify(row));
+    const readme = join(folder, "README.md");
+    writeFileSync(readme, "before\n<!-- results -->\nold\n<!-- /results -->\nafter\n");
+    await writeTable(own, readme);
+    const text = readFileSync(readme, "utf8");
+    expect(text).toMatch(/^before\n/);
+    expect(text).toMatch(/\nafter\n$/);
+    expect(text).not.toContain("old");
+    expect(text).toContain("| a network | **1.500** | 2.000 | 2.100 | 2.050 | 4 | 85.00 % |");
+  });
+});
+
+describe("training on two workers", () => {
+  test("a recipe that trains twice ends where one thread does, up to rounding", async () => {
+    // It has no rate terms: what they draw depends on the thread.
+    const plan = await source();
+    const run = RECIPES.find(({ name }) => name === "crq")!.runs.find(({ id }) => id === "clustered")!;
+    const here = await run.measure(ground);
+    const there = await run.measure({ ...ground, trainOn: trainOnWorkers(plan, 2)("crq", run.id) });
+    expect(there.weights!.coded).toBeCloseTo(here.weights!.coded, 1);
+    expect(Math.abs(there.accuracy - here.accuracy)).toBeLessThan(0.03);
+  });
+});
+
+describe("quantization-aware training", () => {
+  test("leaves no tensor behind, with prices on bits and with float activations", async () => {
+    const before = tf.memory().numTensors;
+    await quantizationAware(ground, { activationPressure: { lambda: 0.1 }, weightPressure: { lambda: 0.1 } });
+    await quantizationAware(ground, { bits: "float", weightBits: 3 });
+    expect(tf.memory().numTensors).toBe(before);
+  });
+});
+
+describe("npm run method's options", () => {
+  const needed = ["--data", "d", "--checkpoint", "c"];
+  test.each([
+    [["unknown", ...needed], "NAME: expected one of"],
+    [["cat", "--checkpoint", "c"], "--data: expected a path"],
+    [[...needed, "--steps", "0"], "--steps: expected a whole number from 1"],
+    [[...needed, "--coded-images", "x"], "--coded-images: expected a whole number from 100"],
+    [[...needed, "--workers", "3"], "--workers: expected a divisor of the 64 images of a batch, got 3"],
+    [[...needed, "--colour"], "Unknown option `--colour`"],
+  ])("%j is refused in one line that names it", (argv, message) => {
+    expect(() => parseOptions(argv)).toThrow(message);
+  });
+
+  test("defaults", () => {
+    expect(parseOptions(needed)).toMatchObject({
+      source: { steps: 400, batch: 64 },
+      workers: 1,
+      fresh: false,
+    });
+  });
+});
