@@ -91,12 +91,18 @@ function weightLevels({ parameters, ranges, bits, weightBits }: QuantizedBert): 
   const high = 2 ** (weightBits - 1) - 1;
   return Object.keys(ranges.weight).map((name) => ({
     name,
-    levels: tf
-      .tidy(() => Int32Array.from(quantizers.weight(name).quantize(parameters[name]).dataSync()))
-      .map((index) => index - high),
+    levels: dataOf(() => quantizers.weight(name).quantize(parameters[name])).map((index) => index - high),
     rowLength: parameters[name].shape.at(-1)!,
     bits: weightBits,
   }));
+}
+
+/** A result's data. A tidy that returned them would look for tensors in each of a million elements. */
+function dataOf(compute: () => tf.Tensor): Int32Array {
+  const result = tf.tidy(compute);
+  const data = result.dataSync<"int32">();
+  result.dispose();
+  return data;
 }
 
 /** Names of the parameters that are no integers: biases and LayerNorm's. */
@@ -189,7 +195,7 @@ function rowsOf(a: tf.Tensor, mask: Float32Array) {
   return {
     channels,
     take(indices: tf.Tensor): Uint8Array {
-      const all = tf.tidy(() => (isPairs ? tf.transpose(indices, [0, 2, 3, 1]) : indices).dataSync());
+      const all = dataOf(() => (isPairs ? tf.transpose(indices, [0, 2, 3, 1]) : tf.clone(indices)));
       const symbols = new Uint8Array(kept.length * channels);
       for (const [i, row] of kept.entries()) {
         symbols.set(all.subarray(row * channels, (row + 1) * channels), i * channels);

@@ -5,8 +5,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { bert } from "../models/bert.js";
-import { writeBertCheckpoint } from "../models/bert-checkpoint.js";
+import { CheckpointError, writeBertCheckpoint } from "../models/bert-checkpoint.js";
 import type { Parameters } from "../models/hooks.js";
+import { SafetensorsError } from "../models/safetensors.js";
 import { plainOf, tensorsOf } from "../plain-tensors.js";
 import { textTable } from "../report/text-table.js";
 import { writeWhole } from "../report/write.js";
@@ -143,7 +144,12 @@ async function input(options: Options): Promise<{ task: Task; start: Start }> {
     await useBackend(options.backend);
     return { task, start: await startOf(task, options) };
   } catch (error) {
-    throw new UsageError((error as Error).message);
+    const isTheirs =
+      error instanceof RangeError ||
+      error instanceof CheckpointError ||
+      error instanceof SafetensorsError ||
+      (error as NodeJS.ErrnoException).code === "ENOENT";
+    throw isTheirs ? new UsageError((error as Error).message) : error;
   }
 }
 

@@ -36,7 +36,7 @@ export interface Options {
 /** Wrong use of the command line; the message is for the user. */
 export class UsageError extends Error {}
 
-const SCRATCH = { epochs: 2, learningRate: 1e-3, fineTuneEpochs: 2, fineTuneLearningRate: 5e-4 };
+const SCRATCH = { epochs: 2, learningRate: 1e-3, fineTuneEpochs: 1.5, fineTuneLearningRate: 5e-4 };
 /** As BERT is usually fine-tuned. */
 const PRETRAINED = { epochs: 3, learningRate: 3e-5, fineTuneEpochs: 2, fineTuneLearningRate: 2e-5 };
 const DEFAULTS = {
@@ -44,7 +44,7 @@ const DEFAULTS = {
   bits: 4,
   weightBits: 4,
   lambda: 0.1,
-  weightLambda: 0.1,
+  weightLambda: 0.2,
   maxLength: 64,
   vocabulary: 4096,
   seed: 1,

@@ -27,11 +27,11 @@ export function parametersFromPyTorch(entries: Record<string, SafetensorEntry>):
 export function pyTorchFromParameters(parameters: Parameters): Record<string, SafetensorEntry> {
   const entries: Record<string, SafetensorEntry> = {};
   for (const [name, tensor] of Object.entries(parameters)) {
-    entries[name] = tf.tidy(() => {
-      const permutation = toTfjs(name, tensor.rank);
-      const turned = permutation === undefined ? tensor : tf.transpose(tensor, inverse(permutation));
-      return { dtype: "F32", shape: turned.shape, values: turned.dataSync<"float32">() } as const;
-    });
+    const permutation = toTfjs(name, tensor.rank);
+    const turned = permutation === undefined ? tf.clone(tensor) : tf.transpose(tensor, inverse(permutation));
+    // Read outside of a tidy: one that returned the values would look for tensors in each of them.
+    entries[name] = { dtype: "F32", shape: turned.shape, values: turned.dataSync<"float32">() };
+    turned.dispose();
   }
   return entries;
 }
