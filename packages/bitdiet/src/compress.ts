@@ -29,7 +29,7 @@ export interface CompressedTensor {
   name: string;
   shape: number[];
   dtype: string;
-  /** Quantized; rounded to 12 significant bits; or bit for bit. */
+  /** Quantized; rounded to a few significant bits more than weights have; or bit for bit. */
   kept: "quantized" | "rounded" | "exact";
   /** Bytes in the file. */
   byteLength: number;
@@ -63,7 +63,7 @@ export class BudgetError extends Error {
 
 export interface CompressOptions {
   onProgress?(step: string, done: number, total: number): void;
-  /** Tensors that somebody has quantized with more knowledge than weights alone give, by name; the others are kept as they are. */
+  /** Tensors that somebody has quantized with more knowledge than weights alone give, by name. The target then is a quality. */
   quantized?: ReadonlyMap<string, QuantizedTensor>;
 }
 
@@ -76,8 +76,9 @@ const FINENESS_OF_BEST = 7;
 const LEAST_CHANGE = 1 / 128;
 /** Weights that sizes are estimated from; of larger models the leading part of each tensor. */
 const SAMPLE_WEIGHTS = 4_000_000;
-/** Kept of floats that are not quantized: a relative error below 2^-12, which no bias or normalization notices. */
-const SIGNIFICANT_BITS = 12;
+/** Kept of floats that are not quantized, beyond the bits of a weight: biases and normalizations then err far less than weights. */
+const MORE_SIGNIFICANT_BITS = 5;
+const LEAST_SIGNIFICANT_BITS = 7;
 
 /**
  * @throws {BudgetError} if the model cannot be made as small; {RangeError} if the target is none
@@ -104,6 +105,8 @@ export async function compressToPieces(
   { onProgress = () => {}, quantized }: CompressOptions = {},
 ): Promise<{ pieces: Uint8Array[]; report: CompressReport }> {
   checkTarget(target);
+  if (quantized && !("quality" in target))
+    throw new RangeError("target: expected a quality where tensors are quantized already");
   const metadata = [
     encodeMetadata(FORMAT_ENTRY, new TextEncoder().encode(model.format)),
     ...Object.entries(model.metadata).map(([name, bytes]) => encodeMetadata(name, bytes)),
@@ -127,9 +130,9 @@ export async function compressToPieces(
   };
 
   const overhead = metadata.reduce((sum, { bytes }) => sum + bytes.length, 0);
-  let fineness = quantized ? 0 : await findFineness(model, target, overhead, onProgress);
+  let fineness = await findFineness(model, target, overhead, onProgress);
   let encoded = await encodeAll(fineness);
-  if ("maxBytes" in target && !quantized) {
+  if ("maxBytes" in target) {
     const weights = model.tensors
       .filter(isQuantizable)
       .reduce((sum, { shape }) => sum + elementCount(shape), 0);
@@ -192,14 +195,15 @@ function sourceOf(
     if (quantized) return { name, dtype, quantized };
   }
   const isRounded = dtype === "float32" && elementCount(shape) > 1;
-  return { name, dtype, shape, bytes: isRounded ? roundedSignificands(bytes) : bytes };
+  return { name, dtype, shape, bytes: isRounded ? roundedSignificands(bytes, fineness) : bytes };
 }
 
-/** float32 numbers with their significands rounded to SIGNIFICANT_BITS, half away from 0: the last bytes then take no room. */
-function roundedSignificands(bytes: Uint8Array): Uint8Array {
+/** float32 numbers with their significands rounded, half away from 0: the last bytes then take no room. */
+function roundedSignificands(bytes: Uint8Array, fineness: number): Uint8Array {
   const rounded = bytes.slice();
   const bits = new Uint32Array(rounded.buffer);
-  const lost = 24 - SIGNIFICANT_BITS;
+  const lost = 24 - Math.max(LEAST_SIGNIFICANT_BITS, Math.ceil(fineness) + MORE_SIGNIFICANT_BITS);
+  if (lost <= 0) return rounded;
   for (let i = 0; i < bits.length; i++) {
     const magnitude = bits[i] & 0x7fffffff;
     // What would become infinite stays, as do infinities and NaNs.

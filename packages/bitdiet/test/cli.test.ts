@@ -145,6 +145,35 @@ describe("exit code 0", () => {
     expect(bits).toBeLessThan(6);
   });
 
+  test("--calibrate runs a layers model on a module's inputs", async () => {
+    const inputs = [...normals(8 * 432, 5)].map((value) => Number(value.toFixed(4)));
+    await writeFile(
+      join(folder, "data.mjs"),
+      `export default () => ({ inputs: Float32Array.from(${JSON.stringify(inputs)}), shape: [8, 12, 12, 3] });`,
+    );
+    const { code, stdout, stderr } = await bitdiet(
+      "compress",
+      "layers",
+      "--quality",
+      "60",
+      "--calibrate",
+      "data.mjs",
+      "-o",
+      "calibrated.bitdiet",
+      "--json",
+    );
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(JSON.parse(stdout).method).toBe("calibrated");
+    expect((await bitdiet("decompress", "calibrated.bitdiet", "-o", "out/calibrated")).code).toBe(0);
+    const [before, after] = [
+      await runLayers(await readAll("layers")),
+      await runLayers(await readAll("out/calibrated")),
+    ];
+    expect(Math.max(...before.map((value, i) => Math.abs(value - after[i])))).toBeLessThan(0.1);
+    const torch = await bitdiet("compress", "torch", "--calibrate", "data.mjs", "-o", "no.bitdiet");
+    expect(torch).toMatchObject({ code: 2, stderr: expect.stringContaining("expected a layers model") });
+  });
+
   test("--force writes over what is there", async () => {
     await writeFile(join(folder, "there.bitdiet"), "old");
     expect((await bitdiet("compress", "torch", "--bits", "2", "-o", "there.bitdiet", "--force")).code).toBe(
@@ -164,7 +193,7 @@ describe("exit code 0", () => {
     // A normal source at 4 bits and uniform steps: 6.02 * 4 - 1.53 dB.
     expect(Math.abs(weight.signalToNoise - 22.5)).toBeLessThan(0.6);
     expect(weight.otherBytes).toBe(240_000);
-    expect(bias.signalToNoise).toBeGreaterThan(70);
+    expect(bias.signalToNoise).toBeGreaterThan(55);
     expect(report.baselines.map(({ name }: { name: string }) => name)).toEqual([
       "float32",
       "float16",

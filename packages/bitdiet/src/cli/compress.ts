@@ -20,8 +20,10 @@ import { formatBytes, formatNumber, formatTable, type Progress } from "./print.j
 
 export interface CompressCommand {
   output: string;
-  /** Absent: the fewest bits that --evaluate allows, else a quality of 70. */
+  /** Absent: the lowest quality that --max-drop allows, else 70. */
   target?: CompressTarget;
+  /** A module that gives inputs to calibrate with. */
+  calibrate?: string;
   evaluate?: string;
   maxDrop?: number;
   force: boolean;
@@ -29,7 +31,7 @@ export interface CompressCommand {
 }
 
 const DEFAULT_QUALITY = 70;
-/** How often the bits are halved in search of the fewest that keep the score. */
+/** How often the range of qualities is halved in search of the lowest that keeps the score. */
 const SEARCH_STEPS = 7;
 
 export interface Scores {
@@ -51,9 +53,14 @@ export async function compress(path: string, command: CompressCommand, progress:
   if (bitdiet) throw new UsageError(`${path}: is compressed already`);
   const temporary = `${output}.${process.pid}.tmp`;
   const before = score && (await score(model));
+  const calibrated = command.calibrate
+    ? await (await calibration()).loadCalibration(command.calibrate, model, progress)
+    : undefined;
   /** Writes the file, checks it, and scores what it decodes to. */
   const attempt = async (target: CompressTarget): Promise<{ report: CompressReport; scores?: Scores }> => {
-    const { pieces, report } = await compressToPieces(model, target, { onProgress: progress.step });
+    const { pieces, report } = calibrated
+      ? await calibrated(target)
+      : await compressToPieces(model, target, { onProgress: progress.step });
     await writePieces(pieces, temporary);
     const decoded = await checkWritten(temporary, model, report, progress);
     progress.stop();
@@ -70,18 +77,18 @@ export async function compress(path: string, command: CompressCommand, progress:
     if (command.target || command.maxDrop === undefined) {
       result = await attempt(command.target ?? { quality: DEFAULT_QUALITY });
     } else {
-      let [low, high] = [0, 12];
-      let bits = 6;
-      let fewest: number | undefined;
-      for (let step = 0; step < SEARCH_STEPS; step++, bits = (low + high) / 2) {
-        const { report, scores } = await attempt({ bits });
+      let [low, high] = [0, 100];
+      let quality = DEFAULT_QUALITY;
+      let coarsest: number | undefined;
+      for (let step = 0; step < SEARCH_STEPS; step++, quality = (low + high) / 2) {
+        const { report, scores } = await attempt({ quality });
         progress.note(
-          `${formatNumber(bits, 3)} bits: ${formatBytes(report.bytes)}, ${scores?.before} → ${scores?.after}`,
+          `quality ${formatNumber(quality, 1)}: ${formatBytes(report.bytes)}, ${scores?.before} → ${scores?.after}`,
         );
-        if (misses(scores)) low = bits;
-        else fewest = high = bits;
+        if (misses(scores)) low = quality;
+        else coarsest = high = quality;
       }
-      result = await attempt({ bits: fewest ?? 12 });
+      result = await attempt({ quality: coarsest ?? 100 });
     }
     const { report, scores } = result;
     if (misses(scores))
@@ -93,6 +100,16 @@ export async function compress(path: string, command: CompressCommand, progress:
     return describeReport(output, report, scores);
   } finally {
     await rm(temporary, { force: true });
+  }
+}
+
+/** The part of the command that runs networks, for which TF.js has to be installed beside this package. */
+async function calibration(): Promise<typeof import("./calibrate.js")> {
+  try {
+    return await import("./calibrate.js");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw error;
+    throw new UsageError("--calibrate: TF.js runs the model: npm install @tensorflow/tfjs");
   }
 }
 

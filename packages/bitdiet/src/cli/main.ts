@@ -44,6 +44,10 @@ cli
   .option("--max-bytes <size>", "Size of the file, e.g. 3MB or 300kB: met within 1 % below")
   .option("--bits <number>", "Mean coded bits a weight, e.g. 4.5")
   .option("--quality <number>", "0 (coarse) to 100 (fine)")
+  .option(
+    "--calibrate <module>",
+    "A module whose default export gives inputs to calibrate with (TF.js layers models)",
+  )
   .option("--evaluate <module>", "A module whose default export gives the model's score")
   .option("--max-drop <drop>", "By how much the score may fall, e.g. 0.5% or 0.005")
   .option("--force", "Write over an existing file")
@@ -55,6 +59,7 @@ cli
       {
         output: required(text(options, "output", "--output"), "--output"),
         target: targetOf(options),
+        calibrate: text(options, "calibrate", "--calibrate"),
         evaluate: text(options, "evaluate", "--evaluate"),
         maxDrop: options["maxDrop"] === undefined ? undefined : dropOption("--max-drop", options["maxDrop"]),
         force: flag(options, "force"),
