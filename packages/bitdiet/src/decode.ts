@@ -19,7 +19,6 @@ export {
   decodeParts,
   decodeTensor,
 } from "./decode-part.js";
-export { decodeQuantized } from "./decode-quantized.js";
 export { CorruptInputError } from "./errors.js";
 export {
   type DType,

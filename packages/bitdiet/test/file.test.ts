@@ -1,3 +1,6 @@
+import { softEntropy } from "@bitdiet/entropy-loss";
+import * as tf from "@tensorflow/tfjs-core";
+import "@tensorflow/tfjs-backend-cpu";
 import * as ans from "@bitdiet/ans";
 import { dctTransform, forward, inverse, pcaTransform, type Transform } from "@bitdiet/dct-transform";
 import fc from "fast-check";
@@ -323,5 +326,27 @@ describe("encodeModel(model)", () => {
     expect(() => encodeModel({ tensors: [source(good), source(good)] })).toThrow(
       new RangeError('tensors: expected each name once, got "w" twice'),
     );
+  });
+});
+
+describe("the chain from the training loss to the file", () => {
+  test("soft entropy ~ hard entropy <= bits coded by ans <= bits of the file, each link by little", async () => {
+    const levels = laplace(60_000, 1.3, 21);
+    const quantized = { shape: [60, 1000], levels, axis: 0, steps: Float32Array.of(0.25) };
+    const counts = new Map<number, number>();
+    for (const level of levels) counts.set(level, (counts.get(level) ?? 0) + 1);
+    let hard = 0;
+    for (const count of counts.values()) hard -= count * Math.log2(count / levels.length);
+    const values = dequantize(quantized);
+    const centers = [...counts.keys()].sort((a, b) => a - b).map((level) => level * 0.25);
+    const x = tf.tensor1d(values);
+    const soft = softEntropy(x, tf.tensor1d(centers), { sharpness: 40 }).dataSync()[0] * levels.length;
+    expect(Math.abs(soft / hard - 1)).toBeLessThan(0.001);
+    const { entry } = encodeTensor(source(quantized), { cabacGain: 1 });
+    expect(8 * entry.part.length).toBeGreaterThan(hard);
+    expect(8 * entry.part.length).toBeLessThan(1.003 * hard + 8 * 60);
+    const file = encodeModel({ tensors: [source(quantized)] }, { cabacGain: 1 });
+    expect(file.length).toBeGreaterThan(entry.part.length);
+    expect(file.length).toBeLessThan(entry.part.length + 40);
   });
 });
