@@ -49,7 +49,7 @@ export interface Run {
   seconds: number;
 }
 
-/** Everything as plain data; `seconds`, `commit` and `machine` aside it depends on the options alone. */
+/** Everything as plain data; times, commit and machine aside it depends on the options alone. */
 export function reportOf(
   { options, task, config, seconds }: Run,
   float: { scores: Scores; bytes: number },
@@ -113,6 +113,8 @@ export function reportOf(
     machine: `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}, Node ${process.versions.node}`,
     seed: options.seed,
     seconds: Math.round(10 * seconds) / 10,
+    // Of all threads: what the run would take at least, however busy the machine is.
+    cpuSeconds: Math.round((process.cpuUsage().user + process.cpuUsage().system) / 1e6),
     commit: commit(),
   };
 }

@@ -23,7 +23,7 @@ if (before < 0 || after < before) throw new Error(`${README} lacks the marks "${
 writeWhole(README, `${readme.slice(0, before)}${BEGIN}\n\n${sections.join("\n")}\n${readme.slice(after)}`);
 
 function section(report: Report): string {
-  const { task, ratios, machine, seed, seconds, command, config } = report;
+  const { task, ratios, machine, seed, seconds, cpuSeconds, command, config } = report;
   const [head, rows] = headlines(report);
   const sizes = Object.entries(task.development).map(([set, count]) => `${count} of ${set}`);
   const share = (ratio: number) => `${ratio.toFixed(2)} ×`;
@@ -31,7 +31,7 @@ function section(report: Report): string {
     `### ${task.name}`,
     "",
     `${task.training} texts for training, ${sizes.join(", ")}; L${config.numHiddenLayers} H${config.hiddenSize}, ` +
-      `vocabulary ${config.vocabSize}; seed ${seed}; ${Math.round(seconds)} s on ${machine}. \`${command}\``,
+      `vocabulary ${config.vocabSize}; seed ${seed}; ${Math.round(seconds)} s (${cpuSeconds} s of computing) on ${machine}. \`${command}\``,
     "",
     line(head),
     line(head.map((_, i) => (i === 0 ? "---" : "--:"))),
