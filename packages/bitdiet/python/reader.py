@@ -398,7 +398,7 @@ def decode_lossless(reader, dtype, size):
         plane = reader.take(reader.number())
         planes.append(np.frombuffer(plane, "u1") if len(plane) == size // width else decode_ans(plane))
     values = np.stack(planes, axis=1)
-    if "float" in dtype and not dtype.startswith("complex"):
+    if dtype in ("float32", "float16", "bfloat16"):
         numbers = values.copy().view(f"<u{width}")
         values = ((numbers >> 1) | (numbers << (8 * width - 1))).view("u1")
     return values.tobytes()

@@ -1,7 +1,7 @@
 /** The inverse of `decodeLossless`; lossless.ts says how. */
 import { compress } from "@bitdiet/ans";
 import { DTYPES, type DType } from "./header.js";
-import { isFloat, turnSigns } from "./lossless.js";
+import { turn } from "./lossless.js";
 import { writeNumber } from "./write-header.js";
 
 /** Shorter tensors are not worth the tables. */
@@ -13,7 +13,8 @@ export function encodeLossless(bytes: Uint8Array, dtype: DType): Uint8Array {
   const count = bytes.length / width;
   if (count >= LEAST_COUNT) {
     const turned = bytes.slice();
-    if (isFloat(dtype)) turnSigns(turned, width, true);
+    // All the way round but one: a turn to the left.
+    turn(turned, dtype, 8 * width - 1);
     const pieces: (Uint8Array | number[])[] = [[1]];
     for (let k = 0; k < width; k++) {
       const plane = new Uint8Array(count);

@@ -1,6 +1,6 @@
 /**
  * Values bit by bit as they are: elements of several bytes are cut into planes (all first bytes, all second bytes …), and each plane
- * is coded by ans where that is shorter. Signs of floats go from the front to the end, so that an exponent is one byte:
+ * is coded by ans where that is shorter. Signs of float32, float16 and bfloat16 go from the front to the end, so that an exponent is one byte:
  *
  *     float32 1.0 = 3f 80 00 00, turned left by a bit: 7f 00 00 00   exponent 127, no mantissa, no sign
  *
@@ -10,9 +10,6 @@
 import { decompress } from "@bitdiet/ans";
 import { CorruptInputError } from "./errors.js";
 import { DTYPES, type DType, type FieldReader, readBytes, readNumber } from "./header.js";
-
-/** Which types have their sign in front of an exponent. */
-export const isFloat = (dtype: DType): boolean => /^b?float/.test(dtype);
 
 /**
  * @param size bytes of the decoded tensor, which the caller has found acceptable
@@ -35,22 +32,15 @@ export function decodeLossless(reader: FieldReader, dtype: DType, size: number):
   planes.forEach((plane, k) => {
     for (let i = 0, at = k; i < count; i++, at += width) values[at] = plane[i];
   });
-  if (isFloat(dtype)) turnSigns(values, width, false);
+  turn(values, dtype, 1);
   return values;
 }
 
-/**
- * Turns each little-endian number by one bit, in place: to the left the sign goes from the highest to the lowest place.
- */
-export function turnSigns(bytes: Uint8Array, width: number, toLeft: boolean): void {
-  const last = width - 1;
-  for (let at = 0; at < bytes.length; at += width) {
-    let carried = toLeft ? bytes[at + last] >> 7 : bytes[at] & 1;
-    for (let k = 0; k < width; k++) {
-      const place = at + (toLeft ? k : last - k);
-      const byte = bytes[place];
-      bytes[place] = toLeft ? (byte << 1) | carried : (byte >> 1) | (carried << 7);
-      carried = toLeft ? byte >> 7 : byte & 1;
-    }
-  }
+/** Turns numbers of the types that have their sign in front of an exponent to the right, in place, by this many bits. */
+export function turn(bytes: Uint8Array, dtype: DType, by: number): void {
+  const isHalf = dtype === "float16" || dtype === "bfloat16";
+  if (!isHalf && dtype !== "float32") return;
+  const numbers = isHalf ? new Uint16Array(bytes.buffer) : new Uint32Array(bytes.buffer);
+  const width = 8 * numbers.BYTES_PER_ELEMENT;
+  for (let i = 0; i < numbers.length; i++) numbers[i] = (numbers[i] >>> by) | (numbers[i] << (width - by));
 }

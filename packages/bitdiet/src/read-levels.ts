@@ -10,7 +10,7 @@ import { type FieldReader, type LevelCoder, readBytes, readNumber, type TensorEn
 import { decodeLossless } from "./lossless.js";
 import { checkedPart, type TensorParts } from "./parts.js";
 import { rowsOf } from "./rows.js";
-import { stepAt } from "./step-grid.js";
+import { gridStep } from "./step-grid.js";
 import { fromSymbols } from "./zigzag.js";
 
 /** Coefficients to values: every `rows` of them to `size`. */
@@ -130,7 +130,7 @@ function readSteps(reader: FieldReader, count: number): Float32Array {
     const index = middle + offsets[k++];
     if (!(index >= -126 * parts && index < 128 * parts))
       throw new CorruptInputError(`Step ${index} is not on the grid`);
-    steps[row] = stepAt(index, parts);
+    steps[row] = gridStep(index, parts);
   }
   return steps;
 }

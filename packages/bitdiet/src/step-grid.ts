@@ -30,6 +30,12 @@ export function stepAt(index: number, partsPerOctave: number): number {
     throw new RangeError(
       `index: expected ${LEAST_OCTAVE * partsPerOctave} to ${(MOST_OCTAVE + 1) * partsPerOctave - 1}, got ${index}`,
     );
+  return gridStep(index, partsPerOctave);
+}
+
+/** The same for arguments that are known to be valid: a decoder needs no more. */
+export function gridStep(index: number, partsPerOctave: number): number {
+  const octave = Math.floor(index / partsPerOctave);
   let step = 1;
   // The bits of the part, highest first: a half, a quarter, an eighth … of an octave.
   for (let bit = partsPerOctave >> 1, root = Math.SQRT2; bit > 0; bit >>= 1, root = Math.sqrt(root)) {
