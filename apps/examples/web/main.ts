@@ -24,9 +24,12 @@ interface State {
   trial?: Trial;
   /** Of the picture that is looked at. */
   picture: number;
+  /** What the worker holds, and looks into. */
   squeezed?: Squeezed;
-  /** Pictures read as they should be, by the slider's position. */
-  scores: Map<number, number>;
+  /** What the page shows, which is what is downloaded. */
+  shown?: Squeezed;
+  /** What came out at the slider's positions so far. */
+  known: Map<number, Squeezed>;
 }
 let state: State | undefined;
 
@@ -54,7 +57,7 @@ async function open(files: File[], range: PixelRange, isBundled = false): Promis
       if (!isBundled) element("opening").textContent = `Opening ${what}: ${progress}`;
     });
     const trial = "problem" in answer.trial ? undefined : answer.trial;
-    state = { files, isBundled, opened: answer, trial, picture: 0, scores: new Map() };
+    state = { files, isBundled, opened: answer, trial, picture: 0, known: new Map() };
     showOpened(state);
   });
   opening = opened.catch(() => {});
@@ -111,6 +114,8 @@ function snippetFor({ name, format }: Opened): string {
 let isSqueezing = false;
 async function squeeze(): Promise<void> {
   showBits();
+  const known = state?.known.get(slider.valueAsNumber);
+  if (state && known) showSqueezed(state, known, slider.valueAsNumber);
   if (isSqueezing) return;
   isSqueezing = true;
   try {
@@ -119,10 +124,13 @@ async function squeeze(): Promise<void> {
       const current = state;
       if (!current || (current.squeezed && position === slider.valueAsNumber)) break;
       position = slider.valueAsNumber;
-      const squeezed = await ask(worker, "squeeze", bitsAt(position), showProgress);
+      const squeezed = await ask(worker, "squeeze", { bits: bitsAt(position) }, showProgress);
       if (current !== state) continue;
+      current.known.set(position, squeezed);
+      // Results on the way are worth showing until one for the slider's position is there.
+      if (slider.valueAsNumber === position || !current.known.has(slider.valueAsNumber))
+        showSqueezed(current, squeezed, position);
       current.squeezed = squeezed;
-      showSqueezed(current, squeezed, position);
       await look(current);
     }
   } catch (error) {
@@ -130,6 +138,7 @@ async function squeeze(): Promise<void> {
   } finally {
     isSqueezing = false;
     clearTimeout(waiting);
+    waiting = 0;
   }
   if (state) void surveyCliff(state);
 }
@@ -152,11 +161,9 @@ function showBits(): void {
   slider.setAttribute("aria-valuetext", text);
 }
 
-function showSqueezed(
-  { opened, isBundled, trial, scores }: State,
-  squeezed: Squeezed,
-  position: number,
-): void {
+function showSqueezed(current: State, squeezed: Squeezed, position: number): void {
+  const { opened, isBundled, trial } = current;
+  current.shown = squeezed;
   clearTimeout(waiting);
   waiting = 0;
   const { bytes, now, compressMs, decodeMs } = squeezed;
@@ -174,11 +181,13 @@ function showSqueezed(
   heard.className = "unseen";
   heard.textContent = `${bytesText(bytes.length)}, `;
   const smaller = `${timesText(opened.float32Bytes / bytes.length)} smaller. `;
-  element("verdict").replaceChildren(heard, smaller, verdictOn(opened, trial, now));
+  const verdict = `${smaller}${verdictOn(opened, trial, now)}`;
+  // What is said once more is read out once more.
+  if (element("verdict").textContent !== `${heard.textContent}${verdict}`)
+    element("verdict").replaceChildren(heard, verdict);
   if (trial && now) {
     markTiles(trial, now);
-    scores.set(position, score(trial, now));
-    showInCliff(position, scores.get(position)! / trial.pictures.length);
+    showInCliff(position, score(trial, now) / trial.pictures.length);
   }
   markInCliff(position);
   element("times").textContent =
@@ -189,10 +198,10 @@ function showSqueezed(
   download.disabled = false;
 }
 
-function download({ opened, squeezed }: State): void {
-  if (!squeezed) return;
+function download({ opened, shown }: State): void {
+  if (!shown) return;
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([squeezed.bytes as Uint8Array<ArrayBuffer>]));
+  link.href = URL.createObjectURL(new Blob([shown.bytes as Uint8Array<ArrayBuffer>]));
   link.download = `${opened.name}.bitdiet`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // browsers take their time
@@ -226,7 +235,7 @@ const QUICK = 1500;
 
 /** Tries the positions that nobody has been to yet, nearest first, while the visitor does nothing. */
 async function surveyCliff(current: State): Promise<void> {
-  const { trial, squeezed, scores } = current;
+  const { trial, squeezed, known } = current;
   if (!trial || !squeezed || squeezed.compressMs > QUICK) return;
   const isIdle = async () => {
     await opening;
@@ -234,27 +243,28 @@ async function surveyCliff(current: State): Promise<void> {
   };
   for (let distance = 1; distance < positions; distance++) {
     for (const position of [slider.valueAsNumber + distance, slider.valueAsNumber - distance]) {
-      if (position < 0 || position >= positions || scores.has(position)) continue;
+      if (position < 0 || position >= positions || known.has(position)) continue;
       if (!(await isIdle())) return;
-      const right = score(trial, await ask(worker, "measure", bitsAt(position)));
-      scores.set(position, right);
-      if (state === current) showInCliff(position, right / trial.pictures.length);
+      const passed = await ask(worker, "squeeze", { bits: bitsAt(position), inPassing: true });
+      if (state !== current || !passed.now) return;
+      known.set(position, passed);
+      showInCliff(position, score(trial, passed.now) / trial.pictures.length);
     }
   }
 }
 
 /** The number runs to where it is going, unless motion is unwelcome. */
-let shown = 0;
+let counted = 0;
 let frame = 0;
 function countTo(bytes: number): void {
   cancelAnimationFrame(frame);
   const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const from = shown || (state?.opened.float32Bytes ?? bytes);
+  const from = counted || (state?.opened.float32Bytes ?? bytes);
   const start = performance.now();
   const step = (time: number) => {
     const progress = isStill ? 1 : Math.min(1, Math.max(0, time - start) / 450);
-    shown = Math.round(from + (bytes - from) * (1 - (1 - progress) ** 3));
-    element("number").textContent = bytesText(shown);
+    counted = Math.round(from + (bytes - from) * (1 - (1 - progress) ** 3));
+    element("number").textContent = bytesText(counted);
     if (progress < 1) frame = requestAnimationFrame(step);
   };
   step(start);

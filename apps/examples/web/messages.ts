@@ -1,6 +1,6 @@
 // What the page and its worker say to each other. Everything that takes time (reading, compressing, decoding, running
 // networks) is the worker's, so that the page never freezes; the page only draws.
-// Example: `const { bytes } = await ask(worker, "squeeze", 3)` compresses the opened network to 3 bits a weight.
+// Example: `const { bytes } = await ask(worker, "squeeze", { bits: 3 })` compresses the opened network to 3 bits a weight.
 
 /** A network that was opened, and how it does as it came. */
 export interface Opened {
@@ -70,10 +70,8 @@ export interface FeatureMaps {
 export interface Questions {
   /** Closes what was open before, unless the files turn out to be none of ours. */
   open(given: { files: File[]; range: PixelRange }): Opened;
-  /** To so many bits a weight; what came out is what `look` looks into. */
-  squeeze(bits: number): Squeezed;
-  /** The same in passing: only how well it goes. */
-  measure(bits: number): Answers;
+  /** To so many bits a weight. What came out is what `look` looks into, unless that is only tried in passing. */
+  squeeze(how: { bits: number; inPassing?: boolean }): Squeezed;
   look(at: { picture: number; layer: string }): { before: FeatureMaps; now?: FeatureMaps };
 }
 export type Question = keyof Questions;

@@ -11,8 +11,11 @@ export function timesText(ratio: number): string {
   return `${ratio < 10 ? ratio.toFixed(1) : ratio.toFixed(0)} times`;
 }
 
+/** Tenths only where they matter: near 0 and near 100 %. */
 export function percentText(share: number): string {
-  return `${(100 * share).toFixed(share > 0.0995 && share < 0.9995 ? 0 : 1)} %`;
+  const percent = 100 * share;
+  const isClear = percent < 0.05 || (percent >= 9.95 && percent < 98.95) || percent >= 99.95;
+  return `${percent.toFixed(isClear ? 0 : 1)} %`;
 }
 
 function digits(value: number): string {

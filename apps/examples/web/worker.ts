@@ -1,5 +1,5 @@
 // The worker: opens a network, compresses it, decodes what it compressed, and asks both what they see.
-// Example: { id: 1, question: "squeeze", about: 3 } is answered by { id: 1, answer: { bytes, bits, tensors, now } }.
+// Example: { id: 1, question: "squeeze", about: { bits: 3 } } is answered by { id: 1, answer: { bytes, bits, tensors, now } }.
 
 import { compressModel } from "bitdiet";
 import { fromBitdiet } from "bitdiet/tfjs";
@@ -12,6 +12,7 @@ import type {
   Question,
   Reply,
   Request,
+  Squeezed,
   Trial,
 } from "./messages.js";
 import { answersTo, loadNetwork, mapsOf, type Network } from "./network.js";
@@ -62,42 +63,32 @@ const handlers: Handlers = {
     };
   },
 
-  async squeeze(bits, onProgress) {
+  async squeeze({ bits, inPassing = false }, onProgress) {
     const current = openSubject();
+    const { model, format } = current.opened;
     const start = performance.now();
     const { bytes, report } = await compressModel(
-      current.opened.model,
+      model,
       { bits },
       { onProgress: (doing, done, total) => onProgress(doing, done / total) },
     );
     const compressed = performance.now();
-    current.now?.dispose();
-    current.now = undefined;
-    let now: Answers | undefined;
-    let decodeMs = 0;
-    if (current.before) {
-      current.now = await loadNetwork(fromBitdiet(bytes), current.opened.format);
-      decodeMs = performance.now() - compressed;
-      now = await answersTo(current.now, current.pixels, (share) => onProgress("looking at pictures", share));
-    }
     const tensors = report.tensors.map(({ byteLength, bits, kept }) => ({
       byteLength,
       bits,
       isWeight: kept === "quantized",
     }));
-    return { bytes, bits, tensors, compressMs: compressed - start, decodeMs, now };
-  },
-
-  async measure(bits) {
-    const { before, opened, pixels } = openSubject();
-    if (!before) throw new Error("This network looks at no pictures.");
-    const { bytes } = await compressModel(opened.model, { bits });
-    const network = await loadNetwork(fromBitdiet(bytes), opened.format);
-    try {
-      return await answersTo(network, pixels);
-    } finally {
-      network.dispose();
-    }
+    const squeezed: Squeezed = { bytes, bits, tensors, compressMs: compressed - start, decodeMs: 0 };
+    if (!current.before) return squeezed;
+    const network = await loadNetwork(fromBitdiet(bytes), format);
+    squeezed.decodeMs = performance.now() - compressed;
+    squeezed.now = await answersTo(network, current.pixels, (share) =>
+      onProgress("looking at pictures", share),
+    );
+    const done = inPassing ? network : current.now;
+    if (!inPassing) current.now = network;
+    done?.dispose();
+    return squeezed;
   },
 
   async look({ picture, layer }) {
