@@ -23,6 +23,10 @@ const benchmarks: Record<string, { what: string; load: () => Promise<{ run: Benc
     what: "Soft entropy forward + backward: window against dense",
     load: () => import("./entropy-loss.js"),
   },
+  models: {
+    what: "Bytes of trained models at equal KL divergence, calibrated and by weights alone, beside plain widths",
+    load: () => import("./models.js"),
+  },
   transforms: {
     what: "DCT, 8 × 8 blocks and eigensolver against matrix products and SciPy",
     load: () => import("./transforms.js"),
