@@ -18,8 +18,8 @@ import {
   partsOf,
   type TensorParts,
 } from "./parts.js";
-import { levelsOf, readQuantized, type Synthesis, transformSize } from "./read-levels.js";
-import { type Rows, rowsOf, scatterRows, scatterSymbols } from "./rows.js";
+import { readQuantized, type Synthesis, transformSize } from "./read-levels.js";
+import { rowsOf, scatterRows } from "./rows.js";
 import { decodeText } from "./text-coder.js";
 
 export interface DecodedTensor {
@@ -73,33 +73,15 @@ function dequantized(entry: TensorEntry, parts: TensorParts): Float32Array {
   const coarse = refinement && !parts.refinement ? 2 ** refinement.bits : 1;
   const factors = Float64Array.from(kept, (row) => steps[perSlice ? row : 0] * coarse);
   const layout = rowsOf(entry.shape, axis);
-  if (!transform) return multiplied(entry.size / 4, levels, layout, kept, factors);
+  const values = new Float32Array(entry.size / 4);
+  if (!transform) return scatterRows(values, levels, layout, kept, factors);
   const [rows, middle, inner] = layout.extents;
   const length = ((middle * inner) / transform.size) * transform.rows;
-  const coefficients = multiplied(rows * length, levels, rowsOf([rows, length], 0), kept, factors);
+  const matrix = rowsOf([rows, length], 0);
+  const coefficients = scatterRows(new Float32Array(rows * length), levels, matrix, kept, factors);
   const all = Int32Array.from({ length: rows }, (_, row) => row);
-  return scatterRows(
-    new Float32Array(entry.size / 4),
-    synthesized(coefficients, transform),
-    layout,
-    all,
-    new Int8Array(rows).fill(1),
-  );
-}
-
-/** Levels times the factors of their rows, at their places among `size` zeros. */
-function multiplied(
-  size: number,
-  levels: Int32Array | Uint8Array,
-  layout: Rows,
-  kept: Int32Array,
-  factors: Float64Array,
-): Float32Array {
-  const values = new Float32Array(size);
-  const [, middle, inner] = layout.extents;
-  if (levels instanceof Uint8Array && middle === 1 && layout.strides[2] === 1)
-    return scatterSymbols(values, levels, inner, kept, factors);
-  return scatterRows(values, levelsOf(levels), layout, kept, factors);
+  const ones = new Float64Array(rows).fill(1);
+  return scatterRows(values, synthesized(coefficients, transform), layout, all, ones);
 }
 
 /** Each sample is the mean plus the sum of the coefficients' vectors, in float64. */

@@ -6,7 +6,7 @@
 import { elementsOf, type TensorEntry } from "./header.js";
 import { checkSize, type DecodeLimits, named, partsOf } from "./parts.js";
 import type { QuantizedTensor } from "./quantized-tensor.js";
-import { levelsOf, readQuantized, transformSize } from "./read-levels.js";
+import { readQuantized, transformSize } from "./read-levels.js";
 import { rowsOf, scatterRows } from "./rows.js";
 
 /**
@@ -34,7 +34,7 @@ export function decodeQuantized(
       steps,
       levels: scatterRows(
         target,
-        levelsOf(levels),
+        levels,
         rowsOf(shape, axis),
         kept,
         kept.map(() => 1),

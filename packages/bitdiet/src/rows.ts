@@ -5,7 +5,7 @@
  *     rowsOf([3, 3, 16, 32], 3)   // HWIO of TF.js: 32 rows of 16 kernels 3×3, levels 32, 1 and 512 apart
  *     rowsOf([32, 16, 3, 3], 0)   // OIHW of torch: the same rows, already in order
  */
-import { CorruptInputError } from "./errors.js";
+import { fromSymbols } from "./zigzag.js";
 
 /** Level k of row i, with k = j * extents[2] + l, lies at i * strides[0] + j * strides[1] + l * strides[2] in the tensor. */
 export interface Rows {
@@ -68,54 +68,38 @@ export function gatherRows(
 }
 
 /**
- * The inverse of `gatherRows`, each level times the factor of its row: `target[...] = level * factors[row]`.
+ * The inverse of `gatherRows`, each level times the factor of its row.
  *
  * @param target an array of zeros, as large as the tensor
+ * @param levels bytes are levels as zigzag.ts writes them
  */
 export function scatterRows<Target extends Float32Array | Int32Array>(
   target: Target,
-  levels: ArrayLike<number>,
+  levels: Int32Array | Float32Array | Uint8Array,
   { extents, strides }: Rows,
   kept: ArrayLike<number>,
   factors: ArrayLike<number>,
 ): Target {
   const [, middle, inner] = extents;
   const length = middle * inner;
-  if (levels.length !== kept.length * length)
-    throw new CorruptInputError(`${levels.length} levels for ${kept.length} rows of ${length}`);
-  if (strides[2] === 1 && middle === 1) {
-    for (let i = 0, k = 0; i < kept.length; i++) {
-      const factor = factors[i];
-      for (let at = kept[i] * length, end = at + length; at < end; at++, k++) target[at] = levels[k] * factor;
-    }
-    return target;
-  }
-  for (let first = 0; first < kept.length; first += TILE) {
-    const last = Math.min(first + TILE, kept.length);
-    for (let j = 0, k = 0; j < middle; j++) {
-      for (let l = 0; l < inner; l++, k++) {
-        const at = j * strides[1] + l * strides[2];
-        for (let i = first; i < last; i++)
-          target[at + kept[i] * strides[0]] = levels[i * length + k] * factors[i];
+  const rows = Math.max(TILE, Math.ceil(4096 / length));
+  for (let first = 0; first < kept.length; first += rows) {
+    const last = Math.min(first + rows, kept.length);
+    const part = levels.subarray(first * length, last * length);
+    const tile = part instanceof Uint8Array ? fromSymbols(part) : part;
+    if (middle * strides[2] === 1) {
+      for (let i = first, k = 0; i < last; i++) {
+        const factor = factors[i];
+        for (let at = kept[i] * length, end = at + length; at < end; at++, k++) target[at] = tile[k] * factor;
       }
-    }
-  }
-  return target;
-}
-
-/** The same for tensors whose rows lie one after the other (axis 0), straight from bytes as zigzag.ts makes them: a pass less. */
-export function scatterSymbols(
-  target: Float32Array,
-  symbols: Uint8Array,
-  length: number,
-  kept: ArrayLike<number>,
-  factors: ArrayLike<number>,
-): Float32Array {
-  for (let i = 0, k = 0; i < kept.length; i++) {
-    const factor = factors[i];
-    for (let at = kept[i] * length, end = at + length; at < end; at++, k++) {
-      const symbol = symbols[k];
-      target[at] = ((symbol >>> 1) ^ -(symbol & 1)) * factor;
+    } else {
+      for (let j = 0, k = 0; j < middle; j++) {
+        for (let l = 0; l < inner; l++, k++) {
+          const at = j * strides[1] + l * strides[2];
+          for (let i = first, from = k; i < last; i++, from += length)
+            target[at + kept[i] * strides[0]] = tile[from] * factors[i];
+        }
+      }
     }
   }
   return target;
