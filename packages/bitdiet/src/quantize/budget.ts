@@ -48,17 +48,21 @@ export async function meetBudget<Made>({
   const goal = maxBytes * (1 - slack / 2);
   const sizes: { lambda: number; bytes: number }[] = [];
   let found: Trial<Made> | undefined;
-  let over: { lambda: number; bytes: number } | undefined; // the smallest that does not fit
+  // Between these lambdas sizes pass the limit.
+  let tooFine: number | undefined;
+  let coarse: number | undefined;
   let lambda = start;
   while (sizes.length < trials) {
     const { bytes, made } = await encode(lambda);
     sizes.push({ lambda, bytes });
-    if (bytes > maxBytes) {
-      if (over === undefined || bytes < over.bytes) over = { lambda, bytes };
-    } else if (found === undefined || bytes > found.bytes) found = { lambda, bytes, made };
-    if (found && found.bytes >= maxBytes * (1 - slack)) break;
-    if (found && over && over.lambda * SAME > found.lambda) break;
-    lambda = nextLambda(sizes, goal, weights, over?.lambda, found?.lambda);
+    if (bytes > maxBytes) tooFine = Math.max(lambda, tooFine ?? 0);
+    else {
+      coarse = Math.min(lambda, coarse ?? Infinity);
+      if (found === undefined || bytes > found.bytes) found = { lambda, bytes, made };
+      if (bytes >= maxBytes * (1 - slack)) break;
+    }
+    if (tooFine !== undefined && coarse !== undefined && tooFine * SAME > coarse) break;
+    lambda = nextLambda(sizes, goal, weights, tooFine, coarse);
   }
   return { found, sizes };
 }

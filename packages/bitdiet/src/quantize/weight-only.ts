@@ -24,6 +24,7 @@ export interface Weights {
 const RATE_WEIGHT = 0.08;
 /** Parts of an octave on which steps lie. Finer ones cost more than they gain. */
 const STEP_PARTS = 8;
+const GOLDEN_RATIO = 0.6180339887498949;
 /**
  * A network's small tensors are its sensitive ones: steps grow with the fourth root of the number of weights. Measured on ResNet-20,
  * against the same step for all: 5 % fewer bytes at equal KL divergence of the outputs.
@@ -58,7 +59,9 @@ export function quantizeWeights(
   const model = weightRateModel({ rowLength: columns, kernel });
   for (let row = 0; row < rows; row++) {
     if (rms[row] < 1e-30) continue;
-    const step = nearestOnGrid(rms[row] * relativeStep, STEP_PARTS);
+    // Rows take their turns in crossing to the next step of the grid, so that a tensor's size changes in small steps.
+    const dither = ((row * GOLDEN_RATIO) % 1) - 0.5;
+    const step = nearestOnGrid(rms[row] * relativeStep * 2 ** (dither / STEP_PARTS), STEP_PARTS);
     let product = 0;
     let square = 0;
     for (let j = 0, at = row * strides[0]; j < middle; j++) {
