@@ -19,6 +19,15 @@ import { UsageError } from "./options.js";
 import type { Progress } from "./print.js";
 import { calibrationNetwork } from "./tfjs-calibration.js";
 
+/** What the module's default export gives. */
+export interface CalibrationData {
+  /** shape[0] inputs, one after another. */
+  inputs: Float32Array;
+  shape: number[];
+  /** Whether the outputs are those of a classifier before its softmax; a softmax at the model's end is found without this. */
+  logits?: boolean;
+}
+
 export interface Calibrated {
   /** The model with batch norms folded. */
   model: Model;
@@ -46,10 +55,7 @@ export async function loadCalibration(
     throw new UsageError(
       `--calibrate: expected a layers model of TF.js, which can be run; got ${model.format}`,
     );
-  const data = (await ((await importDefault(path, "--calibrate")) as () => unknown)()) as {
-    inputs: Float32Array;
-    shape: number[];
-  };
+  const data = (await ((await importDefault(path, "--calibrate")) as () => unknown)()) as CalibrationData;
   if (tf.engine().backendNames().length === 0)
     await import("@tensorflow/tfjs-backend-cpu").catch(() => {
       throw new UsageError(`--calibrate: expected ${path} to import a backend of TF.js`);
@@ -62,7 +68,8 @@ export async function loadCalibration(
   });
   checkInputs(path, data, layersModel.inputs[0].shape as (number | null)[]);
   const network = layersNetwork(layersModel);
-  const { inputs, shape } = data;
+  const { inputs, shape, logits = false } = data;
+  network.isClassifier ||= logits;
   const calibration = calibrationNetwork(network, inputs, shape, (layer) =>
     progress.step("calibrating", layer, network.layers.length),
   );
@@ -77,11 +84,7 @@ export async function loadCalibration(
   return (target) => search(target, attempt);
 }
 
-function checkInputs(
-  path: string,
-  data: { inputs: Float32Array; shape: number[] },
-  wanted: (number | null)[],
-): void {
+function checkInputs(path: string, data: CalibrationData, wanted: (number | null)[]): void {
   const { inputs, shape } = data ?? {};
   if (!(inputs instanceof Float32Array) || !Array.isArray(shape))
     throw new UsageError(`--calibrate: expected ${path} to give { inputs: Float32Array, shape }`);

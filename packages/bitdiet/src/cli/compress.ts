@@ -16,7 +16,7 @@ import { FileExistsError } from "../models/node-files.js";
 import { loadEvaluation } from "./evaluate.js";
 import { openPath } from "./open.js";
 import { UsageError } from "./options.js";
-import { formatBytes, formatNumber, formatTable, type Progress } from "./print.js";
+import { formatBytes, formatNumber, formatTable, jsonNumbers, type Progress } from "./print.js";
 
 export interface CompressCommand {
   output: string;
@@ -144,11 +144,6 @@ async function checkWritten(
   }
   if (decoded.tensors.length !== report.tensors.length) throw new Error(`${path}: tensors are missing`);
   return decoded;
-}
-
-/** JSON has no infinity; what is not a number is null. */
-export function jsonNumbers(_: string, value: unknown): unknown {
-  return value === Infinity ? "Infinity" : value;
 }
 
 function describeReport(output: string, report: CompressReport, scores?: Scores): string {

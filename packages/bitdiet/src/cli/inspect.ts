@@ -10,52 +10,14 @@ import { signalToNoise } from "../compress.js";
 import { floatValues } from "../floats.js";
 import { elementCount, isFloat, type ModelTensor, tensorBytes } from "../model.js";
 import { FileExistsError } from "../models/node-files.js";
-import { jsonNumbers } from "./compress.js";
+import type { InspectedTensor, InspectReport } from "./inspect-report.js";
 import { type OpenedModel, openPath } from "./open.js";
-import { formatBytes, formatNumber, formatTable, type Progress } from "./print.js";
+import { formatBytes, formatNumber, formatTable, jsonNumbers, type Progress } from "./print.js";
 import { htmlReport } from "./report-html.js";
-import { baselineSizes, levelEntropy, type PackedSizes, toUint8, valueStatistics } from "./statistics.js";
+import { baselineSizes, levelEntropy, toUint8, valueStatistics } from "./statistics.js";
 
 /** Float32 bytes of which other formats' sizes are measured; of more a sample is. */
 const MOST_MEASURED_BYTES = 5_000_000;
-
-export interface InspectedTensor {
-  name: string;
-  dtype: string;
-  shape: number[];
-  /** In the file. */
-  bytes: number;
-  /** In the file, an element. */
-  bits: number;
-  /** Order 0, bits: of the levels of a quantized tensor, of a float tensor's uint8 version. */
-  entropy?: number;
-  /** Share of zeros. */
-  zeros?: number;
-  /** Share beyond 4 deviations. */
-  outliers?: number;
-  /** Root of the mean square. */
-  deviation?: number;
-  /** Against the second file, in dB; Infinity where they are equal. */
-  signalToNoise?: number;
-  /** Bytes in the second file; undefined if it has no such tensor. */
-  otherBytes?: number;
-}
-
-export interface InspectReport {
-  file: string;
-  format: string;
-  /** Of the file, or of all tensors where the model is several files. */
-  bytes: number;
-  elements: number;
-  bitsPerElement: number;
-  tensors: InspectedTensor[];
-  baselines: PackedSizes[];
-  baselinesAreEstimates: boolean;
-  comparedWith?: string;
-  otherBytes?: number;
-  /** Tensors of the second file that the first has not, or has in another shape. */
-  missing?: string[];
-}
 
 /** A tensor's bytes in the file that has it. */
 function storedBytes(

@@ -27,6 +27,11 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
     .join("\n");
 }
 
+/** JSON has no infinity; what is not a number is null. */
+export function jsonNumbers(_: string, value: unknown): unknown {
+  return value === Infinity ? "Infinity" : value;
+}
+
 export interface Progress {
   /** @param done of `total` in this step */
   step(name: string, done: number, total: number): void;

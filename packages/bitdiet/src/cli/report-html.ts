@@ -3,7 +3,7 @@
  *
  *     htmlReport(report); // "<!doctype html>…"
  */
-import type { InspectedTensor, InspectReport } from "./inspect.js";
+import type { InspectedTensor, InspectReport } from "./inspect-report.js";
 import { formatBytes, formatNumber } from "./print.js";
 
 function escaped(text: string): string {

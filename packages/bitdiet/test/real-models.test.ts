@@ -1,0 +1,109 @@
+/** Real models and the tools that they belong to; where the data is absent these tests are skipped. */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
+import * as tf from "@tensorflow/tfjs-core";
+import * as layers from "@tensorflow/tfjs-layers";
+import { beforeAll, describe, expect, test } from "vitest";
+import { openBitdiet } from "../src/bitdiet-file.js";
+import { layersNetwork } from "../src/cli/layers-network.js";
+import { calibrationNetwork } from "../src/cli/tfjs-calibration.js";
+import { compressModel } from "../src/compress.js";
+import { openSource } from "../src/download.js";
+import { floatValues } from "../src/floats.js";
+import { folderFiles } from "../src/models/node-files.js";
+import { readModel } from "../src/models/read.js";
+import { fromBitdiet } from "../src/tfjs.js";
+import { filesHandler, normals } from "./models/small-models.js";
+
+const root = join(process.env.BITDIET_DATA ?? "../shared/data", "models");
+const isThere = existsSync(join(root, "tiny-darknet-imagenet-tfjs/model.json"));
+if (!isThere) console.warn(`No models in ${root} (set BITDIET_DATA): tests of real models are skipped.`);
+
+describe.runIf(isThere)("Tiny Darknet, a layers model of TF.js", () => {
+  const folder = join(root, "tiny-darknet-imagenet-tfjs");
+  const read = () => readModel(folderFiles(folder), "model.json");
+  let original: layers.LayersModel;
+  beforeAll(async () => {
+    setWasmPaths(join(import.meta.dirname, "../../../node_modules/@tensorflow/tfjs-backend-wasm/dist/"));
+    await tf.setBackend("wasm");
+    const json = JSON.parse(await readFile(join(folder, "model.json"), "utf8"));
+    const paths: string[] = json.weightsManifest.flatMap((group: { paths: string[] }) => group.paths);
+    const shards = await Promise.all(
+      paths.map(async (path) => [path, new Uint8Array(await readFile(join(folder, path)))] as const),
+    );
+    const text = new TextEncoder().encode(JSON.stringify(json));
+    original = await layers.loadLayersModel(
+      filesHandler({ "model.json": text, ...Object.fromEntries(shards) }),
+    );
+  });
+  /** Smooth pictures, so that the network has something to look at. */
+  const pictures = () =>
+    tf.tidy(() =>
+      tf.image.resizeBilinear(tf.sigmoid(tf.tensor4d(normals(2 * 7 * 7 * 3, 3), [2, 7, 7, 3])), [224, 224]),
+    );
+  /** The model ends in logits. */
+  const probabilities = (logits: Float32Array) =>
+    tf.tidy(() =>
+      tf
+        .softmax(tf.tensor2d(logits, [2, 1000]))
+        .dataSync<"float32">()
+        .slice(),
+    );
+  const predict = (model: layers.LayersModel, x: tf.Tensor) =>
+    tf.tidy(() => (model.predict(x) as tf.Tensor).dataSync<"float32">().slice());
+
+  test("fits into 600 kB, and TF.js gives nearly the same probabilities from there", async () => {
+    const { bytes, report } = await compressModel(await read(), { maxBytes: 600_000 });
+    expect(bytes.length).toBeLessThanOrEqual(600_000);
+    expect(bytes.length).toBeGreaterThanOrEqual(594_000);
+    expect(report.originalBytes).toBe(4_185_952);
+    const compressed = await layers.loadLayersModel(fromBitdiet(bytes));
+    const x = pictures();
+    const [p, q] = [probabilities(predict(original, x)), probabilities(predict(compressed, x))];
+    const divergence =
+      p.reduce((sum, value, i) => sum + (value > 0 ? value * Math.log(value / q[i]) : 0), 0) / 2;
+    expect(divergence).toBeGreaterThan(0);
+    expect(divergence).toBeLessThan(0.2);
+    x.dispose();
+    compressed.dispose();
+  });
+
+  test("runs operation by operation as TF.js runs it, batch norms folded", async () => {
+    const network = layersNetwork(original);
+    expect(network.layers.length).toBe(16);
+    const x = pictures();
+    const inputs = x.dataSync<"float32">().slice();
+    const outputs = await calibrationNetwork(network, inputs, [2, 224, 224, 3]).walk(
+      (layer) => network.layers[layer],
+    );
+    const expected = predict(original, x);
+    const worst = Math.max(...expected.map((value, i) => Math.abs(value - outputs[i])));
+    expect(worst).toBeLessThan(1e-4 * Math.max(...expected.map(Math.abs)));
+    x.dispose();
+  });
+});
+
+test.runIf(isThere)("ResNet-20 of PyTorch comes back from 80 kB with every tensor near its own", async () => {
+  const model = await readModel(folderFiles(root), "resnet20-cifar10.safetensors");
+  const { bytes, report } = await compressModel(model, { maxBytes: 80_000 });
+  expect(bytes.length).toBeLessThanOrEqual(80_000);
+  expect(bytes.length).toBeGreaterThanOrEqual(79_200);
+  const decoded = (await openBitdiet(await openSource(bytes))).model;
+  for (const [i, tensor] of decoded.tensors.entries()) {
+    const before = model.tensors[i];
+    expect(tensor).toMatchObject({ name: before.name, dtype: before.dtype, shape: before.shape });
+    if (before.dtype !== "float32") {
+      expect(await tensor.bytes()).toEqual(await before.bytes());
+      continue;
+    }
+    const [x, y] = [
+      floatValues("float32", await before.bytes()),
+      floatValues("float32", await tensor.bytes()),
+    ];
+    const error = x.reduce((sum, value, k) => sum + (value - y[k]) ** 2, 0);
+    expect(error).toBeLessThan(0.2 * x.reduce((sum, value) => sum + value ** 2, 0));
+  }
+  expect(report.tensors.filter(({ kept }) => kept === "quantized").length).toBe(20);
+});
