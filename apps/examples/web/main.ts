@@ -2,6 +2,7 @@
 /// <reference types="vite/client" />
 import { showLayers, showSizes } from "./bars.js";
 import { clearCliff, markInCliff, showInCliff } from "./cliff.js";
+import { countTo } from "./count-to.js";
 import { droppedFiles } from "./dropped-files.js";
 import { showChosen, showMaps } from "./inside.js";
 import { type Answers, ask, type Opened, type PixelRange, type Squeezed, type Trial } from "./messages.js";
@@ -134,13 +135,13 @@ async function squeeze(): Promise<void> {
       await look(current);
     }
   } catch (error) {
-    element("error").textContent = (error as Error).message;
+    element("verdict").textContent = (error as Error).message;
   } finally {
     isSqueezing = false;
     clearTimeout(waiting);
     waiting = 0;
   }
-  if (state) void surveyCliff(state);
+  if (state) surveyCliff(state).catch(() => {}); // nobody asked for it: where it fails, columns are missing
 }
 
 /** Says what it is doing, where that takes long enough to be noticed. */
@@ -168,7 +169,7 @@ function showSqueezed(current: State, squeezed: Squeezed, position: number): voi
   waiting = 0;
   const { bytes, now, compressMs, decodeMs } = squeezed;
   const isOther = Math.abs(opened.fileBytes / opened.float32Bytes - 1) > 0.05;
-  countTo(bytes.length);
+  countTo(bytes.length, opened.float32Bytes);
   showSizes([
     { name: "float32", bytes: opened.float32Bytes },
     { name: "uint8 + deflate", bytes: opened.uint8DeflatedBytes },
@@ -251,23 +252,6 @@ async function surveyCliff(current: State): Promise<void> {
       showInCliff(position, score(trial, passed.now) / trial.pictures.length);
     }
   }
-}
-
-/** The number runs to where it is going, unless motion is unwelcome. */
-let counted = 0;
-let frame = 0;
-function countTo(bytes: number): void {
-  cancelAnimationFrame(frame);
-  const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const from = counted || (state?.opened.float32Bytes ?? bytes);
-  const start = performance.now();
-  const step = (time: number) => {
-    const progress = isStill ? 1 : Math.min(1, Math.max(0, time - start) / 450);
-    counted = Math.round(from + (bytes - from) * (1 - (1 - progress) ** 3));
-    element("number").textContent = bytesText(counted);
-    if (progress < 1) frame = requestAnimationFrame(step);
-  };
-  step(start);
 }
 
 function keepForOffline(): void {
