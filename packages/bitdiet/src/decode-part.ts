@@ -5,7 +5,7 @@
  *     // { name: "conv1.weight", dtype: "float32", shape: [16, 3, 3, 3], values: Float32Array(432) }
  */
 import { decompress } from "@bitdiet/ans";
-import { CorruptInputError } from "./errors.js";
+import { must, named } from "./errors.js";
 import type { DType, MetadataEntry, TensorEntry } from "./header.js";
 import { decodeLossless } from "./lossless.js";
 import {
@@ -14,7 +14,6 @@ import {
   cutOut,
   type DecodeLimits,
   limitOf,
-  named,
   partsOf,
   type TensorParts,
 } from "./parts.js";
@@ -61,7 +60,7 @@ export function decodeParts(
     if (quantized) return { name, dtype, shape, values: dequantized(entry, parts) };
     const reader = { bytes: checkedPart(parts.bytes, entry.part), position: 0 };
     const exact = decodeLossless(reader, dtype, size);
-    if (reader.position !== parts.bytes.length) throw new CorruptInputError("Bytes follow the end");
+    must(reader.position === parts.bytes.length);
     const values = dtype === "float32" ? new Float32Array(exact.buffer) : exact;
     return { name, dtype, shape, values };
   });
@@ -113,8 +112,7 @@ export function decodeMetadata(
         : coding === 1
           ? decodeText(coded, size)
           : decompress(coded, { maxLength: size });
-    if (decoded.length !== size || !(decoded instanceof Uint8Array))
-      throw new CorruptInputError(`${decoded.length} bytes instead of ${size}`);
+    must(decoded instanceof Uint8Array && decoded.length === size);
     return { name, bytes: decoded };
   });
 }

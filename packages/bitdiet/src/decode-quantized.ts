@@ -3,8 +3,9 @@
  *
  *     decodeQuantized(bytes, readHeader(bytes).tensors[0])   // { shape: [16, 3, 3, 3], levels: Int32Array(432), axis: 0, steps: ... }
  */
+import { named } from "./errors.js";
 import { elementsOf, type TensorEntry } from "./header.js";
-import { checkSize, type DecodeLimits, named, partsOf } from "./parts.js";
+import { checkSize, type DecodeLimits, partsOf } from "./parts.js";
 import type { QuantizedTensor } from "./quantized-tensor.js";
 import { readQuantized, transformSize } from "./read-levels.js";
 import { rowsOf, scatterRows } from "./rows.js";

@@ -1,4 +1,28 @@
-/** What decoders throw at bytes that no encoder wrote: cut, altered, or made up. */
+/**
+ * What decoders throw at bytes that no encoder wrote: cut, altered, or made up.
+ *
+ *     named('tensor "w"', () => must(false))   // CorruptInputError: tensor "w": it contradicts itself
+ */
 export class CorruptInputError extends Error {
   override name = "CorruptInputError";
+}
+
+/**
+ * For what cannot be though its hash fits: bytes made up, or by a faulty writer. Damage on the way has messages of its own.
+ *
+ * @throws {CorruptInputError} unless the condition holds
+ */
+export function must(condition: boolean): asserts condition {
+  if (!condition) throw new CorruptInputError("it contradicts itself");
+}
+
+/** What `decode` gives; errors of the coders become errors of this package, saying what they are about. */
+export function named<T>(what: string, decode: () => T): T {
+  try {
+    return decode();
+  } catch (error) {
+    if (error instanceof Error && error.name === "CorruptInputError")
+      throw new CorruptInputError(`${what}: ${error.message}`);
+    throw error;
+  }
 }

@@ -6,7 +6,7 @@
  * Parts follow the header without gaps, so that an entry needs lengths only and no two can overlap.
  */
 import { xxHash32 } from "@bitdiet/xxhash32";
-import { CorruptInputError } from "./errors.js";
+import { CorruptInputError, must, named } from "./errors.js";
 import { decodeText } from "./text-coder.js";
 
 export const MAGIC = 0x44544942;
@@ -105,17 +105,15 @@ export function readNumber(reader: FieldReader): number {
   for (let unit = 1; unit < 2 ** 49; unit *= 128) {
     const byte = reader.bytes[reader.position++];
     value += (byte & 127) * unit;
-    if (byte < 128) {
-      if (byte === 0 && unit > 1) break;
-      return value;
-    }
+    must(byte > 0 || unit === 1);
+    if (byte < 128) return value;
   }
-  throw new CorruptInputError("A number is cut or changed");
+  must(false);
 }
 
 export function readBytes(reader: FieldReader, length: number): Uint8Array {
   const end = reader.position + length;
-  if (end > reader.bytes.length) throw new CorruptInputError("Bytes are missing");
+  must(end <= reader.bytes.length);
   const bytes = reader.bytes.subarray(reader.position, end);
   reader.position = end;
   return bytes;
@@ -164,104 +162,82 @@ export function readHeader(bytes: Uint8Array): Header {
   if (headerHash(bytes.subarray(0, start), bytes.subarray(start + 4, length)) !== view.getUint32(start, true))
     throw new CorruptInputError("The header is changed");
 
-  const reader = { bytes: size === codedSize ? coded : decodeText(coded, size), position: 0 };
-  const metadata: MetadataEntry[] = [];
-  const tensors: TensorEntry[] = [];
+  const hashesAt = start + 4 + codedSize;
   let end = length;
   let hashes = 0;
   const part = (partLength: number): Part => {
-    if (hashes === parts) throw new CorruptInputError("More parts than hashes");
-    const hash = view.getUint32(start + 4 + codedSize + 4 * hashes++, true);
-    const range = { start: end, length: partLength, hash };
+    must(hashes < parts);
+    const range = { start: end, length: partLength, hash: view.getUint32(hashesAt + 4 * hashes++, true) };
     end += partLength;
-    if (end > Number.MAX_SAFE_INTEGER) throw new CorruptInputError("A part ends beyond 2^53");
+    must(end <= Number.MAX_SAFE_INTEGER);
     return range;
   };
-
-  const nextName = nameReader(reader);
-  for (let count = readNumber(reader); count > 0; count--) {
-    const [name, blobSize, coding] = [nextName(), readNumber(reader), readNumber(reader)];
-    if (coding > 2) throw new CorruptInputError(`metadata "${name}": unknown coding ${coding}`);
-    metadata.push({ name, size: blobSize, coding, part: part(readNumber(reader)) });
-  }
-  const refined: [TensorEntry, number][] = [];
-  const nextTensorName = nameReader(reader);
-  for (let count = readNumber(reader); count > 0; count--) {
-    const name = nextTensorName();
-    const entry = readTensor(reader, name, part);
-    if (entry.quantized?.refinement) refined.push([entry, readNumber(reader)]);
-    tensors.push(entry);
-  }
-  for (const [entry, partLength] of refined) entry.refinementPart = part(partLength);
-  if (reader.position !== size || hashes !== parts)
-    throw new CorruptInputError("The header does not end where it should");
-  return { metadata, tensors, length, fileLength: end };
+  return named("header", () => {
+    const reader = { bytes: size === codedSize ? coded : decodeText(coded, size), position: 0 };
+    const metadata = readList(reader, (name): MetadataEntry => {
+      const [blobSize, coding] = [readNumber(reader), readNumber(reader)];
+      must(coding < 3);
+      return { name, size: blobSize, coding, part: part(readNumber(reader)) };
+    });
+    const refined: [TensorEntry, number][] = [];
+    const tensors = readList(reader, (name) => {
+      const entry = { ...readTensor(reader, name), part: part(readNumber(reader)) };
+      if (entry.quantized?.refinement) refined.push([entry, readNumber(reader)]);
+      return entry as TensorEntry;
+    });
+    for (const [entry, partLength] of refined) entry.refinementPart = part(partLength);
+    must(reader.position === size && hashes === parts);
+    return { metadata, tensors, length, fileLength: end };
+  });
 }
 
-function readTensor(reader: FieldReader, name: string, part: (length: number) => Part): TensorEntry {
-  const corrupt = (what: string) => new CorruptInputError(`tensor "${name}": ${what}`);
-  const kind = readNumber(reader);
+function readTensor(reader: FieldReader, name: string): Omit<TensorEntry, "part"> {
+  const next = () => readNumber(reader);
+  const kind = next();
   const dtype = DTYPE_NAMES[kind >> 1];
-  if (dtype === undefined) throw corrupt(`unknown type ${kind >> 1}`);
-  const rank = readNumber(reader);
-  if (rank > 32) throw corrupt(`${rank} axes`);
-  const shape = Array.from({ length: rank }, () => readNumber(reader));
+  const rank = next();
+  must(dtype !== undefined && rank <= 32);
+  const shape = Array.from({ length: rank }, next);
   const elements = elementsOf(shape);
-  if (!(elements <= 2 ** 49)) throw corrupt(`a shape of ${elements} elements`);
-  const isQuantized = (kind & 1) === 1;
-  const size = isQuantized
-    ? 4 * elements
-    : dtype === "string"
-      ? readNumber(reader)
-      : DTYPES[dtype] * elements;
-  if (!isQuantized) return { name, dtype, shape, size, part: part(readNumber(reader)) };
+  must(elements <= 2 ** 49);
+  if (!(kind & 1)) {
+    return { name, dtype, shape, size: dtype === "string" ? next() : DTYPES[dtype] * elements };
+  }
 
-  if (elements === 0) throw corrupt("quantized, without elements");
-  const flags = readNumber(reader);
-  const axis = readNumber(reader);
-  if (axis >= Math.max(1, rank)) throw corrupt(`axis ${axis} of ${rank}`);
-  if (flags > 31) throw corrupt(`unknown coder or flags ${flags}`);
-  const quantized: TensorEntry["quantized"] = {
-    axis,
-    perSlice: (flags & 1) === 1,
-    coder: coderAt(flags >> 1),
-  };
+  const flags = next();
+  const axis = next();
+  must(elements > 0 && axis < Math.max(1, rank) && flags < 32);
+  const quantized: TensorEntry["quantized"] = { axis, perSlice: (flags & 1) > 0, coder: coderOf(flags >> 1) };
   if (flags & 4) {
-    const rows = readNumber(reader);
-    const sampleSize = readNumber(reader);
-    const rowLength = elements / (shape[axis] ?? 1);
-    if (!(sampleSize > 0 && rows > 0 && rows <= sampleSize && rowLength % sampleSize === 0))
-      throw corrupt(`a transform of ${rows} × ${sampleSize} for rows of ${rowLength}`);
-    quantized.transform = { rows, size: sampleSize, hasMean: (flags & 8) !== 0 };
+    const [rows, size] = [next(), next()];
+    must(rows > 0 && rows <= size && (elements / (shape[axis] ?? 1)) % size === 0);
+    quantized.transform = { rows, size, hasMean: (flags & 8) > 0 };
   }
   if (flags & 16) {
-    const bits = readNumber(reader);
-    if (bits < 2 || bits > 61) throw corrupt(`a refinement by ${bits >> 1} bits`);
-    quantized.refinement = { bits: bits >> 1, coder: coderAt(bits) };
+    const bits = next();
+    must(bits > 1 && bits < 62);
+    quantized.refinement = { bits: bits >> 1, coder: coderOf(bits) };
   }
-  return { name, dtype, shape, size, quantized, part: part(readNumber(reader)) };
+  return { name, dtype, shape, size: 4 * elements, quantized };
 }
-const coderAt = (flags: number): LevelCoder => (flags & 1) as LevelCoder;
+const coderOf = (flags: number): LevelCoder => (flags & 1) as LevelCoder;
 
-/** Names share their beginnings with the name before. */
-function nameReader(reader: FieldReader): () => string {
+/** What has names: these share their beginnings with the name before, and none is there twice. */
+function readList<Entry>(reader: FieldReader, read: (name: string) => Entry): Entry[] {
+  const entries = new Map<string, Entry>();
   let before = new Uint8Array(0);
-  const names = new Set<string>();
-  return () => {
+  for (let count = readNumber(reader); count > 0; count--) {
     const shared = readNumber(reader);
-    if (shared > before.length) throw new CorruptInputError("A name is changed");
-    const rest = readBytes(reader, readNumber(reader));
-    before = Uint8Array.of(...before.subarray(0, shared), ...rest);
-    let name: string;
-    try {
-      name = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(before);
-    } catch {
-      throw new CorruptInputError("A name is not UTF-8");
-    }
-    if (names.has(name)) throw new CorruptInputError(`"${name}" is there twice`);
-    names.add(name);
-    return name;
-  };
+    must(shared <= before.length);
+    before = Uint8Array.of(...before.subarray(0, shared), ...readBytes(reader, readNumber(reader)));
+    const name = new TextDecoder("utf-8", { ignoreBOM: true }).decode(before);
+    must(!entries.has(name));
+    entries.set(
+      name,
+      named(`"${name}"`, () => read(name)),
+    );
+  }
+  return [...entries.values()];
 }
 
 /** Of the first fields, and with that as its seed of all that follows the hash. */

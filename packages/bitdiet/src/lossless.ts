@@ -8,7 +8,7 @@
  *     1 · (LEB128 length · bytes) for each plane         a plane as long as there are elements is not coded
  */
 import { decompress } from "@bitdiet/ans";
-import { CorruptInputError } from "./errors.js";
+import { must } from "./errors.js";
 import { DTYPES, type DType, type FieldReader, readBytes, readNumber } from "./header.js";
 
 /**
@@ -18,14 +18,13 @@ import { DTYPES, type DType, type FieldReader, readBytes, readNumber } from "./h
 export function decodeLossless(reader: FieldReader, dtype: DType, size: number): Uint8Array {
   const kind = readBytes(reader, 1)[0];
   if (kind === 0) return readBytes(reader, size).slice();
-  if (kind !== 1) throw new CorruptInputError(`Unknown lossless coding ${kind}`);
+  must(kind === 1);
   const width = DTYPES[dtype] || 1;
   const count = size / width;
   const planes = Array.from({ length: width }, () => {
     const bytes = readBytes(reader, readNumber(reader));
     const plane = bytes.length === count ? bytes : decompress(bytes, { maxLength: count });
-    if (!(plane instanceof Uint8Array) || plane.length !== count)
-      throw new CorruptInputError("A plane of another length");
+    must(plane instanceof Uint8Array && plane.length === count);
     return plane;
   });
   const values = new Uint8Array(size);

@@ -31,17 +31,6 @@ export function checkSize(size: number, limits: DecodeLimits, there: number): vo
   if (!(size <= maxBytes)) throw new CorruptInputError(`${size} bytes claimed, maxBytes is ${maxBytes}`);
 }
 
-/** Errors of the coders as errors of this package, saying what they are about. */
-export function named<T>(what: string, decode: () => T): T {
-  try {
-    return decode();
-  } catch (error) {
-    if (error instanceof Error && error.name === "CorruptInputError")
-      throw new CorruptInputError(`${what}: ${error.message}`);
-    throw error;
-  }
-}
-
 export function cutOut(bytes: Uint8Array, { start, length }: Part): Uint8Array {
   if (start + length > bytes.length)
     throw new CorruptInputError(`it is cut: ${bytes.length} bytes are there`);

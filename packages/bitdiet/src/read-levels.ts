@@ -5,7 +5,7 @@
  */
 import { decompress } from "@bitdiet/ans";
 import { decodeWeights } from "@bitdiet/cabac";
-import { CorruptInputError } from "./errors.js";
+import { must } from "./errors.js";
 import { type FieldReader, type LevelCoder, readBytes, readNumber, type TensorEntry } from "./header.js";
 import { decodeLossless } from "./lossless.js";
 import { checkedPart, type TensorParts } from "./parts.js";
@@ -89,16 +89,15 @@ function readLevels(
   rows: { rowLength: number; kernel: readonly [number, number] },
 ): Int32Array | Uint8Array {
   if (count === 0) {
-    if (bytes.length > 0) throw new CorruptInputError("Bytes follow the end");
+    must(bytes.length === 0);
     return new Int32Array(0);
   }
   if (coder === 1) {
     const symbols = decompress(bytes, { maxLength: count });
-    if (symbols.length !== count) throw new CorruptInputError(`${symbols.length} levels instead of ${count}`);
+    must(symbols.length === count);
     return symbols instanceof Uint8Array ? symbols : fromSymbols(symbols);
   }
-  if (count > (bytes.length + 4) * LEVELS_PER_BYTE)
-    throw new CorruptInputError(`${count} levels claimed in ${bytes.length} bytes`);
+  must(count <= (bytes.length + 4) * LEVELS_PER_BYTE);
   return decodeWeights(bytes, count, rows);
 }
 
@@ -107,13 +106,12 @@ function readSteps(reader: FieldReader, count: number): Float32Array {
   const grid = readBytes(reader, 1)[0];
   if (grid === 0) {
     const steps = new Float32Array(readBytes(reader, 4 * count).slice().buffer);
-    if (!steps.every((step) => step >= 0 && step < Infinity))
-      throw new CorruptInputError("A step is no number");
+    must(steps.every((step) => step >= 0 && step < Infinity));
     return steps;
   }
   const parts = 2 ** ((grid & 127) - 1);
   const isPruned = grid > 127;
-  if (parts > 128 || parts < 1) throw new CorruptInputError(`Unknown grid ${grid}`);
+  must(parts >= 1 && parts <= 128);
   const zigzag = readNumber(reader);
   const middle = zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2;
   const list = (length: number) => {
@@ -128,8 +126,7 @@ function readSteps(reader: FieldReader, count: number): Float32Array {
   for (let row = 0, k = 0; row < count; row++) {
     if (pruned && pruned[row] !== 0) continue;
     const index = middle + offsets[k++];
-    if (!(index >= -126 * parts && index < 128 * parts))
-      throw new CorruptInputError(`Step ${index} is not on the grid`);
+    must(index >= -126 * parts && index < 128 * parts);
     steps[row] = gridStep(index, parts);
   }
   return steps;

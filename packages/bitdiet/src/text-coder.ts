@@ -17,7 +17,7 @@ import {
   rangeDecoder,
   rangeEncoder,
 } from "@bitdiet/cabac";
-import { CorruptInputError } from "./errors.js";
+import { must } from "./errors.js";
 
 /** No byte costs less than 8 times 0.0007 bits: bounds what coded bytes can stand for. */
 export const TEXT_PER_BYTE = 1500;
@@ -114,12 +114,11 @@ export function encodeText(bytes: Uint8Array): Uint8Array {
  * @throws {CorruptInputError} unless `coded` is exactly what `encodeText` writes for some `size` bytes
  */
 export function decodeText(coded: Uint8Array, size: number): Uint8Array {
-  if (size > TEXT_PER_BYTE * (coded.length + 4))
-    throw new CorruptInputError(`${size} bytes claimed, ${coded.length} there`);
+  must(size <= TEXT_PER_BYTE * (coded.length + 4));
   const bytes = new Uint8Array(size);
   const coder: RangeDecoder = rangeDecoder(coded);
   mixContexts(bytes, (probability) => {
-    if (coder.position > coded.length + 4) throw new CorruptInputError("text: cut or changed");
+    must(coder.position <= coded.length + 4);
     return decodeBit(coder, probability);
   });
   finishDecoding(coder);

@@ -39,6 +39,8 @@ function forge(
   return join([start, words([xxHash32(rest, xxHash32(start))]), rest, ...parts]);
 }
 
+/** What is said of bytes that are made up. */
+const ODD = "it contradicts itself";
 const FLOAT32 = 0;
 const INT32 = 16;
 const quantizedKind = 1;
@@ -77,61 +79,48 @@ describe("a header that lies is refused, its hash notwithstanding:", () => {
       "The header is changed",
     ],
     ["a header longer than the file", forge(fieldsOf(0, 0), [], 2, huge), "The header is cut"],
-    [
-      "fields of more bytes than coded ones can stand for",
-      forge(fieldsOf(0, 0), [], huge),
-      `${huge} bytes claimed, 2 there`,
-    ],
-    ["fields that go on after the last", forge(fieldsOf(0, 0, 0)), "The header does not end where it should"],
-    ["a part without a hash", forge(fieldsOf(0, 1, 0, 1, "w", INT32, 1, 1, 5)), "More parts than hashes"],
-    ["a hash without a part", forge(fieldsOf(0, 0), [stored]), "The header does not end where it should"],
+    ["fields of more bytes than coded ones can stand for", forge(fieldsOf(0, 0), [], huge), `header: ${ODD}`],
+    ["fields that go on after the last", forge(fieldsOf(0, 0, 0)), `header: ${ODD}`],
+    ["a part without a hash", forge(fieldsOf(0, 1, 0, 1, "w", INT32, 1, 1, 5)), `header: "w": ${ODD}`],
+    ["a hash without a part", forge(fieldsOf(0, 0), [stored]), `header: ${ODD}`],
     [
       "more tensors than fields",
       forge(fieldsOf(0, huge, 0, 1, "w", INT32, 0, stored.length), [stored]),
-      "A number is cut or changed",
+      `header: ${ODD}`,
     ],
-    ["a number in more bytes than it needs", forge(Uint8Array.of(0, 0x80, 0)), "A number is cut or changed"],
-    ["a name beyond the end", forge(fieldsOf(0, 1, 0, huge, "w")), "Bytes are missing"],
+    ["a number in more bytes than it needs", forge(Uint8Array.of(0, 0x80, 0)), `header: ${ODD}`],
+    ["a name beyond the end", forge(fieldsOf(0, 1, 0, huge, "w")), ODD],
     [
       "a name that shares more than there is",
       forge(fieldsOf(0, 1, 1, 1, "w", INT32, 0, 9), [stored]),
-      "A name is changed",
-    ],
-    [
-      "a name that is not UTF-8",
-      forge(Uint8Array.of(0, 1, 0, 1, 0xff, INT32, 1, 2, 9), [stored]),
-      "A name is not UTF-8",
+      `header: ${ODD}`,
     ],
     [
       "one name twice",
       forge(fieldsOf(0, 2, 0, 1, "w", INT32, 1, 2, 9, 1, 0, INT32, 1, 2, 9), [stored, stored]),
-      '"w" is there twice',
+      `header: ${ODD}`,
     ],
-    ["an unknown type", lossless(200, [2], stored), 'tensor "w": unknown type 100'],
-    ["1,000 axes", lossless(INT32, new Array(1000).fill(1), stored), 'tensor "w": 1000 axes'],
-    ["2^80 elements", lossless(INT32, [huge, huge], stored), 'tensor "w": a shape of'],
-    ["an axis beyond the shape", quantized([2, 2], 0, [2], levels), 'tensor "w": axis 2 of 2'],
-    ["an unknown flag", quantized([2, 2], 32, [0], levels), 'tensor "w": unknown coder or flags 32'],
-    [
-      "a quantized tensor without elements",
-      quantized([0, huge], 0, [1], levels),
-      'tensor "w": quantized, without elements',
-    ],
+    ["an unknown type", lossless(200, [2], stored), `header: "w": ${ODD}`],
+    ["1,000 axes", lossless(INT32, new Array(1000).fill(1), stored), `header: "w": ${ODD}`],
+    ["2^80 elements", lossless(INT32, [huge, huge], stored), `header: "w": ${ODD}`],
+    ["an axis beyond the shape", quantized([2, 2], 0, [2], levels), `header: "w": ${ODD}`],
+    ["an unknown flag", quantized([2, 2], 32, [0], levels), `header: "w": ${ODD}`],
+    ["a quantized tensor without elements", quantized([0, huge], 0, [1], levels), `header: "w": ${ODD}`],
     [
       "a transform that does not divide the rows",
       quantized([2, 4], 4, [0, 3, 3], levels),
-      'tensor "w": a transform of 3 × 3 for rows of 4',
+      `header: "w": ${ODD}`,
     ],
     [
       "a transform with more coefficients than values",
       quantized([2, 4], 4, [0, 4, 2], levels),
-      'tensor "w": a transform of 4 × 2 for rows of 4',
+      `header: "w": ${ODD}`,
     ],
-    ["a refinement by no bits", quantized([2, 2], 16, [0, 1], levels), 'tensor "w": a refinement by 0 bits'],
+    ["a refinement by no bits", quantized([2, 2], 16, [0, 1], levels), `header: "w": ${ODD}`],
     [
       "metadata of an unknown coding",
       forge(fieldsOf(1, 0, 1, "m", 9, 3, 9, 0), [stored]),
-      'metadata "m": unknown coding 3',
+      `header: "m": ${ODD}`,
     ],
     [
       "parts that together end beyond 2^53",
@@ -145,7 +134,7 @@ describe("a header that lies is refused, its hash notwithstanding:", () => {
         ),
         new Array(16).fill(stored),
       ),
-      "A part ends beyond 2^53",
+      `header: "f": ${ODD}`,
     ],
     [
       "a part longer than the file",
@@ -184,39 +173,35 @@ describe("a tensor that is not what its entry says is refused, its hash notwiths
     [
       "more levels than the bytes can stand for",
       quantized([100, 160_000], 0, [0], levels),
-      'tensor "w": 16000000 levels claimed in',
+      `tensor "w": ${ODD}`,
     ],
     ["fewer levels", quantized([2, 1], 0, [0], levels), 'tensor "w": '],
     ["more levels", quantized([3, 100], 0, [0], levels), 'tensor "w": '],
     ["rows of another length", quantized([10, 100], 0, [0], join([steps, manyZeros])), 'tensor "w": '],
     ["levels of another coder", quantized([2, 2], 2, [0], levels), 'tensor "w": '],
     ["bytes after the levels", quantized([2, 2], 0, [0], join([levels, [1]])), 'tensor "w": '],
-    ["levels for pruned slices", quantized([2, 2], 0, [0], join([[129, 0], [1]])), "Bytes follow the end"],
-    ["an unknown grid", quantized([2, 2], 0, [0], Uint8Array.of(9, 0)), "Unknown grid 9"],
+    ["levels for pruned slices", quantized([2, 2], 0, [0], join([[129, 0], [1]])), `tensor "w": ${ODD}`],
+    ["an unknown grid", quantized([2, 2], 0, [0], Uint8Array.of(9, 0)), `tensor "w": ${ODD}`],
     [
       "a step that is off its grid",
       quantized([2, 2], 0, [0], Uint8Array.of(1, 0xff, 0x7f)),
-      "Step -8192 is not on the grid",
+      `tensor "w": ${ODD}`,
     ],
     [
       "a step that is no number",
       quantized([2, 2], 0, [0], Uint8Array.of(0, 0, 0, 0xc0, 0x7f)),
-      "A step is no number",
+      `tensor "w": ${ODD}`,
     ],
-    ["no steps", quantized([2, 2], 0, [0], new Uint8Array(0)), "Bytes are missing"],
+    ["no steps", quantized([2, 2], 0, [0], new Uint8Array(0)), ODD],
     [
       "a step for each of many slices, in no bytes",
       quantized([4_000_000], 1, [0], Uint8Array.of(1, 0, 1, 0)),
-      "levels claimed in 1 bytes",
+      `tensor "w": ${ODD}`,
     ],
-    ["elements that are missing", lossless(INT32, [3], stored), "Bytes are missing"],
-    ["elements that are too many", lossless(INT32, [1], stored), "Bytes follow the end"],
-    ["an unknown lossless coding", lossless(INT32, [2], join([[2], stored])), "Unknown lossless coding 2"],
-    [
-      "planes that are missing",
-      lossless(INT32, [2], Uint8Array.of(1, 2, 0, 0)),
-      "A number is cut or changed",
-    ],
+    ["elements that are missing", lossless(INT32, [3], stored), ODD],
+    ["elements that are too many", lossless(INT32, [1], stored), `tensor "w": ${ODD}`],
+    ["an unknown lossless coding", lossless(INT32, [2], join([[2], stored])), `tensor "w": ${ODD}`],
+    ["planes that are missing", lossless(INT32, [2], Uint8Array.of(1, 2, 0, 0)), `tensor "w": ${ODD}`],
   ])("%s", (_, bytes, message) => {
     const entry = readHeader(bytes).tensors[0];
     expect(() => decodeTensor(bytes, entry)).toThrow(CorruptInputError);
