@@ -18,6 +18,10 @@ const GRADIENT_BATCH = 4;
 /** Patches sampled for a layer's second moments, for each of its columns. */
 const SAMPLES_PER_COLUMN = 40;
 const SEED = 20;
+/** A classifier this sure of its inputs has been trained on them, and its own softmax hardly moves any more. */
+const SURE = 0.99;
+/** Of the softmax in place of such a classifier's own: all classes count alike. */
+const MEMORISED_TEMPERATURE = 1000;
 
 /**
  * @param inputs shape[0] inputs, one after another
@@ -112,15 +116,28 @@ export function calibrationNetwork(
       }
       return tf.reshape(values.at(-1)!, [x.shape[0], -1]);
     };
+    const filters = tensors.map(({ filter }) => filter);
+    let temperature = 1;
+    if (isClassifier) {
+      let sure = 0;
+      for (let from = 0; from < count; from += BATCH) {
+        const largest = tf.tidy(() => {
+          const outputs = outputsOf(slice(from, Math.min(count, from + BATCH)), filters);
+          return tf.sum(tf.max(tf.softmax(outputs), 1)).dataSync()[0];
+        });
+        sure += largest / count;
+      }
+      if (sure > SURE) temperature = MEMORISED_TEMPERATURE;
+    }
     for (let from = 0; from + GRADIENT_BATCH <= count; from += GRADIENT_BATCH) {
       const found = tf.tidy(() => {
         const x = slice(from, from + GRADIENT_BATCH);
         let projection: tf.Tensor | undefined;
         const { value, grads } = tf.valueAndGrads((...filters: tf.Tensor[]) => {
           const outputs = outputsOf(x, filters);
-          projection ??= randomProjection(outputs, isClassifier, next);
+          projection ??= randomProjection(outputs, isClassifier ? temperature : undefined, next);
           return tf.sum(tf.mul(outputs, projection));
-        })(tensors.map(({ filter }) => filter));
+        })(filters);
         value.dispose();
         return grads.map((gradient) => {
           const turned = tf.transpose(gradient as tf.Tensor4D, [3, 2, 0, 1]);
@@ -147,17 +164,21 @@ function lastUsesOf(operations: readonly Operation[]): number[] {
 }
 
 /**
- * A direction whose covariance is the Hessian of the loss in the outputs: diag(p) - p p^T for the KL divergence of a softmax, the
- * identity for the squared error.
+ * A direction whose covariance is the Hessian of the loss in the outputs: diag(p) - p p^T for the KL divergence of a softmax at a
+ * temperature, the identity for the squared error.
  */
-function randomProjection(outputs: tf.Tensor, isClassifier: boolean, next: () => number): tf.Tensor {
+function randomProjection(
+  outputs: tf.Tensor,
+  temperature: number | undefined,
+  next: () => number,
+): tf.Tensor {
   const [rows, classes] = outputs.shape;
   const normal = Float32Array.from(
     { length: rows * classes },
     () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next()),
   );
-  if (!isClassifier) return tf.tensor(normal, [rows, classes]);
-  const p = tf.softmax(outputs).dataSync<"float32">();
+  if (temperature === undefined) return tf.tensor(normal, [rows, classes]);
+  const p = tf.softmax(tf.div(outputs, temperature)).dataSync<"float32">();
   for (let from = 0; from < p.length; from += classes) {
     let sum = 0;
     for (let c = from; c < from + classes; c++) {

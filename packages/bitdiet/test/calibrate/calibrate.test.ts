@@ -1,14 +1,11 @@
 import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-cpu";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import * as layers from "@tensorflow/tfjs-layers";
 import { afterEach, expect, test } from "vitest";
 import { openBitdiet } from "../../src/bitdiet-file.js";
-import { loadCalibration } from "../../src/cli/calibrate.js";
-import { fromRows, layersNetwork, toRows } from "../../src/cli/layers-network.js";
-import { calibrationNetwork } from "../../src/cli/tfjs-calibration.js";
+import { fromRows, layersNetwork, toRows } from "../../src/calibrate/layers-network.js";
+import { calibrationNetwork } from "../../src/calibrate/tfjs-network.js";
+import { calibrate } from "../../src/calibrate.js";
 import { compressModel } from "../../src/compress.js";
 import { openSource } from "../../src/download.js";
 import { memoryFiles } from "../../src/models/files.js";
@@ -194,15 +191,8 @@ test("mean squared gradients are those of the KL divergence, by finite differenc
 
 test("calibrated levels lose a quarter of what those from the weights alone do, in no more bytes", async () => {
   model = residualModel();
-  const folder = await mkdtemp(join(tmpdir(), "bitdiet-"));
-  const path = join(folder, "data.mjs");
-  await writeFile(
-    path,
-    `export default () => ({ inputs: Float32Array.from(${JSON.stringify([...normals(100 * 216, 80)])}), shape: [100, 9, 8, 3] });`,
-  );
-  const progress = { step: () => {}, note: () => {}, stop: () => {} };
   const source = await readTfjs(memoryFiles(await filesOf(model)), "model.json");
-  const compress = await loadCalibration(path, source, progress);
+  const compress = await calibrate(source, { inputs: normals(100 * 216, 80), shape: [100, 9, 8, 3] });
   const tests = normals(100 * 9 * 8 * 3, 78);
   const exact = predict(model, tests, 100);
   const divergence = async (bytes: Uint8Array) => {
@@ -223,5 +213,8 @@ test("calibrated levels lose a quarter of what those from the weights alone do, 
   expect(budget.report.bytes).toBeLessThanOrEqual(1900);
   expect(budget.report.bytes).toBeGreaterThan(1800);
   await expect(compress({ maxBytes: 300 })).rejects.toThrow("expected at most 300 bytes");
-  await rm(folder, { recursive: true });
+  await expect(calibrate(source, { inputs, shape: [24, 9, 9, 3] })).rejects.toThrow(
+    "shape: expected [any,9,8,3]",
+  );
+  await expect(calibrate({ ...source, format: "onnx" }, { inputs, shape })).rejects.toThrow("got onnx");
 });

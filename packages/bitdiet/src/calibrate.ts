@@ -1,0 +1,177 @@
+/**
+ * `bitdiet/calibrate`: a layers model of TF.js to a .bitdiet file, its levels chosen from what the network does with inputs of the user's.
+ *
+ *     const compress = await calibrate(model, { inputs, shape: [200, 224, 224, 3] });
+ *     const { pieces, report } = await compress({ maxBytes: 3_000_000 });
+ *
+ * Runs on TF.js's current backend, which must have the gradients of the model's operations.
+ */
+import { loadLayersModel } from "@tensorflow/tfjs-layers";
+import { fromRows, type LayersNetwork, layersNetwork } from "./calibrate/layers-network.js";
+import { calibrationNetwork } from "./calibrate/tfjs-network.js";
+import { BudgetError, type CompressReport, type CompressTarget, compressToPieces } from "./compress.js";
+import { floatBytes } from "./floats.js";
+import { elementCount, type Model } from "./model.js";
+import { tfjsArtifacts } from "./models/tfjs.js";
+import { meetBudget } from "./quantize/budget.js";
+import { measureSensitivities, type QuantizedLayer, quantizeCalibrated } from "./quantize/calibrated.js";
+import type { QuantizedTensor } from "./quantized-tensor.js";
+
+export interface CalibrationData {
+  /** shape[0] inputs, one after another: a few hundred. */
+  inputs: Float32Array;
+  shape: number[];
+  /** Whether the outputs are those of a classifier before its softmax; a softmax at the model's end is found without this. */
+  logits?: boolean;
+}
+
+export interface Calibrated {
+  /** Of the file, in order: `new Blob(pieces)`. */
+  pieces: Uint8Array[];
+  report: CompressReport;
+  /** What was written, as floats: the model with its batch norms folded. */
+  model: Model;
+}
+
+/** Of weights that are no matrix for each patch, such as depthwise kernels: about 6 bits. */
+const OTHER_QUALITY = 85;
+/** Nats of KL divergence that a bit is worth, where a search begins: about 4 bits a weight in small networks. */
+const FIRST_LAMBDA = 1e-5;
+
+/**
+ * Measures once; what is returned compresses for one target after another.
+ *
+ * @param model of the format "tfjs-layers", with one input and one output
+ * @throws {TypeError} or {RangeError} if the model is another, or the inputs do not fit it
+ */
+export async function calibrate(
+  model: Model,
+  data: CalibrationData,
+  onProgress: (step: string, done: number, total: number) => void = () => {},
+): Promise<(target: CompressTarget) => Promise<Calibrated>> {
+  if (model.format !== "tfjs-layers")
+    throw new TypeError(`model: expected a layers model of TF.js, which can be run; got ${model.format}`);
+  const { topology, weights } = tfjsArtifacts(model);
+  const buffers = await Promise.all(model.tensors.map(async ({ bytes }) => (await bytes()).slice().buffer));
+  const layersModel = await loadLayersModel({
+    load: async () => ({ ...topology, weightSpecs: weights, weightData: buffers }),
+  });
+  checkData(data, layersModel.inputs[0].shape);
+  const { inputs, shape, logits = false } = data;
+  const network = layersNetwork(layersModel);
+  network.isClassifier ||= logits;
+  const calibration = calibrationNetwork(network, inputs, shape, (layer) =>
+    onProgress("calibrating", layer, network.layers.length),
+  );
+  onProgress("measuring sensitivities", 0, 1);
+  const sensitivities = await measureSensitivities(calibration);
+  const attempt = async (lambda: number): Promise<Calibrated> => {
+    const { layers } = await quantizeCalibrated(calibration, sensitivities, lambda);
+    const { model: folded, quantized } = withLayers(model, network, layers);
+    // What calibration does not reach is kept finely.
+    return { model: folded, ...(await compressToPieces(folded, { quality: OTHER_QUALITY }, { quantized })) };
+  };
+  return (target) => meetTarget(target, attempt, network);
+}
+
+async function meetTarget(
+  target: CompressTarget,
+  attempt: (lambda: number) => Promise<Calibrated>,
+  { layers }: LayersNetwork,
+): Promise<Calibrated> {
+  if ("quality" in target) return attempt(10 ** -(3 + target.quality / 20));
+  const sizeOf = ({ report }: Calibrated) =>
+    "maxBytes" in target
+      ? report.bytes
+      : report.tensors.reduce(
+          (sum, { kept, byteLength }) => sum + (kept === "quantized" ? byteLength : 0),
+          0,
+        );
+  let weights = layers.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
+  let maxBytes = "maxBytes" in target ? target.maxBytes : Number.NaN;
+  let first: Calibrated | undefined = await attempt(FIRST_LAMBDA);
+  if ("bits" in target) {
+    const { tensors } = first.report;
+    weights = tensors.reduce(
+      (sum, { kept, shape }) => sum + (kept === "quantized" ? elementCount(shape) : 0),
+      0,
+    );
+    maxBytes = (target.bits * weights) / 8;
+  }
+  const { found, sizes } = await meetBudget({
+    maxBytes,
+    start: FIRST_LAMBDA,
+    weights,
+    encode: async (lambda) => {
+      const made = first ?? (await attempt(lambda));
+      first = undefined;
+      return { bytes: sizeOf(made), made };
+    },
+  });
+  if (found) return found.made;
+  const least = Math.min(...sizes.map(({ bytes }) => bytes));
+  throw new BudgetError(`expected at most ${maxBytes} bytes, but it takes ${least}`);
+}
+
+function checkData({ inputs, shape }: CalibrationData, wanted: readonly (number | null)[]): void {
+  if (!(inputs instanceof Float32Array) || !Array.isArray(shape))
+    throw new TypeError(
+      `inputs, shape: expected a Float32Array and an array, got ${typeof inputs} and ${typeof shape}`,
+    );
+  const fits =
+    shape.length === wanted.length &&
+    wanted.every((extent, i) => i === 0 || extent === null || extent === shape[i]);
+  if (!fits)
+    throw new RangeError(`shape: expected [${wanted.map((extent) => extent ?? "any")}], got [${shape}]`);
+  if (inputs.length !== elementCount(shape) || !(shape[0] >= 4))
+    throw new RangeError(
+      `inputs: expected at least 4 and ${elementCount(shape)} numbers of [${shape}], got ${inputs.length}`,
+    );
+}
+
+/** Levels in place of the layers' weights, batch norms left with nothing to do; and the model that they are levels of. */
+function withLayers(model: Model, network: LayersNetwork, layers: readonly QuantizedLayer[]) {
+  const quantized = new Map<string, QuantizedTensor>();
+  const folded = new Map<string, Float32Array>();
+  const put = (name: string | undefined, values: Float32Array, tensor: Omit<QuantizedTensor, "shape">) => {
+    if (name === undefined) return;
+    const { shape } = model.tensors.find((candidate) => candidate.name === name)!;
+    quantized.set(name, { shape, ...tensor });
+    folded.set(name, values);
+  };
+  for (const [index, { levels, steps, biasLevels, biasStep }] of layers.entries()) {
+    const { kernel, kernelShape, bias, norm } = network.names[index];
+    const { rows, columns, kernel: window, weights, biases } = network.layers[index];
+    const constant = (name: string | undefined, value: number) =>
+      put(name, new Float32Array(rows).fill(value), {
+        axis: 0,
+        levels: new Int32Array(rows).fill(value === 0 ? 0 : 1),
+        steps: Float32Array.of(value),
+      });
+    const putBiases = (name: string | undefined, sign: number) =>
+      put(
+        name,
+        biases.map((value) => sign * value),
+        { axis: 0, levels: biasLevels.map((level) => sign * level), steps: Float32Array.of(biasStep) },
+      );
+    put(kernel, fromRows(weights, rows, columns, window), {
+      axis: kernelShape.length - 1,
+      levels: fromRows(levels, rows, columns, window),
+      steps,
+    });
+    if (!norm) {
+      putBiases(bias, 1);
+      continue;
+    }
+    constant(bias, 0);
+    constant(norm.gamma, 1);
+    constant(norm.variance, 1 - norm.epsilon);
+    putBiases(norm.beta ?? norm.mean, norm.beta === undefined ? -1 : 1);
+    if (norm.beta !== undefined) constant(norm.mean, 0);
+  }
+  const tensors = model.tensors.map((tensor) => {
+    const values = folded.get(tensor.name);
+    return values ? { ...tensor, bytes: async () => floatBytes("float32", values) } : tensor;
+  });
+  return { model: { ...model, tensors }, quantized };
+}
