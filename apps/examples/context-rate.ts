@@ -15,56 +15,77 @@ const CLASSES = 3;
 /** Left, above and (only zero or not) the channel before. */
 export const CONTEXTS = CLASSES * CLASSES * 2;
 
-/** The rate for maps [batch, height, width, channels] after a ReLU, whose levels are 0, 1, 2, … */
+/** The rate for maps [batch, height, width, channels] after a ReLU, whose levels are 0, 1, 2, …, with one step or one a channel. */
 export function contextRate(sampleSize = 2048): Rate {
   return (x, { scale, levels }, { sharpness, seed }) => {
     const [same, sample] = withSample(x, sampleSize, seed);
-    const contexts = tf.tidy(() => {
-      const positions = sampleElements(tf.range(0, x.size, 1, "float32"), sampleSize, seed).dataSync();
-      return neighbourContexts(x, positions, scale.dataSync()[0]);
-    });
-    return { x: same, bits: contextEntropy(sample, scale, contexts, levels.size, sharpness) };
+    const drawn = tf.tidy(() => sampleElements(tf.range(0, x.size), sampleSize, seed));
+    const positions = drawn.dataSync();
+    drawn.dispose();
+    const contexts = neighbourContexts(x, positions, scale.dataSync());
+    const channels = positions.map((at) => at % scale.size);
+    return { x: same, bits: contextEntropy(sample, scale, { contexts, channels }, levels.size, sharpness) };
   };
 }
 
-/** Contexts of the elements at these positions (in memory order); outside a map everything is zero. */
-export function neighbourContexts(x: tf.Tensor, positions: ArrayLike<number>, step: number): Uint8Array {
+/**
+ * Contexts of the elements at these positions (in memory order); outside a map everything is zero.
+ *
+ * @param steps one, or one a channel
+ */
+export function neighbourContexts(
+  x: tf.Tensor,
+  positions: ArrayLike<number>,
+  steps: ArrayLike<number>,
+): Uint8Array {
   const [, height, width, channels] = x.shape;
-  const offsets: { distance: number; isInside: (position: number) => boolean }[] = [
+  const neighbours: { distance: number; isInside: (position: number) => boolean }[] = [
     { distance: channels, isInside: (at) => Math.floor(at / channels) % width > 0 },
     { distance: width * channels, isInside: (at) => Math.floor(at / (channels * width)) % height > 0 },
     { distance: 1, isInside: (at) => at % channels > 0 },
   ];
-  const flat = tf.reshape(x, [-1]);
-  const [left, above, before] = offsets.map(({ distance, isInside }) => {
+  const [left, above, before] = neighbours.map(({ distance, isInside }) => {
     const from = Int32Array.from(positions, (at) => (isInside(at) ? at - distance : at));
-    const values = tf.gatherND(flat, tf.tensor2d(from, [from.length, 1], "int32")).dataSync();
-    return values.map((value, i) => (isInside(positions[i]) ? Math.max(0, Math.round(value / step)) : 0));
+    const values = tf.tidy(() =>
+      tf.gatherND(tf.reshape(x, [-1]), tf.tensor2d(from, [from.length, 1], "int32")),
+    );
+    const levels = values
+      .dataSync()
+      .map((value, i) => (isInside(positions[i]) ? Math.round(value / steps[from[i] % steps.length]) : 0));
+    values.dispose();
+    return levels;
   });
   return Uint8Array.from(
-    positions,
+    left,
     (_, i) =>
       Math.min(left[i], CLASSES - 1) +
       CLASSES * (Math.min(above[i], CLASSES - 1) + CLASSES * Math.min(before[i], 1)),
   );
 }
 
+/** What is known of each element: its context, below `CONTEXTS`, and which of the steps is its own. */
+export interface Places {
+  contexts: ArrayLike<number>;
+  channels: ArrayLike<number>;
+}
+
 /**
- * Soft entropy given contexts, bits per element. Differentiable in x and in `scale`, the step of levels 0 .. levels - 1.
+ * Soft entropy given contexts, bits per element. Differentiable in x and in `scale`.
  *
- * @param x [elements], @param contexts one a value, below `CONTEXTS`
+ * @param x [elements]
+ * @param scale the step of levels 0 .. levels - 1: [] or [channels]
  */
 export function contextEntropy(
   x: tf.Tensor1D,
   scale: tf.Tensor,
-  contexts: Uint8Array,
+  { contexts, channels }: Places,
   levels: number,
   sharpness: number,
 ): tf.Scalar {
   return tf.customGrad<tf.Scalar>(() => {
-    const step = scale.dataSync()[0];
-    const y = Float64Array.from(x.dataSync(), (value) =>
-      Math.min(Math.max(value / step, -FAR), levels - 1 + FAR),
+    const steps = scale.dataSync();
+    const y = Float64Array.from(x.dataSync(), (value, i) =>
+      Math.min(Math.max(value / steps[channels[i]], -FAR), levels - 1 + FAR),
     );
     const assigned = softAssignments(y, levels, sharpness);
     const counts = new Float64Array(CONTEXTS);
@@ -80,14 +101,15 @@ export function contextEntropy(
     const entropy = sums.reduce((total, sum, at) => total + sum * bits[at], 0) / y.length;
 
     const gradFunc = (dy: tf.Scalar) => {
-      const factor = (dy.dataSync()[0] * 2 * sharpness) / (y.length * step);
+      const factor = (dy.dataSync()[0] * 2 * sharpness) / y.length;
       const byX = new Float32Array(y.length);
-      let byScale = 0;
+      const byStep = new Float32Array(steps.length);
       for (let i = 0; i < y.length; i++) {
-        byX[i] = factor * covariance(assigned, i * levels, bits, contexts[i] * levels, levels);
-        byScale -= byX[i] * y[i];
+        const step = steps[channels[i]];
+        byX[i] = (factor / step) * covariance(assigned, i * levels, bits, contexts[i] * levels, levels);
+        byStep[channels[i]] -= byX[i] * y[i];
       }
-      return [tf.tensor1d(byX), tf.scalar(byScale)];
+      return [tf.tensor1d(byX), tf.tensor(byStep, scale.shape)];
     };
     return { value: tf.scalar(entropy), gradFunc };
   })(x, scale);
@@ -98,20 +120,25 @@ const FAR = 1e3;
 /** In place of the probability of a level that next to nothing reaches, in a context that may be empty. */
 const TINY = 2 ** -126;
 
-/** q: [values, levels]. */
+/** q: [values, levels]; what is too far from a value to matter is left out. */
 function softAssignments(y: Float64Array, levels: number, sharpness: number): Float64Array {
+  const radius = Math.ceil(Math.sqrt(NEGLIGIBLE / sharpness) + 0.5);
   const q = new Float64Array(y.length * levels);
   for (let i = 0; i < y.length; i++) {
     const nearest = Math.min(Math.max(Math.round(y[i]), 0), levels - 1);
+    const [first, last] = [Math.max(0, nearest - radius), Math.min(levels - 1, nearest + radius)];
     const least = (y[i] - nearest) ** 2;
     let total = 0;
-    for (let j = 0; j < levels; j++) {
+    for (let j = first; j <= last; j++) {
       total += q[i * levels + j] = Math.exp(sharpness * (least - (y[i] - j) ** 2));
     }
-    for (let j = 0; j < levels; j++) q[i * levels + j] /= total;
+    for (let j = first; j <= last; j++) q[i * levels + j] /= total;
   }
   return q;
 }
+
+/** Weights below exp(-25) of the largest. */
+const NEGLIGIBLE = 25;
 
 /** Of the level and its bits, under one value's assignment. */
 function covariance(q: Float64Array, from: number, bits: Float64Array, at: number, levels: number): number {

@@ -1,20 +1,14 @@
 // CAT, compression-aware training: uniform quantizers, and the soft entropy of their levels in the loss. On activations,
 // on weights, on both; against it what it must beat: the same training without the term over bit widths and ranges, and
 // the L1 / L2 norm ratio, the paper's own baseline. And what the paper lacks: entropy given the neighbours, which is what
-// a coder with contexts spends.
+// a coder with contexts spends; a range for each channel; a lambda for each layer.
 import { sparsityProxy } from "@bitdiet/entropy-loss";
 import { contextRate } from "../context-rate.js";
 import type { Rate } from "../rates.js";
 import { type QuantizationAware, quantizationAware } from "./quantization-aware.js";
 import type { Recipe, Run } from "./recipe.js";
 
-/** An entropy term does best from steps a little too coarse: this many times the largest calibration value. */
-const WIDE = 1.5;
-
-/** ||x||1 / (sqrt(n) ||x||2), which knows nothing of levels. */
-const proxyRate: Rate = (x) => ({ x, bits: sparsityProxy(x) });
-
-const run = (id: string, title: string, of: Run["of"], options: QuantizationAware, curve?: string): Run => ({
+const run = (of: Run["of"], id: string, title: string, options: QuantizationAware, curve?: string): Run => ({
   id,
   title,
   of,
@@ -23,70 +17,59 @@ const run = (id: string, title: string, of: Run["of"], options: QuantizationAwar
   measure: (ground) => quantizationAware(ground, options),
 });
 
+/** Without the term, over bit widths and ranges. */
 const plain = [
   { bits: 5, rangeFactor: 1 },
   { bits: 4, rangeFactor: 1 },
+  { bits: 4, rangeFactor: 1.5 },
   { bits: 4, rangeFactor: 2 },
-  { bits: 3, rangeFactor: 1 },
-  { bits: 3, rangeFactor: 2 },
-].map(({ bits, rangeFactor }) =>
-  run(
-    `plain-${bits}-${rangeFactor}`,
-    `λ = 0, ${bits} bits, range ×${rangeFactor}`,
-    "activations",
-    { bits, rangeFactor },
-    "λ = 0, over bit widths and ranges",
-  ),
+  { bits: 3, rangeFactor: 1.5 },
+].map((options) => {
+  const title = `λ = 0, ${options.bits} bits, range ×${options.rangeFactor}`;
+  return run("activations", `plain-${options.bits}-${options.rangeFactor}`, title, options, "λ = 0");
+});
+
+/** A term does best from steps that are a little too coarse. */
+const wide = { rangeFactor: 1.25 };
+/** More levels than a channel needs: the coder sees to it that they cost nothing. */
+const perChannel = { bits: 6, channelRanges: true };
+
+const curves: [
+  id: string,
+  curve: string,
+  options: QuantizationAware,
+  rate: Rate | undefined,
+  lambdas: number[],
+][] = [
+  ["entropy", "entropy", wide, undefined, [0.1, 0.3]],
+  ["context", "entropy given neighbours", wide, contextRate(), [0.03, 0.1, 0.3]],
+  ["channels", "entropy given neighbours, a range a channel", perChannel, contextRate(), [0, 0.03, 0.1, 0.3]],
+  ["proxy", "L1 / L2 ratio", wide, (x) => ({ x, bits: sparsityProxy(x) }), [0.5]],
+];
+
+const priced = curves.flatMap(([id, curve, options, rate, lambdas]) =>
+  lambdas.map((lambda) => {
+    const pressure = { activationPressure: { lambda, rate } };
+    return run("activations", `${id}-${lambda}`, `${curve}, λ ${lambda}`, { ...options, ...pressure }, curve);
+  }),
 );
 
-const entropy = [0.03, 0.1, 0.25].map((lambda) =>
-  run(
-    `entropy-${lambda}`,
-    `entropy, λ ${lambda}`,
-    "activations",
-    { rangeFactor: WIDE, activationPressure: { lambda } },
-    "entropy term",
-  ),
-);
+/** Maps inside the blocks are noise to their neighbours, and dear; those between blocks are smooth, and read twice. */
+const inside = (name: string): number => (name.endsWith("relu1") ? 1 : 0);
+const perLayer = run("activations", "layers-0.1", "entropy given neighbours, λ 0.1 inside the blocks alone", {
+  ...wide,
+  activationPressure: { lambda: 0.1, rate: contextRate(), layer: inside },
+});
 
-const context = [0.03, 0.1, 0.25].map((lambda) =>
-  run(
-    `context-${lambda}`,
-    `entropy given neighbours, λ ${lambda}`,
-    "activations",
-    { rangeFactor: WIDE, activationPressure: { lambda, rate: contextRate() } },
-    "entropy term given neighbours",
-  ),
-);
+const weights = [0.05, 0.1, 0.3].map((lambda) => {
+  const options = { bits: "float", weightBits: 4, weightPressure: { lambda } } as const;
+  return run("weights", `weights-${lambda}`, `entropy, 4 bits, λ ${lambda}`, options, "entropy");
+});
 
-const proxy = [0.5].map((lambda) =>
-  run(
-    `proxy-${lambda}`,
-    `L1 / L2 proxy, λ ${lambda}`,
-    "activations",
-    { rangeFactor: WIDE, activationPressure: { lambda, rate: proxyRate } },
-    "L1 / L2 proxy",
-  ),
-);
-
-const weights = [
-  { weightBits: 4, lambda: 0 },
-  { weightBits: 5, lambda: 0.1 },
-  { weightBits: 5, lambda: 0.3 },
-].map(({ weightBits, lambda }) =>
-  run(
-    `weights-${weightBits}-${lambda}`,
-    `weights, ${weightBits} bits, λ ${lambda}`,
-    "weights",
-    { bits: "float", weightBits, weightPressure: { lambda } },
-    lambda === 0 ? "fixed-width training" : "entropy term",
-  ),
-);
-
-const both = run("both", "both, λ 0.05 and 0.1", "both", {
-  weightBits: 5,
-  rangeFactor: WIDE,
-  activationPressure: { lambda: 0.05, rate: contextRate() },
+const both = run("both", "both", "entropy of both, λ 0.1", {
+  ...perChannel,
+  weightBits: 4,
+  activationPressure: { lambda: 0.1, rate: contextRate() },
   weightPressure: { lambda: 0.1 },
 });
 
@@ -94,5 +77,5 @@ export const cat: Recipe = {
   name: "cat",
   paper: "CAT (Baskin et al., JMLR 22, 2021)",
   published: "ResNet-18, ImageNet: 1.5 bit/value, 69.2 % (float 69.7); ResNet-34: 1.79, 73.1 % (73.3)",
-  runs: [...plain, ...entropy, ...context, ...proxy, ...weights, both],
+  runs: [...plain, ...priced, perLayer, ...weights, both],
 };

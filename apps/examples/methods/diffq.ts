@@ -1,6 +1,7 @@
 // DiffQ: weights get noise as large as their quantization step instead of being rounded, and the bit width of each group
-// of eight is learned with them, under a price on the model's size in MB. Beside it, trained as long, plain
-// quantization-aware training at fixed widths.
+// of eight is learned with them, under a price on the model's size in MB. Beside it the same with a price on entropy, which
+// an entropy coder pays in place of bits, one width a tensor; and, trained as long, plain fixed widths.
+import { softEntropy } from "@bitdiet/entropy-loss";
 import {
   bitsFromLogits,
   logitsFromBits,
@@ -11,126 +12,112 @@ import {
   uniformNoise,
 } from "@bitdiet/fake-quant";
 import * as tf from "@tensorflow/tfjs-core";
-import type { Parameters } from "../models/hooks.js";
 import { namedSeed } from "../models/named-seed.js";
 import { variables } from "../models/parameters.js";
-import { cifarResnet } from "../models/resnet.js";
 import type { Measured } from "./deploy.js";
-import { accuracy, type Ground, taskLoss } from "./ground.js";
-import { decodeMixed, encodeMixed, type MixedWeight } from "./mixed-weights.js";
+import { deployMixed } from "./deploy-mixed.js";
+import { type Ground, taskLoss } from "./ground.js";
+import type { MixedWeight } from "./mixed-weights.js";
 import { LEARNING_RATES, quantizationAware, warmCosine } from "./quantization-aware.js";
 import type { Recipe } from "./recipe.js";
 
-const GROUP = 8;
 const INTERVAL = { minBits: 2, maxBits: 8 };
 const FIRST_BITS = 5;
 const MEGABYTE = 8 * 2 ** 20;
 
-/** @param penalty nats a megabyte */
-async function learnWidths(ground: Ground, penalty: number): Promise<Measured> {
+interface Widths {
+  groupSize: (w: tf.Tensor) => number;
+  /** What one tensor at these widths adds to the loss, of a network of so many weights. */
+  price: (w: tf.Tensor, bits: tf.Tensor1D, values: number) => tf.Scalar;
+}
+
+async function learnWidths(ground: Ground, { groupSize, price }: Widths): Promise<Measured> {
   const parameters = variables(ground.start);
   const names = Object.keys(parameters).filter((name) => name.endsWith(".weight"));
-  const logits = variables(
-    Object.fromEntries(
-      names.map((name) => {
-        const groups = new Array(parameters[name].size / GROUP).fill(FIRST_BITS);
-        return [name, logitsFromBits(groups, INTERVAL)];
-      }),
-    ),
-  );
-  const bitsOf = (name: string) => bitsFromLogits(logits[name] as tf.Tensor1D, INTERVAL);
+  const values = names.reduce((sum, name) => sum + parameters[name].size, 0);
+  const widths = names.map((name) => {
+    const groups = parameters[name].size / groupSize(parameters[name]);
+    return tf.tidy(() => tf.variable(logitsFromBits(new Array(groups).fill(FIRST_BITS), INTERVAL)));
+  });
+  const quantizerOf = (name: string, noise?: ReturnType<typeof uniformNoise>) => {
+    const bits = bitsFromLogits(widths[names.indexOf(name)] as unknown as tf.Tensor1D, INTERVAL);
+    return { bits, ...noiseQuantizer({ bits, groupSize: groupSize(parameters[name]), noise }) };
+  };
   const loss = taskLoss(ground);
   await ground.trainOn({
-    task: "pseudo-quantization noise",
+    task: "learning widths",
     steps: ground.steps,
     schedule: warmCosine,
     groups: [
       { variables: Object.values(parameters), learningRate: LEARNING_RATES.parameters },
-      { variables: Object.values(logits), learningRate: 5e-2 },
+      { variables: widths, learningRate: 5e-2 },
     ],
-    loss: (step, _progress, show) => {
-      const bits = Object.fromEntries(names.map((name) => [name, bitsOf(name)]));
-      const size = tf.addN(names.map((name) => modelBits(bits[name], GROUP, INTERVAL.minBits)));
-      show("kB", tf.div(size, 8000));
+    loss: (step) => {
+      const prices: tf.Scalar[] = [];
       const weight = <T extends tf.Tensor>(w: T, name: string): T => {
         const noise = uniformNoise(namedSeed(name, ground.seed * 1_000_003 + step));
-        return noiseQuantizer({ bits: bits[name], groupSize: GROUP, noise }).fakeQuantize(w);
+        const { bits, fakeQuantize } = quantizerOf(name, noise);
+        prices.push(price(w, bits, values));
+        return fakeQuantize(w);
       };
-      return tf.add(loss(parameters, { weight }, step), tf.mul(size, penalty / MEGABYTE));
+      return tf.addN([loss(parameters, { weight }, step), ...prices]);
     },
   });
   const weights = names.map((name): MixedWeight => {
     const range = minMaxRange(parameters[name]);
-    const [bits, indices] = tf.tidy(() => {
-      const bits = roundedBits(bitsOf(name));
-      return [bits, noiseQuantizer({ bits, groupSize: GROUP }).quantize(parameters[name], range)];
-    });
-    const weight = { bits: bits.dataSync<"int32">(), indices: indices.dataSync<"int32">() };
-    tf.dispose([bits, indices]);
-    return { name, shape: parameters[name].shape, range, ...weight };
+    const { bits, quantize } = quantizerOf(name);
+    const [rounded, indices] = [roundedBits(bits), quantize(parameters[name], range)];
+    const levels = { bits: rounded.dataSync<"int32">(), indices: indices.dataSync<"int32">() };
+    tf.dispose([bits, rounded, indices]);
+    return { name, shape: parameters[name].shape, range, ...levels };
   });
-  const measured = deployMixed(ground, parameters, weights);
-  tf.dispose([parameters, logits]);
+  const measured = deployMixed(ground, parameters, weights, INTERVAL.minBits);
+  tf.dispose([parameters, widths]);
   return measured;
 }
 
-/** Codes and decodes weights of mixed widths; activations stay float. */
-function deployMixed(ground: Ground, parameters: Parameters, weights: MixedWeight[]): Measured {
-  const coded = encodeMixed(weights, INTERVAL.minBits);
-  const shapes = weights.map(({ indices, bits }) => ({ size: indices.length, groups: bits.length }));
-  const decoded: Parameters = { ...parameters };
-  const tensors = decodeMixed(coded, shapes).map(({ bits, indices }, i) => {
-    const { name, shape, range } = weights[i];
-    decoded[name] = tf.tidy(() =>
-      noiseQuantizer({ bits: tf.tensor1d(bits), groupSize: GROUP }).dequantize(
-        tf.tensor(indices, shape, "int32"),
-        range,
-      ),
-    );
-    return decoded[name];
-  });
-  const right = accuracy(ground.test, (x) => cifarResnet(decoded, x));
-  tf.dispose(tensors);
-  const values = shapes.reduce((sum, { size }) => sum + size, 0);
-  const biases = Object.entries(parameters).filter(([name]) => name.endsWith(".bias"));
-  const side = 4 * biases.reduce((sum, [, { size }]) => sum + size, 0);
-  const perWeight = (bytes: number) => (8 * (bytes + side)) / values;
-  return {
-    accuracy: right,
-    weights: {
-      fixedWidth: perWeight(coded.packedBytes),
-      entropy: coded.entropy,
-      coded: perWeight(coded.codedBytes),
-      packedBrotli: perWeight(coded.packedBytes),
-      bytes: coded.codedBytes + side,
-      layers: [],
-    },
-    notes: { "bytes packed as published": coded.packedBytes + side },
-  };
-}
+/** @param penalty nats a megabyte */
+const bySize = (penalty: number): Widths => ({
+  groupSize: () => 8,
+  price: (_, bits) => tf.mul(modelBits(bits, 8, INTERVAL.minBits), penalty / MEGABYTE),
+});
 
-const noise = [10, 40].map((penalty) => ({
-  id: `noise-${penalty}`,
-  title: `learned widths, ${penalty} nats/MB`,
-  curve: "pseudo-quantization noise",
+/** @param lambda nats for a bit a weight */
+const byEntropy = (lambda: number): Widths => ({
+  groupSize: (w) => w.size,
+  price: (w, bits, values) => {
+    const low = tf.min(w);
+    const step = tf.div(tf.sub(tf.max(w), low), tf.sub(tf.pow(2, tf.reshape(bits, [])), 1)) as tf.Scalar;
+    const levels = tf.range(0, 2 ** INTERVAL.maxBits);
+    const entropy = softEntropy(tf.sub(w, low), levels, { scale: step, sampleSize: 1024 });
+    return tf.mul(entropy, (lambda * w.size) / values);
+  },
+});
+
+const run = (id: string, title: string, curve: string, measure: (ground: Ground) => Promise<Measured>) => ({
+  ...{ id, title, curve, measure },
   of: "weights" as const,
   trains: true,
-  measure: (ground: Ground) => learnWidths(ground, penalty),
-}));
-
-const fixed = [3, 4].map((weightBits) => ({
-  id: `fixed-${weightBits}`,
-  title: `fixed width, ${weightBits} bits`,
-  curve: "fixed-width training",
-  of: "weights" as const,
-  trains: true,
-  measure: (ground: Ground) => quantizationAware(ground, { bits: "float", weightBits }),
-}));
+});
 
 export const diffq: Recipe = {
   name: "diffq",
   paper: "DiffQ (Défossez, Adi, Synnaeve, arXiv 2104.09987, 2021)",
   published:
-    "DeiT, ImageNet: under 4 bit/weight at −0.3 points; WikiText-103 transformer: 8 × smaller, +0.5 perplexity",
-  runs: [...noise, ...fixed],
+    "DeiT, ImageNet: under 4 bit/weight at −0.3 points; 16-layer transformer, WikiText-103: an eighth, +0.5 perplexity",
+  runs: [
+    ...[10, 40].map((penalty) =>
+      run(`noise-${penalty}`, `widths at ${penalty} nats/MB`, "price on size", (ground) =>
+        learnWidths(ground, bySize(penalty)),
+      ),
+    ),
+    run("entropy-0.1", "widths at λ 0.1 of entropy", "price on entropy", (ground) =>
+      learnWidths(ground, byEntropy(0.1)),
+    ),
+    ...[3, 4].map((weightBits) =>
+      run(`fixed-${weightBits}`, `fixed ${weightBits} bits`, "fixed width", (ground) =>
+        quantizationAware(ground, { bits: "float", weightBits }),
+      ),
+    ),
+  ],
 };

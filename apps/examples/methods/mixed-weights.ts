@@ -2,9 +2,10 @@
 // for the size of a width, a width a group, and each index in its group's width. Coded: all indices of one width, over the
 // whole network, are one tANS stream, and so are the widths.
 // Example: 144 weights in groups of 8 at 8 bits are 64 + 8 + 18 * 3 + 1152 = 1278 bits = 160 bytes packed.
+import { brotliCompressSync, constants } from "node:zlib";
 import { compress, decompress } from "@bitdiet/ans";
 import type { Range } from "@bitdiet/fake-quant";
-import { countSymbols, shannonEntropy } from "@bitdiet/huffman";
+import { countSymbols, huffmanCode, shannonEntropy } from "@bitdiet/huffman";
 
 export interface MixedWeight {
   name: string;
@@ -24,6 +25,8 @@ export interface MixedBytes {
   /** All of these, and a range a tensor. */
   codedBytes: number;
   packedBytes: number;
+  /** The packed indices, then brotli at its highest quality, with widths and ranges. */
+  packedBrotliBytes: number;
   /** Order-0 entropy of the indices given their width, bits a weight. */
   entropy: number;
 }
@@ -65,9 +68,20 @@ export function encodeMixed(weights: MixedWeight[], minBits: number): MixedBytes
       (sum, { length }) => sum + length,
       widths.length + 8 * weights.length,
     ),
+    packedBrotliBytes: brotli(groups) + widths.length + 8 * weights.length,
     packedBytes: weights.reduce((sum, weight) => sum + Math.ceil(packedBits(weight, minBits) / 8), 0),
     entropy: [...groups.values()].reduce((sum, all) => sum + informationOf(all), 0) / values,
   };
+}
+
+/** Bytes of all indices, bit-packed width by width, after brotli. */
+function brotli(groups: Map<number, number[]>): number {
+  const packed = [...groups].map(([width, all]) =>
+    // A Huffman code whose words are all equally long is plain bit-packing.
+    huffmanCode(new Uint8Array(2 ** width).fill(width)).encode(Uint16Array.from(all)),
+  );
+  const quality = { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } };
+  return brotliCompressSync(Buffer.concat(packed), quality).length;
 }
 
 /** The indices and widths of tensors of these sizes, from bytes. */

@@ -4,20 +4,23 @@ import * as tf from "@tensorflow/tfjs-core";
 import { type FineTuning, fineTune } from "../fine-tune.js";
 import type { Parameters } from "../models/hooks.js";
 import { cifarResnet } from "../models/resnet.js";
-import { calibrate, type Quantizers, type Ranges } from "../quantized.js";
+import { calibrate, type FrozenRange, type Quantizers, type Ranges } from "../quantized.js";
 import { cosineDecay } from "../train.js";
 import { deploy, type Measured } from "./deploy.js";
 import { calibrationImages, type Ground, taskLoss } from "./ground.js";
+import { equalSlopeRanges, mapSensitivity } from "./map-sensitivity.js";
 
 type Passed = "activationPressure" | "weightPressure" | "warmUp" | "sharpness" | "learningRates";
 
-export interface QuantizationAware extends Pick<FineTuning<number>, Passed> {
+export interface QuantizationAware extends Pick<FineTuning<FrozenRange>, Passed> {
   /** Of activations; "float" leaves them alone. 4 unless given. */
   bits?: number | "float";
   /** Of each weight; 8 unless given. */
   weightBits?: number | ((name: string) => number);
   /** Activation ranges start at this multiple of the largest value over calibration images; 1 unless given. */
   rangeFactor?: number;
+  /** Every channel has a range of its own, which starts where all channels' slopes are equal (see map-sensitivity.ts). */
+  channelRanges?: boolean;
   /** Weight ranges start at this multiple of the largest weight; 1 unless given. */
   weightRangeFactor?: number;
   /** Instead of the float network's. */
@@ -39,6 +42,7 @@ export async function quantizationAware(
     bits = 4,
     weightBits = 8,
     rangeFactor = 1,
+    channelRanges = false,
     weightRangeFactor = 1,
     start = ground.start,
     learningRates = LEARNING_RATES,
@@ -48,10 +52,19 @@ export async function quantizationAware(
   const bitsOf = typeof weightBits === "number" ? () => weightBits : weightBits;
   const images = calibrationImages(ground, CALIBRATION_IMAGES);
   const widths = { bits: bits === "float" ? 8 : bits, weightBits: 8 };
-  const ranges = calibrate((hooks) => cifarResnet(start, images, hooks), widths, rangeFactor);
+  const { weight: weightRanges, activation } = calibrate(
+    (hooks) => cifarResnet(start, images, hooks),
+    // Steps are those of 4 bits, whatever number of levels a wider quantizer has beyond.
+    channelRanges ? { bits: 4, weightBits: 8 } : widths,
+    rangeFactor,
+  );
   images.dispose();
-  for (const name of Object.keys(ranges.weight)) {
-    ranges.weight[name] += Math.log((127 * weightRangeFactor) / (2 ** (bitsOf(name) - 1) - 1));
+  const ranges: Ranges<FrozenRange> = {
+    weight: weightRanges,
+    activation: channelRanges ? equalSlopeRanges(mapSensitivity(ground), activation) : activation,
+  };
+  for (const name of Object.keys(weightRanges)) {
+    weightRanges[name] += Math.log((127 * weightRangeFactor) / (2 ** (bitsOf(name) - 1) - 1));
   }
   const quantizersOf = ({ weight, activation }: Ranges): Quantizers => ({
     weight: (name) => affineQuantizer({ bits: bitsOf(name), signed: true, scale: tf.exp(weight[name]) }),
@@ -71,8 +84,8 @@ export async function quantizationAware(
       loss(parameters, bits === "float" ? { weight } : { weight, activation }, step),
     ...passed,
   });
-  const { weight, activation } = quantizersOf(tuned.ranges);
-  const quantizers = bits === "float" ? { weight } : { weight, activation };
+  const trained = quantizersOf(tuned.ranges);
+  const quantizers = bits === "float" ? { weight: trained.weight } : trained;
   const measured = deploy(ground, { ...tuned, quantizers });
   tf.dispose(tuned.parameters);
   return measured;

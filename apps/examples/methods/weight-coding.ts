@@ -26,9 +26,11 @@ export interface CodedWeight {
 export function encodeWeight(name: string, weight: tf.Tensor, quantizer: Quantizer): CodedWeight {
   const { shape } = weight;
   // The coder learns along rows of one output channel, kernel by kernel: OIHW, as PyTorch stores filters.
-  const indices = tf
-    .tidy(() => tf.transpose(quantizer.quantize(weight), shape.length === 4 ? [3, 2, 0, 1] : [1, 0]))
-    .dataSync<"int32">();
+  const turned = tf.tidy(() =>
+    tf.transpose(quantizer.quantize(weight), shape.length === 4 ? [3, 2, 0, 1] : [1, 0]),
+  );
+  const indices = turned.dataSync<"int32">();
+  turned.dispose();
   const width = Math.ceil(Math.log2(quantizer.levels.size));
   const symbols = new Uint16Array(indices);
   return {

@@ -5,6 +5,7 @@ import { shannonEntropy } from "@bitdiet/huffman";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, test } from "vitest";
 import { learnMapCoder, mapBits } from "../coding/maps.js";
+import { contextRate } from "../context-rate.js";
 import { uniform } from "../data/random.js";
 import { deploy, fakeQuantized } from "../methods/deploy.js";
 import { accuracy, batchOf, calibrationImages, type Ground, loadGround } from "../methods/ground.js";
@@ -78,7 +79,7 @@ describe("a network that was decoded from bytes", () => {
     const ranges = calibrate((hooks) => cifarResnet(ground.start, images, hooks), widths);
     images.dispose();
     const before = tf.memory().numTensors;
-    const quantizers = tf.tidy(() => quantizersOf(ranges, widths));
+    const quantizers = quantizersOf(ranges, widths);
     const network = { parameters: ground.start, ranges, quantizers };
     const measured = deploy(ground, network);
     expect(tf.memory().numTensors).toBe(before);
@@ -239,11 +240,39 @@ describe("training on two workers", () => {
   });
 });
 
+describe("DiffQ", () => {
+  test.each(["noise-10", "entropy-0.1"])(
+    "%s learns widths, decodes them from bytes, and leaves no tensor behind",
+    async (id) => {
+      const before = tf.memory().numTensors;
+      const { runs } = RECIPES.find(({ name }) => name === "diffq")!;
+      const { weights, notes } = await runs.find((run) => run.id === id)!.measure(ground);
+      expect(tf.memory().numTensors).toBe(before);
+      expect(weights!.fixedWidth).toBeGreaterThan(4);
+      expect(weights!.fixedWidth).toBeLessThan(7);
+      expect(weights!.coded).toBeLessThan(weights!.fixedWidth);
+      expect(Number(notes!["bytes, packed as published"])).toBeGreaterThan(weights!.bytes);
+    },
+  );
+});
+
 describe("quantization-aware training", () => {
   test("leaves no tensor behind, with prices on bits and with float activations", async () => {
     const before = tf.memory().numTensors;
     await quantizationAware(ground, { activationPressure: { lambda: 0.1 }, weightPressure: { lambda: 0.1 } });
     await quantizationAware(ground, { bits: "float", weightBits: 3 });
+    const pressure = { lambda: 0.1, rate: contextRate(100) };
+    const { activations, weights } = await quantizationAware(ground, {
+      bits: 6,
+      channelRanges: true,
+      activationPressure: pressure,
+    });
+    expect(activations!.fixedWidth).toBe(6);
+    // A step a channel is paid for: 16 channels three times, 32 twice, 64 twice, instead of 7 steps.
+    const layerwise = await quantizationAware(ground, { bits: 6 });
+    const streams = (of: typeof weights) => of!.layers.reduce((sum, { bytes }) => sum + bytes, 0);
+    const side = (of: typeof weights) => of!.bytes - streams(of);
+    expect(side(weights) - side(layerwise.weights)).toBe(4 * (16 * 3 + 32 * 2 + 64 * 2 - 7));
     expect(tf.memory().numTensors).toBe(before);
   });
 });

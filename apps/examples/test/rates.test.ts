@@ -12,7 +12,11 @@ beforeAll(() => useBackend("wasm"));
 
 const random = uniform(3);
 const values = Float32Array.from({ length: 40 }, () => 4 * random());
-const contexts = Uint8Array.from({ length: 40 }, () => Math.floor(3 * random()));
+const none = new Uint8Array(40);
+const places = {
+  contexts: Uint8Array.from({ length: 40 }, () => Math.floor(3 * random())),
+  channels: Uint8Array.from({ length: 40 }, (_, i) => i % 2),
+};
 
 describe("entropy given neighbours", () => {
   test("in one context alone it is the soft entropy, with its gradients", () => {
@@ -22,7 +26,7 @@ describe("entropy given neighbours", () => {
       const levels = tf.tensor1d([0, 1, 2, 3, 4, 5, 6, 7]);
       for (const sharpness of [1, 10]) {
         const given = tf.grads((x, step) =>
-          contextEntropy(x as tf.Tensor1D, step, new Uint8Array(40), 8, sharpness),
+          contextEntropy(x as tf.Tensor1D, step, { contexts: none, channels: none }, 8, sharpness),
         )([x, step]);
         const plain = tf.grads((x, scale) => softEntropy(x, levels, { scale, sharpness }))([x, step]);
         for (const [i, gradient] of given.entries()) {
@@ -34,21 +38,23 @@ describe("entropy given neighbours", () => {
     });
   });
 
-  test("its gradients are those of finite differences", () => {
-    const bits = (x: Float32Array, step: number) =>
-      tf.tidy(() => contextEntropy(tf.tensor1d(x), tf.scalar(step), contexts, 8, 3).dataSync()[0]);
+  test("its gradients are those of finite differences, by each channel's step too", () => {
+    const bits = (x: Float32Array, steps: number[]) =>
+      tf.tidy(() => contextEntropy(tf.tensor1d(x), tf.tensor1d(steps), places, 8, 3)).dataSync()[0];
     tf.tidy(() => {
-      const [byX, byStep] = tf.grads((x, step) => contextEntropy(x as tf.Tensor1D, step, contexts, 8, 3))([
+      const [byX, bySteps] = tf.grads((x, steps) => contextEntropy(x as tf.Tensor1D, steps, places, 8, 3))([
         tf.tensor1d(values),
-        tf.scalar(0.7),
+        tf.tensor1d([0.7, 0.5]),
       ]);
       const moved = (i: number, by: number) => values.map((value, k) => value + (k === i ? by : 0));
       for (const i of [0, 7, 31]) {
-        const slope = (bits(moved(i, 0.01), 0.7) - bits(moved(i, -0.01), 0.7)) / 0.02;
+        const slope = (bits(moved(i, 0.01), [0.7, 0.5]) - bits(moved(i, -0.01), [0.7, 0.5])) / 0.02;
         expect(byX.dataSync()[i]).toBeCloseTo(slope, 3);
       }
-      const slope = (bits(values, 0.705) - bits(values, 0.695)) / 0.01;
-      expect(byStep.dataSync()[0]).toBeCloseTo(slope, 2);
+      const first = (bits(values, [0.705, 0.5]) - bits(values, [0.695, 0.5])) / 0.01;
+      const second = (bits(values, [0.7, 0.505]) - bits(values, [0.7, 0.495])) / 0.01;
+      expect(bySteps.dataSync()[0]).toBeCloseTo(first, 2);
+      expect(bySteps.dataSync()[1]).toBeCloseTo(second, 2);
     });
   });
 
@@ -56,7 +62,7 @@ describe("entropy given neighbours", () => {
     tf.tidy(() => {
       const x = tf.tensor1d([0, 0, 1, 1]);
       const cost = (of: number[]) =>
-        contextEntropy(x, tf.scalar(1), Uint8Array.from(of), 2, 100).dataSync()[0];
+        contextEntropy(x, tf.scalar(1), { contexts: of, channels: [0, 0, 0, 0] }, 2, 100).dataSync()[0];
       expect(cost([0, 0, 1, 1])).toBeCloseTo(0, 6);
       expect(cost([0, 0, 0, 0])).toBeCloseTo(1, 6);
     });
@@ -67,7 +73,7 @@ describe("entropy given neighbours", () => {
       const x = tf.tensor1d([0, 0.1, 0.2]);
       for (const sharpness of [1, 3, 3.3, 3.36, 10]) {
         const [byX, byStep] = tf.grads((x, step) =>
-          contextEntropy(x as tf.Tensor1D, step, Uint8Array.of(0, 2, 2), 16, sharpness),
+          contextEntropy(x as tf.Tensor1D, step, { contexts: [0, 2, 2], channels: [0, 0, 0] }, 16, sharpness),
         )([x, tf.scalar(1)]);
         expect([...byX.dataSync(), ...byStep.dataSync()].every(Number.isFinite)).toBe(true);
       }
@@ -83,7 +89,11 @@ describe("entropy given neighbours", () => {
         [2, 2, 2, 2],
       );
       const at = (left: number, above: number, before: number) => left + 3 * above + 9 * before;
-      const seen = [...neighbourContexts(x, [0, 1, 2, 3, 4, 7, 8, 15], 0.5)];
+      const positions = [0, 1, 2, 3, 4, 7, 8, 15];
+      const seen = [...neighbourContexts(x, positions, [0.5])];
+      // Twice the step in the second channel halves its levels, wherever it is looked at.
+      const doubled = tf.mul(x, [1, 2]);
+      expect([...neighbourContexts(doubled, positions, [0.5, 1])]).toEqual(seen);
       expect(seen).toEqual([
         at(0, 0, 0),
         at(0, 0, 1),
