@@ -6,6 +6,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { loadLayersModel } from "@tensorflow/tfjs-layers";
 import { compressModel, memoryFiles, readModel } from "bitdiet";
 import { decodeModel } from "bitdiet/decode";
+import { encode } from "fast-png";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright";
 import { build, type PreviewServer, preview } from "vite";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
@@ -150,6 +151,7 @@ describe.skipIf(!hasChromium)("the page", () => {
   beforeEach(async () => {
     complaints.length = 0;
     context = await browser.newContext({ viewport: { width: 360, height: 740 }, reducedMotion: "reduce" });
+    context.setDefaultTimeout(50_000);
     page = await context.newPage();
     page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
     page.on("pageerror", ({ message }) => complaints.push(message));
@@ -309,6 +311,22 @@ describe.skipIf(!hasChromium)("the page", () => {
     expect(await settled()).toMatch(/Not tried on pictures. It takes \[7,7,16\]/);
     expect(await page.locator("#layers tbody tr").count()).toBe(6);
     expect(await page.locator("#pictures").isVisible()).toBe(false);
+  });
+
+  it("tries a network on pictures that are added, which then read as the same digits do", async () => {
+    const seven = samples.indexOf(7);
+    const data = pixels.subarray(784 * seven, 784 * seven + 784);
+    const png = encode({ width: 28, height: 28, data: new Uint8Array(data), channels: 1, depth: 8 });
+    const file = { name: "seven.png", mimeType: "image/png", buffer: Buffer.from(png) };
+    const likeDigit = await page.locator("#tiles input").nth(seven).getAttribute("aria-label");
+    await page.setInputFiles("#files", [file, { ...file, name: "again.png" }]);
+    await page.waitForFunction(() => document.querySelectorAll("#tiles input").length === 2);
+    expect(await settled()).toContain("Same answer as before on 2 of 2 pictures.");
+    const [first, second] = await page
+      .locator("#tiles input")
+      .evaluateAll((inputs) => inputs.map((input) => input.getAttribute("aria-label")!));
+    expect(first).toBe(likeDigit!.replace(`Picture ${seven + 1}, a 7`, "seven.png"));
+    expect(second.replace("again", "seven")).toBe(first);
   });
 
   it("opens again without a network", async () => {

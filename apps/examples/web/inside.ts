@@ -1,7 +1,8 @@
 // What the network makes of one picture, before and now: its most likely answers, and the feature maps of a layer.
-import type { Answers, FeatureMaps, Picture, Trial } from "./messages.js";
+import { type Answers, mostLikely } from "./answers.js";
+import type { FeatureMaps, Picture, Trial } from "./messages.js";
 import { element, percentText } from "./text.js";
-import { draw, mostLikely } from "./tiles.js";
+import { draw } from "./tiles.js";
 
 /** Answers shown of a network with many classes: its favourites, before or now. */
 const SHOWN_ANSWERS = 10;

@@ -1,17 +1,19 @@
 // The page: one slider, one number that falls, and what the network still knows. Work is the worker's (messages.ts).
 /// <reference types="vite/client" />
+import type { Answers } from "./answers.js";
 import { showLayers, showSizes } from "./bars.js";
 import { clearCliff, markInCliff, showInCliff } from "./cliff.js";
 import { countTo } from "./count-to.js";
 import { droppedFiles } from "./dropped-files.js";
 import { showChosen, showMaps } from "./inside.js";
-import { type Answers, ask, type Opened, type PixelRange, type Squeezed, type Trial } from "./messages.js";
+import { ask, isPicture, type Opened, type PixelRange, type Squeezed, type Trial } from "./messages.js";
 import facts from "./model/facts.json" with { type: "json" };
 import { bytesText, element, timesText } from "./text.js";
 import { markTiles, score, showTiles } from "./tiles.js";
 
 const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
 const slider = element<HTMLInputElement>("squeeze");
+const range = element<HTMLSelectElement>("range");
 const positions = Number(slider.max) + 1;
 
 /** The slider's way from the least to the most squeezed, in bits a weight. */
@@ -73,6 +75,14 @@ async function open(files: File[], range: PixelRange, isBundled = false): Promis
   }
 }
 
+/** Pictures alone are for the network that is open. */
+function openChosen(files: File[]): Promise<void> {
+  if (!state || !files.every(isPicture)) return open(files, chosenRange());
+  const network = state.files.filter((file) => !isPicture(file));
+  return open([...network, ...files], chosenRange(), state.isBundled);
+}
+const chosenRange = () => range.value.split(",").map(Number) as unknown as PixelRange;
+
 const sentence = (text: string) => text.replace(/^these/, "These");
 
 function showOpened(current: State): void {
@@ -96,6 +106,8 @@ function showOpened(current: State): void {
       trial.pictures[0].label === undefined
         ? `${trial.pictures.length} pictures: marked where the answer changed`
         : `${trial.pictures.length} pictures it never saw in training: marked where it is wrong`;
+    element("pictures-hint").textContent =
+      trial.isInk && !isBundled ? "These are digits, for want of better: drop pictures that it knows." : "";
   }
   element("verdict").textContent = "Squeezing …";
   slider.disabled = false;
@@ -267,13 +279,11 @@ element("layer").addEventListener("change", () => state && void look(state));
 element("bundled").addEventListener("click", () => void openBundled());
 element("download").addEventListener("click", () => state && download(state));
 const chooser = element<HTMLInputElement>("files");
-const range = element<HTMLSelectElement>("range");
-const chosenRange = () => range.value.split(",").map(Number) as unknown as PixelRange;
 chooser.addEventListener("change", () => {
-  if (chooser.files?.length) void open([...chooser.files], chosenRange());
+  if (chooser.files?.length) void openChosen([...chooser.files]);
   chooser.value = "";
 });
-range.addEventListener("change", () => state && void open(state.files, chosenRange()));
+range.addEventListener("change", () => state && void open(state.files, chosenRange(), state.isBundled));
 addEventListener("dragover", (event) => {
   event.preventDefault();
   document.body.classList.add("dragging");
@@ -285,7 +295,7 @@ addEventListener("drop", async (event) => {
   event.preventDefault();
   document.body.classList.remove("dragging");
   const files = event.dataTransfer ? await droppedFiles(event.dataTransfer) : [];
-  if (files.length > 0) await open(files, chosenRange());
+  if (files.length > 0) await openChosen(files);
 });
 
 showBits();

@@ -2,6 +2,8 @@
 // networks) is the worker's, so that the page never freezes; the page only draws.
 // Example: `const { bytes } = await ask(worker, "squeeze", { bits: 3 })` compresses the opened network to 3 bits a weight.
 
+import type { Answers } from "./answers.js";
+
 /** A network that was opened, and how it does as it came. */
 export interface Opened {
   name: string;
@@ -41,12 +43,6 @@ export interface Picture {
 /** What black and white are for a network. */
 export type PixelRange = readonly [black: number, white: number];
 
-/** A row of probabilities a picture. */
-export interface Answers {
-  classes: number;
-  probabilities: Float32Array;
-}
-
 /** A network after compression: the file, and how the network does that was decoded from it. */
 export interface Squeezed {
   bytes: Uint8Array;
@@ -65,6 +61,9 @@ export interface FeatureMaps {
   shape: [number, number, number];
   values: Float32Array;
 }
+
+/** Of the files that a visitor chose: what the network is tried on. */
+export const isPicture = (file: File): boolean => file.type.startsWith("image/");
 
 /** What may be asked, and what comes back. */
 export interface Questions {

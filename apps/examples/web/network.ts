@@ -5,7 +5,8 @@ import "@tensorflow/tfjs-backend-wasm";
 import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 import wasm from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url";
 import * as tf from "@tensorflow/tfjs-core";
-import type { Answers, FeatureMaps } from "./messages.js";
+import type { Answers } from "./answers.js";
+import type { FeatureMaps } from "./messages.js";
 
 /** One input of pictures [batch, height, width, channels], one output. */
 export interface Network {

@@ -1,14 +1,8 @@
 // The sample pictures as tiles, one of which is looked at. They are radio buttons: one stop for the tab key, arrow keys within.
 // A tile says what the network now reads where that is wrong, or other than before.
-import type { Answers, Picture, Trial } from "./messages.js";
+import { type Answers, mostLikely } from "./answers.js";
+import type { Picture, Trial } from "./messages.js";
 import { element, percentText } from "./text.js";
-
-/** The class with the largest probability. */
-export function mostLikely(answers: Answers, picture: number): { answer: number; share: number } {
-  const row = answers.probabilities.subarray(picture * answers.classes, (picture + 1) * answers.classes);
-  const share = row.reduce((a, b) => Math.max(a, b));
-  return { answer: row.indexOf(share), share };
-}
 
 /** How many pictures are read as they should be: as labelled, or where there are no labels, as before. */
 export function score({ pictures, before }: Trial, now: Answers): number {

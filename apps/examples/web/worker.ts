@@ -3,29 +3,23 @@
 
 import { compressModel } from "bitdiet";
 import { fromBitdiet } from "bitdiet/tfjs";
-import type {
-  Answer,
-  Answers,
-  Asked,
-  Picture,
-  PixelRange,
-  Question,
-  Reply,
-  Request,
-  Squeezed,
-  Trial,
+import {
+  type Answer,
+  type Asked,
+  isPicture,
+  type Question,
+  type Reply,
+  type Request,
+  type Squeezed,
 } from "./messages.js";
 import { answersTo, loadNetwork, mapsOf, type Network } from "./network.js";
 import { type OpenedModel, openModel, sizesOf } from "./open-model.js";
-import { bundledDigits, digitPictures, ownPicture, scaledDigits } from "./pictures.js";
+import { messageOf, type TriedOut, tryOut } from "./try-out.js";
 
-/** What is open: the model, and how it runs on pictures if it does. */
-interface Subject {
+/** What is open: the model, what it is tried on, and how it runs as it came and as it is now. */
+interface Subject extends TriedOut {
   opened: OpenedModel;
-  before?: Network;
   now?: Network;
-  /** All pictures, one after another in the network's input shape. */
-  pixels: Float32Array;
 }
 let subject: Subject | undefined;
 
@@ -38,16 +32,14 @@ type Handlers = {
 
 const handlers: Handlers = {
   async open({ files, range }, onProgress) {
-    const isPicture = (file: File) => file.type.startsWith("image/");
     const opened = await openModel(files.filter((file) => !isPicture(file)));
     const sizes = await sizesOf(opened.model);
-    const next: Subject = { opened, pixels: new Float32Array() };
-    const trial = await tryOut(next, files.filter(isPicture), range, (share) =>
+    const triedOut = await tryOut(opened, files.filter(isPicture), range, (share) =>
       onProgress("looking at pictures", share),
     );
     subject?.before?.dispose();
     subject?.now?.dispose();
-    subject = next;
+    subject = { opened, ...triedOut };
     return {
       name: opened.name,
       format: opened.format,
@@ -59,7 +51,7 @@ const handlers: Handlers = {
         shape,
         float32Bytes: sizes.tensors[i],
       })),
-      trial,
+      trial: triedOut.trial,
     };
   },
 
@@ -106,73 +98,6 @@ const handlers: Handlers = {
 function openSubject(): Subject {
   if (!subject) throw new Error("No network is open.");
   return subject;
-}
-
-/** How long all pictures together may take, ms; and the fewest that are worth a look. */
-const PATIENCE = 1500;
-const FEWEST = 8;
-
-/** Runs a network as it came on the visitor's pictures, or on the digits. Why it cannot is an answer, no error. */
-async function tryOut(
-  next: Subject,
-  files: File[],
-  range: PixelRange,
-  onProgress: (share: number) => void,
-): Promise<Trial | { problem: string }> {
-  const { opened } = next;
-  try {
-    const before = await loadNetwork(opened.original(), opened.format);
-    next.before = before;
-    const size = before.input[0] * before.input[1] * before.input[2];
-    let pictures: Picture[];
-    if (files.length > 0) {
-      const own = await Promise.all(files.map((file) => ownPicture(file, before.input)));
-      pictures = own.map(({ picture }) => picture);
-      next.pixels = new Float32Array(own.length * size);
-      for (const [i, { pixels }] of own.entries()) next.pixels.set(pixels, i * size);
-    } else {
-      const digits = await bundledDigits();
-      const first = scaledDigits(digits, before.input, 1);
-      await answersTo(before, first);
-      const start = performance.now();
-      await answersTo(before, first);
-      const count = Math.floor(PATIENCE / (performance.now() - start));
-      const tried = Math.max(FEWEST, Math.min(count, digits.labels.length));
-      const isAtHome = String(before.input) === "28,28,1";
-      next.pixels = scaledDigits(digits, before.input, isAtHome ? digits.labels.length : tried);
-      pictures = (await digitPictures(digits)).slice(0, next.pixels.length / size);
-    }
-    const [black, white] = range;
-    next.pixels = next.pixels.map((value) => black + (white - black) * value);
-    const answers = await answersTo(before, next.pixels, onProgress);
-    // Ten classes on digits: then the labels are theirs, if it reads most of them.
-    const labels = pictures.map(({ label }) => label);
-    const right = labels.filter((label, i) => label === mostLikely(answers, i)).length;
-    const isReader = answers.classes === 10 && right > pictures.length / 2;
-    return {
-      pictures: isReader ? pictures : pictures.map(({ label: _, ...picture }) => picture),
-      isInk: files.length === 0,
-      before: answers,
-      layers: before.layers,
-    };
-  } catch (error) {
-    next.before?.dispose();
-    next.before = undefined;
-    return { problem: messageOf(error) };
-  }
-}
-
-function mostLikely({ classes, probabilities }: Answers, picture: number): number {
-  const row = probabilities.subarray(picture * classes, (picture + 1) * classes);
-  return row.indexOf(row.reduce((a, b) => Math.max(a, b)));
-}
-
-/** For people: what the libraries say of a damaged file names only where it broke. */
-function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.name === "CorruptInputError"
-    ? `It is damaged or not complete (${error.message}).`
-    : error.message;
 }
 
 /** One question after another: a network must not be closed while it is looked into. */
