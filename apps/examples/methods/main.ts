@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import cac from "cac";
 import { useBackend } from "../setup.js";
+import { float } from "./float.js";
 import { type GroundSource, loadGround } from "./ground.js";
 import { RECIPES } from "./recipes.js";
 import { runRecipes } from "./run.js";
@@ -105,6 +106,8 @@ async function run({ name, source, run, results, fresh, workers }: Options): Pro
   const ground = await loadGround(source);
   const recipes = RECIPES.filter((recipe) => name === undefined || recipe.name === name);
   const trainOn = workers > 1 ? trainOnWorkers(source, workers) : undefined;
+  // What all are compared with, made once.
+  await runRecipes([float], ground, { results, fresh: false });
   const rows = await runRecipes(recipes, ground, { results, fresh, only: run, trainOn });
   tf.dispose(ground.start);
   for (const { title, accuracy, activations, weights } of rows) {
@@ -112,7 +115,7 @@ async function run({ name, source, run, results, fresh, workers }: Options): Pro
       activations && `${activations.coded.toFixed(3)} bit/value`,
       weights && `${weights.coded.toFixed(3)} bit/weight`,
     ].filter(Boolean);
-    console.log(`${title}: ${(100 * accuracy).toFixed(2)} % at ${bits.join(", ")}`);
+    console.log([`${title}: ${(100 * accuracy).toFixed(2)} %`, ...bits].join(", "));
   }
   await writeTable(results, `${ROOM}/README.md`);
 }

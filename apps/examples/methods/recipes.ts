@@ -2,6 +2,7 @@
 import { cat } from "./cat.js";
 import { crq } from "./crq.js";
 import { diffq } from "./diffq.js";
+import { float } from "./float.js";
 import type { Recipe } from "./recipe.js";
 
-export const RECIPES: Recipe[] = [cat, diffq, crq];
+export const RECIPES: Recipe[] = [float, cat, diffq, crq];

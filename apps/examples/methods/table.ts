@@ -1,7 +1,9 @@
-// The table and the curves of all results there are: methods/README.md between two marks, and an SVG for each side.
+// The tables and curves of all results there are: methods/README.md between two marks, and an SVG for feature maps and one
+// for weights.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { type RatePoint, ratePlot } from "../report/plots.js";
+import { bdRate, paretoFront } from "../../../packages/bench/src/bd-rate.js";
+import { ratePlot } from "../report/plots.js";
 import { writeWhole } from "../report/write.js";
 import type { Row } from "./recipe.js";
 import { RECIPES } from "./recipes.js";
@@ -17,71 +19,124 @@ export function storedRows(results: string): Row[] {
   return rows.filter((row) => placeOf(row) >= 0).sort((a, b) => placeOf(a) - placeOf(b));
 }
 
-/** Accuracy of the float network that everything starts from, on the development half of the test images. */
-const FLOAT = 0.868;
+const START = "<!-- results -->";
+const END = "<!-- /results -->";
 
-/** Draws both plots and replaces what stands between the marks of the README. */
+/** Draws the plots, and replaces what stands between the marks of the README. */
 export async function writeTable(results: string, readme: string): Promise<void> {
   const rows = storedRows(results);
-  const picture = (file: string) => join(results, file);
-  const sides = [
-    { of: "activations", unit: "coded bits per value", file: "activations.svg" },
-    { of: "weights", unit: "coded bits per weight", file: "weights.svg" },
-  ] as const;
-  const sections: string[] = [];
-  for (const { of, unit, file } of sides) {
-    const own = rows.filter((row) => (row.of === of || row.of === "both") && row[of]);
-    if (own.length === 0) continue;
-    const points = own.flatMap((row): RatePoint[] =>
-      row.curve && row[of]
-        ? [{ curve: `${row.recipe}: ${row.curve}`, label: "", bits: row[of].coded, accuracy: row.accuracy }]
-        : [],
+  const float = rows.find(({ recipe }) => recipe === "float");
+  const sections = float
+    ? [`Float network: ${percent(float.accuracy)} of ${float.images.toLocaleString("en")} test images.\n`]
+    : [];
+  for (const side of SIDES) {
+    const points = pointsOf(rows, side.of);
+    if (points.length === 0) continue;
+    sections.push(`### ${side.title}\n`, markdownTable(points, side.of));
+    const curves = curvesOf(points);
+    if (curves.size === 0) continue;
+    const picture = join(results, `${side.of}.svg`);
+    const marks = [...curves].flatMap(([curve, own]) =>
+      own.map(({ row, rate }) => ({ curve, label: "", bits: rate, accuracy: row.accuracy })),
     );
-    if (points.length > 0) writeWhole(picture(file), await ratePlot(points, FLOAT, unit));
-    sections.push(`### ${of === "activations" ? "Feature maps" : "Weights"}\n`, markdownTable(own, of));
-    if (points.length > 0) {
-      sections.push(`![Rate against accuracy](${relative(dirname(readme), picture(file))})\n`);
-    }
+    writeWhole(picture, await ratePlot(marks, float?.accuracy, side.unit));
+    sections.push(`![Rate against accuracy](${relative(dirname(readme), picture)})\n`);
+    sections.push(...deltaRates(curves, side.anchor));
   }
   const text = existsSync(readme) ? readFileSync(readme, "utf8") : "";
   const [before, after] = [text.indexOf(START), text.indexOf(END)];
   if (before < 0 || after < before) return;
-  writeWhole(
-    readme,
-    `${text.slice(0, before + START.length)}\n\n${sections.join("\n")}\n${text.slice(after)}`,
-  );
+  const head = text.slice(0, before + START.length);
+  writeWhole(readme, `${head}\n\n${sections.join("\n")}\n${text.slice(after)}`);
 }
 
-const START = "<!-- results -->";
-const END = "<!-- /results -->";
+const SIDES = [
+  {
+    of: "activations",
+    title: "Feature maps",
+    unit: "coded bits per value",
+    anchor: "cat: λ = 0",
+  },
+  { of: "weights", title: "Weights", unit: "coded bits per weight", anchor: "diffq: fixed width" },
+] as const;
+type Side = (typeof SIDES)[number]["of"];
 
-function markdownTable(rows: Row[], of: "activations" | "weights"): string {
-  const unit = of === "activations" ? "value" : "weight";
+/** A row as a point of a plot: bits as written. */
+interface Point {
+  row: Row;
+  rate: number;
+}
+
+function pointsOf(rows: Row[], of: Side): Point[] {
+  return rows.flatMap((row) => {
+    const bits = row.of === of || row.of === "both" ? row[of] : undefined;
+    return bits ? [{ row, rate: bits.coded }] : [];
+  });
+}
+
+function curvesOf(points: Point[]): Map<string, Point[]> {
+  const curves = new Map<string, Point[]>();
+  for (const point of points) {
+    if (point.row.curve === undefined) continue;
+    const name = `${point.row.recipe}: ${point.row.curve}`;
+    curves.set(name, [...(curves.get(name) ?? []), point]);
+  }
+  return curves;
+}
+
+/** Each curve's mean difference in rate to the anchor at equal accuracy, for those trained as long. */
+function deltaRates(curves: Map<string, Point[]>, anchorName: string): string[] {
+  const anchor = curves.get(anchorName);
+  if (!anchor) return [];
+  const frontOf = (points: Point[]) =>
+    paretoFront(points.map(({ row, rate }) => ({ rate, quality: row.accuracy })));
+  const steps = anchor[0].row.steps * anchor[0].row.batch;
+  const lines = [...curves].flatMap(([name, points]) => {
+    const front = frontOf(points);
+    const isComparable = points.every(({ row }) => row.steps * row.batch === steps);
+    if (name === anchorName || !isComparable || front.length < 2 || frontOf(anchor).length < 2) return [];
+    const delta = bdRate(frontOf(anchor), front);
+    const share = Number.isNaN(delta) ? "no accuracy in common" : `${(100 * delta).toFixed(1)} %`;
+    return [`| ${name} | ${share} |`];
+  });
+  if (lines.length === 0) return [];
+  return [
+    `| BD-rate against "${anchorName}", trained as long | bits at equal accuracy |\n| --- | --- |`,
+    ...lines,
+    "",
+  ];
+}
+
+function markdownTable(points: Point[], of: Side): string {
   const head = [
     "method",
+    "published",
     "network",
-    `bits a ${unit}, written`,
+    "bits, written",
     "entropy",
-    ...(of === "activations" ? ["Huffman", "ANS"] : ["packed + brotli"]),
+    ...(of === "activations" ? ["Huffman", "tANS"] : ["packed + brotli"]),
     "fixed width",
     "top-1, decoded",
-    "steps",
+    "steps × batch",
     "n, seed",
     "seconds",
     "command",
   ];
-  const lines = rows.map((row) => {
+  const lines = points.map(({ row, rate }, i) => {
     const bits = row[of]!;
     const others = "huffman" in bits ? [bits.huffman, bits.ans] : [bits.packedBrotli];
+    const recipe = RECIPES.find(({ name }) => name === row.recipe)!;
+    const isFirst = points[i - 1]?.row.recipe !== row.recipe;
     return [
-      row.recipe,
+      isFirst ? recipe.paper : "",
+      isFirst ? recipe.published : "",
       row.title,
-      `**${bits.coded.toFixed(3)}**`,
+      `**${rate.toFixed(3)}**`,
       bits.entropy.toFixed(3),
       ...others.map((one) => one.toFixed(3)),
       Number.isInteger(bits.fixedWidth) ? `${bits.fixedWidth}` : bits.fixedWidth.toFixed(2),
-      `${(100 * row.accuracy).toFixed(2)} %`,
-      row.steps > 0 ? `${row.steps}` : "none",
+      percent(row.accuracy),
+      row.steps > 0 ? `${row.steps} × ${row.batch}` : "none",
       `${row.images.toLocaleString("en")}, ${row.seed}`,
       `${row.seconds}`,
       `\`${row.command}\``,
@@ -90,3 +145,5 @@ function markdownTable(rows: Row[], of: "activations" | "weights"): string {
   const line = (cells: string[]) => `| ${cells.join(" | ")} |`;
   return `${[line(head), line(head.map(() => "---")), ...lines.map(line)].join("\n")}\n`;
 }
+
+const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;

@@ -92,13 +92,14 @@ export interface RatePoint {
   label: string;
 }
 
-/** Rate against accuracy: a colour a curve, its points labelled, and the float network's accuracy as a rule. */
+/** Rate against accuracy: a colour a curve, its points labelled, and the float network's accuracy, if known, as a rule. */
 export function ratePlot(
   points: RatePoint[],
-  floatAccuracy: number,
+  floatAccuracy: number | undefined,
   unit = "coded bits per value",
 ): Promise<string> {
-  const accuracies = [...points.map(({ accuracy }) => accuracy), floatAccuracy];
+  const rule = floatAccuracy === undefined ? [] : [floatAccuracy];
+  const accuracies = [...points.map(({ accuracy }) => accuracy), ...rule];
   const y = {
     field: "accuracy",
     type: "quantitative",
@@ -112,7 +113,7 @@ export function ratePlot(
     height: 320,
     layer: [
       {
-        data: { values: [{ accuracy: floatAccuracy }] },
+        data: { values: rule.map((accuracy) => ({ accuracy })) },
         mark: { type: "rule", strokeDash: [4, 4], color: NETWORK_COLOURS.float },
         encoding: { y },
       },

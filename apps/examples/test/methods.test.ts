@@ -12,7 +12,7 @@ import { accuracy, batchOf, calibrationImages, type Ground, loadGround } from ".
 import { parseOptions } from "../methods/main.js";
 import { decodeMixed, encodeMixed, packedBits } from "../methods/mixed-weights.js";
 import { quantizationAware } from "../methods/quantization-aware.js";
-import type { Recipe, Row } from "../methods/recipe.js";
+import type { Recipe } from "../methods/recipe.js";
 import { RECIPES } from "../methods/recipes.js";
 import { runRecipes } from "../methods/run.js";
 import { writeTable } from "../methods/table.js";
@@ -191,32 +191,24 @@ describe("running recipes", () => {
     for (const id of ids) expect(id).toMatch(/^[\w.-]+$/);
   });
 
-  test("the table stands between the README's marks, and the rest of it stays", async () => {
-    const [{ name, runs }] = RECIPES;
-    const bits = { fixedWidth: 4, entropy: 2, huffman: 2.1, ans: 2.05, coded: 1.5, layers: [] };
-    const row = {
-      ...{
-        recipe: name,
-        id: runs[0].id,
-        title: "a network",
-        of: "activations",
-        activations: bits,
-        accuracy: 0.85,
-      },
-      ...{
-        steps: 100,
-        batch: 64,
-        distill: 0,
-        seed: 1,
-        images: 5000,
-        codedImages: 5000,
-        command: "c",
-        seconds: 9,
-      },
-    } as Row;
+  test("the table stands between the README's marks, curves are compared, and the rest of it stays", async () => {
+    const bits = { fixedWidth: 4, entropy: 2, huffman: 2.1, ans: 2.05, layers: [] };
+    const row = (id: string, title: string, accuracy: number, coded?: number, curve?: string) => ({
+      ...{ recipe: id === "float" ? id : "cat", id, title, of: "activations", accuracy, curve, seconds: 9 },
+      ...{ steps: 100, batch: 64, distill: 0, seed: 1, images: 5000, codedImages: 5000, command: "c" },
+      activations: coded && { ...bits, coded },
+    });
     const own = join(folder, "own");
     mkdirSync(own);
-    writeFileSync(join(own, `${name}.${runs[0].id}.json`), JSON.stringify(row));
+    // At every accuracy the second curve has half the rate of the first.
+    const rows = [
+      row("float", "float32", 0.86),
+      row("plain-5-1", "a network", 0.85, 2, "λ = 0"),
+      row("plain-4-1", "another", 0.8, 1, "λ = 0"),
+      row("context-0.1", "a third", 0.85, 1, "context"),
+      row("context-0.3", "a fourth", 0.8, 0.5, "context"),
+    ];
+    for (const one of rows) writeFileSync(join(own, `${one.recipe}.${one.id}.json`), JSON.stringify(one));
     const readme = join(folder, "README.md");
     writeFileSync(readme, "before\n<!-- results -->\nold\n<!-- /results -->\nafter\n");
     await writeTable(own, readme);
@@ -224,7 +216,11 @@ describe("running recipes", () => {
     expect(text).toMatch(/^before\n/);
     expect(text).toMatch(/\nafter\n$/);
     expect(text).not.toContain("old");
-    expect(text).toContain("| a network | **1.500** | 2.000 | 2.100 | 2.050 | 4 | 85.00 % |");
+    expect(text).toContain("Float network: 86.00 % of 5,000 test images");
+    expect(text).toContain("| a network | **2.000** | 2.000 | 2.100 | 2.050 | 4 | 85.00 % | 100 × 64 |");
+    expect(text).toContain("| cat: context | -50.0 % |");
+    expect(text).toContain("![Rate against accuracy](own/activations.svg)");
+    expect(readFileSync(join(own, "activations.svg"), "utf8")).toContain("cat: context");
   });
 });
 
