@@ -1,0 +1,55 @@
+/** The loader as browsers use it: Files, Blobs and URLs of them. Runs in Node, too. */
+import { expect, test } from "vitest";
+import { compressModel } from "../../src/compress.js";
+import { memoryFiles } from "../../src/models/files.js";
+import { readTfjs } from "../../src/models/tfjs.js";
+import { fromBitdiet } from "../../src/tfjs.js";
+
+const weights = [
+  { name: "dense/kernel", shape: [50, 40], dtype: "float32" },
+  { name: "dense/bias", shape: [40], dtype: "float32" },
+  { name: "steps", shape: [3], dtype: "int32" },
+];
+const kernel = Float32Array.from({ length: 2000 }, (_, i) => (((i * 7919) % 1009) - 504) / (1000 + (i % 40)));
+const bias = Float32Array.from({ length: 40 }, (_, i) => (i - 20) / 8);
+const json = {
+  modelTopology: { class_name: "Sequential" },
+  weightsManifest: [{ paths: ["w.bin"], weights }],
+};
+
+async function compressed(): Promise<Uint8Array<ArrayBuffer>> {
+  const files = memoryFiles({
+    "model.json": new File([JSON.stringify(json)], "model.json"),
+    "w.bin": new Blob([kernel, bias, Int32Array.of(1, -2, 3)]),
+  });
+  const { bytes } = await compressModel(await readTfjs(files, "model.json"), { quality: 50 });
+  return bytes.slice();
+}
+
+test("a File, its URL and its bytes load alike", async () => {
+  const bytes = await compressed();
+  const file = new File([bytes], "model.bitdiet");
+  const url = URL.createObjectURL(file);
+  for (const source of [bytes, bytes.buffer, file, new Blob([bytes]), url]) {
+    const fractions: number[] = [];
+    const options = { onProgress: (fraction: number) => void fractions.push(fraction), fetchFunc: fetch };
+    const artifacts = await fromBitdiet(source, options).load!();
+    expect(artifacts.modelTopology).toEqual(json.modelTopology);
+    expect(artifacts.weightSpecs).toEqual(weights);
+    const [first, second, third] = artifacts.weightData as ArrayBuffer[];
+    const decoded = new Float32Array(first);
+    const error = kernel.reduce((total, value, i) => total + (value - decoded[i]) ** 2, 0);
+    expect(error).toBeGreaterThan(0);
+    expect(error).toBeLessThan(0.02 * kernel.reduce((total, value) => total + value ** 2, 0));
+    expect(new Float32Array(second)).toEqual(bias);
+    expect(new Int32Array(third)).toEqual(Int32Array.of(1, -2, 3));
+    expect(fractions.at(-1)).toBe(1);
+  }
+  URL.revokeObjectURL(url);
+});
+
+test("a truncated file gives a readable message", async () => {
+  const bytes = await compressed();
+  const loading = fromBitdiet(new File([bytes.slice(0, 700)], "model.bitdiet")).load!();
+  await expect(loading).rejects.toThrow(/^model\.bitdiet: cut: 700 bytes of a file of \d+$/);
+});
