@@ -18,6 +18,7 @@ import type {
   LayerParameters,
 } from "./calibration-network.js";
 import { type Factors, factor, solve } from "./factor.js";
+import { learnPrices, refineRow } from "./refine.js";
 import { fitRow, roundRow } from "./round-row.js";
 
 export interface QuantizedLayer extends LayerParameters {
@@ -34,8 +35,10 @@ export interface QuantizedLayer extends LayerParameters {
 const INPUT_DAMPING = 0.05;
 /** Of G's mean diagonal. G comes from few gradients, and of calibration images that the network may have been trained on. */
 const OUTPUT_DAMPING = 1;
-/** Share of the rate in rounding, of what its slope would be at high rate. More loses: levels pulled to 0 add up to a bias. */
-const RATE_WEIGHT = 0.1;
+/** Share of the rate in the first rounding. More loses: levels that are pulled to 0 before the later ones are known add up. */
+const ROUNDING_RATE = 0.1;
+/** Times that all rows are refined. */
+const SWEEPS = 2;
 /** Parts of an octave for the steps used in rounding, and for those fitted afterwards. */
 const STEP_PARTS = 4;
 const FIT_PARTS = 8;
@@ -130,30 +133,72 @@ export function quantizeLayer(
     weights: new Float32Array(rows * columns),
     biases: new Float32Array(rows),
   };
-  const errors = new Float64Array(rows * size);
+  const target = wanted.slice();
+  const errors = new Float64Array(rows * size); // of the layer's final parameters, against what was wanted
+  const made = new Float64Array(rows * size); // the same against rows that had moved to make up for others
+
+  /** Fits the row's step and bias to its levels, and notes what is off. */
+  function finishRow(r: number): void {
+    const row = target.subarray(r * size, (r + 1) * size);
+    const levels = result.levels.subarray(r * columns, (r + 1) * columns);
+    const fit = fitRow(row, levels, gram);
+    const step = fit.step > 0 ? stepOn(FIT_PARTS, fit.step, 0) : 0;
+    result.steps[r] = step;
+    result.biasLevels[r] = Math.round(fit.biasAt(step) / biasStep);
+    result.biases[r] = result.biasLevels[r] * biasStep;
+    for (let c = 0; c < size; c++) {
+      const value = c < columns ? levels[c] * step : result.biases[r];
+      if (c < columns) result.weights[r * columns + c] = value;
+      errors[r * size + c] = wanted[r * size + c] - value;
+      made[r * size + c] = row[c] - value;
+    }
+  }
+
   const model = weightRateModel({ rowLength: columns, kernel });
   for (let r = 0; r < rows; r++) {
-    const row = wanted.subarray(r * size, (r + 1) * size);
+    const row = target.subarray(r * size, (r + 1) * size);
     for (let k = 0; k < r; k++) {
       const share = outputs.feedback[r * rows + k];
-      for (let c = 0, at = k * size; c < size; c++) row[c] += share * errors[at + c];
+      for (let c = 0, at = k * size; c < size; c++) row[c] += share * made[at + c];
     }
-    const levels = result.levels.subarray(r * columns, (r + 1) * columns);
     const step = stepOn(STEP_PARTS, stepFor(outputs.cost[r] * columnCost), largestOf(row));
-    const rate = (2 * RATE_WEIGHT * lambda) / outputs.cost[r];
-    roundRow(row, inputs, { step, rate, model }, levels);
-    const fit = fitRow(row, levels, gram);
-    const used = fit.step > 0 ? stepOn(FIT_PARTS, fit.step, 0) : 0;
-    result.steps[r] = used;
-    result.biasLevels[r] = Math.round(fit.biasAt(used) / biasStep);
-    result.biases[r] = result.biasLevels[r] * biasStep;
-    for (let c = 0; c < columns; c++) {
-      result.weights[r * columns + c] = levels[c] * used;
-      errors[r * size + c] = row[c] - levels[c] * used;
+    const rate = (2 * ROUNDING_RATE * lambda) / outputs.cost[r];
+    roundRow(row, inputs, { step, rate, model }, result.levels.subarray(r * columns, (r + 1) * columns));
+    finishRow(r);
+  }
+
+  // Now that all rows are there, each once more against the errors of all others.
+  const covariance = covarianceOf(gram, columns, damping);
+  for (let sweep = 0; sweep < SWEEPS; sweep++) {
+    const prices = learnPrices(result.levels, columns);
+    for (let r = 0; r < rows; r++) {
+      const row = target.subarray(r * size, (r + 1) * size);
+      row.set(wanted.subarray(r * size, (r + 1) * size));
+      const own = outputGram[r * rows + r] + outputDamping;
+      for (let k = 0; k < rows; k++) {
+        if (k === r) continue;
+        const share = outputGram[r * rows + k] / own;
+        for (let c = 0, at = k * size; c < size; c++) row[c] += share * errors[at + c];
+      }
+      const settings = { step: result.steps[r], rate: (2 * lambda) / own, prices };
+      const levels = result.levels.subarray(r * columns, (r + 1) * columns);
+      if (settings.step > 0) refineRow(row, covariance, settings, levels);
+      finishRow(r);
     }
-    errors[r * size + columns] = row[columns] - result.biases[r];
   }
   return result;
+}
+
+/** Of the inputs without the constant one, damped. */
+function covarianceOf(gram: Float64Array, columns: number, damping: number): Float64Array {
+  const size = columns + 1;
+  const means = gram.subarray(columns * size, columns * size + columns);
+  const covariance = new Float64Array(columns * columns);
+  for (let a = 0; a < columns; a++) {
+    for (let b = 0; b < columns; b++) covariance[a * columns + b] = gram[a * size + b] - means[a] * means[b];
+    covariance[a * columns + a] += damping;
+  }
+  return covariance;
 }
 
 /** The float parameters with which the layer makes good what the layers before it got wrong: W + residual (gram + damping)^-1. */
