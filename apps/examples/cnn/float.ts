@@ -14,8 +14,6 @@ import {
 import type { Parameters } from "../models/hooks.js";
 import { gradientsOf, train } from "../train.js";
 
-export { crossEntropy };
-
 /** Small, so that an epoch has many steps; fixed, since the wasm backend wants fixed shapes. */
 export const BATCH = 64;
 const EPSILON = 1e-5;

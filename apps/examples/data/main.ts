@@ -2,6 +2,13 @@
 import { resolve } from "node:path";
 import cac from "cac";
 import { fetchCifar10 } from "./cifar10-archive.js";
+import { unpackJpegs } from "./cifar10-jpeg.js";
+
+/** Relative to where the user stands: npm runs a workspace's script in the workspace's folder. */
+function pathOf(flag: string, value: unknown): string {
+  if (typeof value !== "string" || value === "") throw new Error(`--${flag}: expected a folder`);
+  return resolve(process.env["INIT_CWD"] ?? ".", value);
+}
 
 const cli = cac("npm run data --");
 cli
@@ -11,15 +18,22 @@ cli
   )
   .option("--to <dir>", "Where it goes; an interrupted download goes on")
   .action(async ({ to }: { to?: unknown }) => {
-    if (typeof to !== "string" || to === "") throw new Error("--to: expected a folder");
-    // Relative to where the user stands: npm runs a workspace's script in the workspace's folder.
-    console.log(await fetchCifar10(resolve(process.env["INIT_CWD"] ?? ".", to)));
+    console.log(await fetchCifar10(pathOf("to", to)));
+  });
+cli
+  .command("cifar10-jpeg", "CIFAR-10 from train.tar.gz and test_dev.tar.gz of JPEGs, to the binary layout")
+  .option("--from <dir>", "Folder of the two archives")
+  .option("--to <dir>", "Where it goes")
+  .action(async ({ from, to }: { from?: unknown; to?: unknown }) => {
+    await unpackJpegs(pathOf("from", from), pathOf("to", to));
   });
 cli.help();
 try {
   const { args, options } = cli.parse(process.argv, { run: false });
   if (!cli.matchedCommand && !options.help) {
-    throw new Error(`expected a data set (cifar10), got ${args[0] === undefined ? "none" : `"${args[0]}"`}`);
+    throw new Error(
+      `expected a data set (cifar10, cifar10-jpeg), got ${args[0] === undefined ? "none" : `"${args[0]}"`}`,
+    );
   }
   await cli.runMatchedCommand();
 } catch (error) {

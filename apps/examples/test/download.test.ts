@@ -5,9 +5,11 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import sharp from "sharp";
 import { afterEach, describe, expect, test } from "vitest";
 import { loadCifar10 } from "../data/cifar10.js";
 import { fetchCifar10 } from "../data/cifar10-archive.js";
+import { unpackJpegs } from "../data/cifar10-jpeg.js";
 import { download } from "../data/download.js";
 import { tarEntries } from "../data/tar.js";
 
@@ -111,6 +113,31 @@ function tar(files: Record<string, Uint8Array>): Uint8Array {
   });
   return new Uint8Array(Buffer.concat([...blocks, new Uint8Array(1024)]));
 }
+
+describe("CIFAR-10 as JPEGs", () => {
+  test("becomes records of the official layout, classes by folder, pixels as decoded", async () => {
+    const [from, to] = [folder(), folder()];
+    const jpeg = (red: number) =>
+      sharp(Buffer.alloc(3072, Uint8Array.of(red, 128, 40)), { raw: { width: 32, height: 32, channels: 3 } })
+        .jpeg({ quality: 100, chromaSubsampling: "4:4:4" })
+        .toBuffer();
+    const names = ["frog", "cat", "truck", "ship", "airplane"].map((name, i) => `train/${name}/${i}.jpg`);
+    const images = await Promise.all(names.map(async (name, i) => [name, await jpeg(50 * i)] as const));
+    writeFileSync(join(from, "train.tar.gz"), gzipSync(tar(Object.fromEntries(images))));
+    writeFileSync(join(from, "test_dev.tar.gz"), gzipSync(tar({ "test/dog/9.jpg": await jpeg(99) })));
+    await unpackJpegs(from, to);
+    const { train, test } = await loadCifar10(to);
+    expect([...train.labels, ...test.labels]).toEqual([6, 3, 9, 8, 0, 5]);
+    for (const [i, value] of [0, 50, 100, 150, 200].entries()) {
+      const [red, green, blue] = train.pixels.subarray(i * 3072 + 300, i * 3072 + 303);
+      expect(Math.abs(red - value)).toBeLessThan(3);
+      expect(Math.abs(green - 128)).toBeLessThan(3);
+      expect(Math.abs(blue - 40)).toBeLessThan(3);
+    }
+    writeFileSync(join(from, "test_dev.tar.gz"), gzipSync(tar({ "test/toad/9.jpg": await jpeg(99) })));
+    await expect(unpackJpegs(from, to)).rejects.toThrow(/toad\/9.jpg: expected a folder named after a class/);
+  });
+});
 
 describe("CIFAR-10's archive", () => {
   const record = (label: number) => new Uint8Array(3073).fill(7).fill(label, 0, 1);
