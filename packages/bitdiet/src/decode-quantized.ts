@@ -7,8 +7,8 @@ import { named } from "./errors.js";
 import { elementsOf, type TensorEntry } from "./header.js";
 import { checkSize, type DecodeLimits, partsOf } from "./parts.js";
 import type { QuantizedTensor } from "./quantized-tensor.js";
-import { readQuantized, transformSize } from "./read-levels.js";
-import { rowsOf, scatterRows } from "./rows.js";
+import { levelsOf, readQuantized, transformSize } from "./read-levels.js";
+import { rowsOf } from "./rows.js";
 
 /**
  * The levels and steps themselves, for tools that look at them; of a transformed tensor its coefficients.
@@ -29,17 +29,15 @@ export function decodeQuantized(
     const shape = transform ? [rows, (size / 4 / rows / transform.size) * transform.rows] : valueShape;
     const axis = transform ? 0 : quantized.axis;
     const target = new Int32Array(elementsOf(shape));
-    return {
-      shape,
-      axis,
-      steps,
-      levels: scatterRows(
-        target,
-        levels,
-        rowsOf(shape, axis),
-        kept,
-        kept.map(() => 1),
-      ),
-    };
+    const inRows = levelsOf(levels);
+    const { extents, strides } = rowsOf(shape, axis);
+    let k = 0;
+    for (const row of kept) {
+      for (let j = 0; j < extents[1]; j++) {
+        for (let l = 0; l < extents[2]; l++)
+          target[row * strides[0] + j * strides[1] + l * strides[2]] = inRows[k++];
+      }
+    }
+    return { shape, levels: target, axis, steps };
   });
 }

@@ -5,7 +5,6 @@
  *     rowsOf([3, 3, 16, 32], 3)   // HWIO of TF.js: 32 rows of 16 kernels 3×3, levels 32, 1 and 512 apart
  *     rowsOf([32, 16, 3, 3], 0)   // OIHW of torch: the same rows, already in order
  */
-import { fromSymbols } from "./zigzag.js";
 
 /** Level k of row i, with k = j * extents[2] + l, lies at i * strides[0] + j * strides[1] + l * strides[2] in the tensor. */
 export interface Rows {
@@ -67,40 +66,52 @@ export function gatherRows(
   return gathered;
 }
 
-/**
- * The inverse of `gatherRows`, each level times the factor of its row.
- *
- * @param target an array of zeros, as large as the tensor
- * @param levels bytes are levels as zigzag.ts writes them
- */
-export function scatterRows<Target extends Float32Array | Int32Array>(
-  target: Target,
+/** The inverse of `gatherRows`. @param values where the tensor goes, zeros so far */
+export function scatterRows(
+  values: Float32Array,
   levels: Int32Array | Float32Array | Uint8Array,
   { extents, strides }: Rows,
   kept: ArrayLike<number>,
   factors: ArrayLike<number>,
-): Target {
+): Float32Array {
   const [, middle, inner] = extents;
   const length = middle * inner;
-  const rows = Math.max(TILE, Math.ceil(4096 / length));
-  for (let first = 0; first < kept.length; first += rows) {
-    const last = Math.min(first + rows, kept.length);
-    const part = levels.subarray(first * length, last * length);
-    const tile = part instanceof Uint8Array ? fromSymbols(part) : part;
-    if (middle * strides[2] === 1) {
-      for (let i = first, k = 0; i < last; i++) {
-        const factor = factors[i];
-        for (let at = kept[i] * length, end = at + length; at < end; at++, k++) target[at] = tile[k] * factor;
-      }
-    } else {
-      for (let j = 0, k = 0; j < middle; j++) {
-        for (let l = 0; l < inner; l++, k++) {
-          const at = j * strides[1] + l * strides[2];
-          for (let i = first, from = k; i < last; i++, from += length)
-            target[at + kept[i] * strides[0]] = tile[from] * factors[i];
-        }
+  if (middle * strides[2] === 1) {
+    for (let i = 0; i < kept.length; i++)
+      multiply(values, kept[i] * length, levels, i * length, length, factors[i]);
+    return values;
+  }
+  // Rows of a power of two would all compete for the same few lines of the cache.
+  const pitch = length + 16;
+  const tile = new Float32Array(Math.min(TILE, kept.length) * pitch);
+  for (let first = 0; first < kept.length; first += TILE) {
+    const last = Math.min(first + TILE, kept.length);
+    for (let i = first; i < last; i++)
+      multiply(tile, (i - first) * pitch, levels, i * length, length, factors[i]);
+    for (let j = 0, k = 0; j < middle; j++) {
+      for (let l = 0; l < inner; l++, k++) {
+        const at = j * strides[1] + l * strides[2];
+        for (let i = first, from = k; i < last; i++, from += pitch)
+          values[at + kept[i] * strides[0]] = tile[from];
       }
     }
   }
-  return target;
+  return values;
+}
+
+/** `length` levels times a factor. Bytes are levels as zigzag.ts writes them. */
+function multiply(
+  target: Float32Array,
+  to: number,
+  levels: Int32Array | Float32Array | Uint8Array,
+  from: number,
+  length: number,
+  factor: number,
+): void {
+  if (levels instanceof Uint8Array) {
+    for (let k = 0; k < length; k++) {
+      const symbol = levels[from + k];
+      target[to + k] = ((symbol >>> 1) ^ -(symbol & 1)) * factor;
+    }
+  } else for (let k = 0; k < length; k++) target[to + k] = levels[from + k] * factor;
 }
