@@ -9,7 +9,8 @@ export interface BitWriter {
 }
 
 export function bitWriter(): BitWriter {
-  const whole: number[] = [];
+  let written = new Uint8Array(1024);
+  let length = 0;
   let pending = 0;
   let count = 0;
   return {
@@ -19,13 +20,23 @@ export function bitWriter(): BitWriter {
         left -= taken;
         pending = (pending << taken) | ((value >>> left) & ((1 << taken) - 1));
         count += taken;
-        if (count === 8) {
-          whole.push(pending);
-          [pending, count] = [0, 0];
+        if (count < 8) continue;
+        if (length === written.length) {
+          const longer = new Uint8Array(2 * length);
+          longer.set(written);
+          written = longer;
         }
+        written[length++] = pending;
+        pending = 0;
+        count = 0;
       }
     },
-    bytes: () => Uint8Array.from(count > 0 ? [...whole, pending << (8 - count)] : whole),
+    bytes() {
+      const bytes = new Uint8Array(length + (count > 0 ? 1 : 0));
+      bytes.set(written.subarray(0, length));
+      if (count > 0) bytes[length] = pending << (8 - count);
+      return bytes;
+    },
   };
 }
 

@@ -17,7 +17,8 @@ import { type CodedMaps, learnMapCoder, type MapCoder } from "../coding/maps.js"
 import { cifarResnet } from "../models/resnet.js";
 import { type Measured, measuredMaps } from "./deploy.js";
 import { eightBitWeights } from "./eight-bit-weights.js";
-import { accuracy, calibrationImages, type Ground } from "./ground.js";
+import { calibrationImages, type Ground } from "./ground.js";
+import { partlyCodedAccuracy } from "./partly-coded.js";
 import type { Recipe, Run } from "./recipe.js";
 import * as rotated from "./rotated-maps.js";
 
@@ -45,8 +46,8 @@ const CALIBRATION_IMAGES = 256;
 
 /** Codes the maps of all test images, and evaluates the network on what was decoded. Weights have 8 bits. */
 export async function featureMapCoding(ground: Ground, coding: FeatureMapCoding): Promise<Measured> {
-  const images = calibrationImages(ground, CALIBRATION_IMAGES);
-  const layers = Object.entries(rotated.preactivations(ground.start, images)).map(([name, maps]) => {
+  const calibration = calibrationImages(ground, CALIBRATION_IMAGES);
+  const layers = Object.entries(rotated.preactivations(ground.start, calibration)).map(([name, maps]) => {
     const transform = coding.transformOf(maps);
     const coefficients = forward(transform, maps.values);
     const grid = rotated.mapGrid(transform, coefficients, coding.bits);
@@ -58,20 +59,21 @@ export async function featureMapCoding(ground: Ground, coding: FeatureMapCoding)
       : learnComponentCoder(name, training, { components: transform.rows, alphabetSize });
     return { name, grid, coder, channels: maps.channels };
   });
-  images.dispose();
+  calibration.dispose();
   const byName = Object.fromEntries(layers.map((layer) => [layer.name, layer]));
   const folded = rotated.foldTransforms(
     ground.start,
     layers.map(({ name, grid }) => [name, grid.transform]),
   );
   const parameters = eightBitWeights(folded);
-  const right = accuracy(ground.test, (x) =>
+  const right = partlyCodedAccuracy(ground, (x, isCoded) =>
     cifarResnet(parameters, x, {
       preactivation: (convolved, name, shortcut) => {
         const { grid, coder } = byName[name];
         const coefficients = rotated.coefficientsOf(grid.transform, convolved, shortcut);
         const symbols = rotated.symbolsOf(grid, coefficients.dataSync<"float32">());
-        return rotated.valuesOf(grid, coder.pass(symbols), convolved.shape);
+        const read = isCoded ? coder.pass(symbols) : symbols;
+        return rotated.valuesOf(grid, read, convolved.shape);
       },
     }),
   );
@@ -85,7 +87,8 @@ export async function featureMapCoding(ground: Ground, coding: FeatureMapCoding)
       coding.bits,
     ),
   );
-  const bits = maps.reduce((sum, { codedBytes }) => sum + 8 * codedBytes, 0) / ground.test.labels.length;
+  const images = Math.min(ground.codedImages, ground.test.labels.length);
+  const bits = maps.reduce((sum, { codedBytes }) => sum + 8 * codedBytes, 0) / images;
   const values = maps.reduce((sum, map) => sum + map.values, 0);
   const componentBits = maps.reduce((sum, map) => sum + (map.componentEntropy ?? 0) * map.values, 0);
   return {

@@ -3,9 +3,7 @@
 // Example: 16 components of which 4 have 4 bits, 8 have 2 and 4 have none, their basis 5 bits: 2 bits a weight and a half.
 import * as tf from "@tensorflow/tfjs-core";
 import type { Parameters } from "../models/hooks.js";
-import { variables } from "../models/parameters.js";
 import { cifarResnet } from "../models/resnet.js";
-import { gradientsOf, train } from "../train.js";
 import { measuredFile, sizesOf } from "./block-file.js";
 import { codeBlocks, decodeBlocks, packBlocks, type StoredBlock } from "./blocks.js";
 import type { Measured } from "./deploy.js";
@@ -23,8 +21,9 @@ import {
   trainableFilters,
   withFactors,
 } from "./factored-network.js";
-import { accuracy, type Ground, taskLoss } from "./ground.js";
+import { accuracy, type Ground } from "./ground.js";
 import type { Recipe, Run } from "./recipe.js";
+import { biasesOf, retrain } from "./retrain.js";
 import { elt, klt, none, type TransformOf } from "./transformed-weights.js";
 
 interface TransformQuantization {
@@ -34,16 +33,16 @@ interface TransformQuantization {
   /** Images that blocks are measured on; unless given, curves are of second order. */
   images?: number;
   /** Whether the factors are trained on once widths and steps are fixed. */
-  retrained?: boolean;
+  retrains?: boolean;
 }
 
 /** Allocates, trains on if asked to, codes, decodes, measures. */
 async function transformQuantization(ground: Ground, options: TransformQuantization): Promise<Measured> {
-  const { transformOf, bits, images, retrained = false } = options;
+  const { transformOf, bits, images } = options;
   const filters = factorNetwork(ground, transformOf);
   const curves = images ? measuredCurves(ground, filters, images) : proxyCurves(filters);
   const grids = withinBudget(filters, curves, blockBytes(ground, bits));
-  const network = retrained ? await retrain(ground, filters, grids) : { filters, floats: {} };
+  const network = options.retrains ? await retrained(ground, filters, grids) : { filters, floats: {} };
   const blocks = storedBlocks(network.filters, grids);
   const right = decodedAccuracy(ground, network, blocks);
   tf.dispose(network.floats);
@@ -55,23 +54,15 @@ async function transformQuantization(ground: Ground, options: TransformQuantizat
   };
 }
 
-/** Trains both factors and the biases on, widths and steps staying as they are. */
-async function retrain(ground: Ground, filters: FactoredFilter[], grids: Grids): Promise<Network> {
+/** Trains both factors and the biases on. */
+async function retrained(ground: Ground, filters: FactoredFilter[], grids: Grids): Promise<Network> {
   const factors = factorTensors(filters);
-  const biases = Object.fromEntries(
-    Object.entries(ground.start).filter(([name]) => !name.endsWith(".weight")),
-  );
-  const trained = variables({ ...factors, ...biases });
+  const biases = biasesOf(ground.start);
+  const trained = await retrain(ground, { ...factors, ...biases }, (now) => ({
+    ...now,
+    ...trainableFilters(filters, grids, now),
+  }));
   tf.dispose(factors);
-  const loss = taskLoss(ground);
-  await train({
-    task: "retraining",
-    steps: ground.steps,
-    groups: [{ variables: Object.values(trained), learningRate: 1e-3 }],
-    gradients: gradientsOf((step) =>
-      loss({ ...trained, ...trainableFilters(filters, grids, trained) }, {}, step),
-    ),
-  });
   const floats = Object.fromEntries(Object.keys(biases).map((name) => [name, tf.clone(trained[name])]));
   const network = { filters: withFactors(filters, trained), floats };
   tf.dispose(trained);
@@ -123,7 +114,7 @@ const run = (id: string, title: string, curve: string, options: TransformQuantiz
   title,
   curve,
   of: "weights",
-  trains: options.retrained ?? false,
+  trains: options.retrains ?? false,
   measure: (ground) => transformQuantization(ground, options),
 });
 
@@ -150,7 +141,7 @@ export const transforms: Recipe = {
       run(`ELT-retrained-${bits}`, `ELT, ${bits} bits, retrained`, "ELT, retrained", {
         transformOf: elt,
         bits,
-        retrained: true,
+        retrains: true,
       }),
     ),
   ],
