@@ -6,7 +6,7 @@
  */
 import { CorruptInputError, type DecodedTensor, decodeMetadata, decodeParts } from "./decode.js";
 import { decodeQuantized } from "./decode-quantized.js";
-import { type ByteSource, readRange } from "./download.js";
+import { type ByteSource, joinPieces, readRange } from "./download.js";
 import { floatBytes } from "./floats.js";
 import { type Header, headerLength, type Part, readHeader, type TensorEntry } from "./header.js";
 import { isFloat, isWeight, type Model, type ModelFormat, type ModelTensor, modelFormats } from "./model.js";
@@ -62,7 +62,7 @@ export async function openBitdiet(source: ByteSource, maxBytes?: number): Promis
       part: { ...part, start: 0 },
       refinementPart: refinementPart && { ...refinementPart, start: bytes.length },
     };
-    return decodeQuantized(join([bytes, refinement], bytes.length + refinement.length), moved, { maxBytes });
+    return decodeQuantized(joinPieces([bytes, refinement]), moved, { maxBytes });
   };
   return { header, model: modelOf(metadata, tensors), quantized };
 }
@@ -91,26 +91,15 @@ async function fetchHeader(source: ByteSource): Promise<Header> {
     pieces.push(piece);
     length += piece.length;
     if (length < needed) continue;
-    const bytes = join(pieces, length);
+    const bytes = joinPieces(pieces);
     needed = headerLength(bytes) ?? needed;
     if (length >= needed) return readHeader(bytes.subarray(0, needed));
     pieces.splice(0, pieces.length, bytes);
   }
-  const bytes = join(pieces, length);
+  const bytes = joinPieces(pieces);
   // Shorter than any file: this says what it is instead.
   headerLength(bytes);
   throw new CorruptInputError(`${source.name}: the header is cut`);
-}
-
-function join(pieces: readonly Uint8Array[], length: number): Uint8Array {
-  if (pieces.length === 1) return pieces[0];
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
 }
 
 async function fetchPart(source: ByteSource, { start, length }: Part): Promise<Uint8Array> {

@@ -9,6 +9,7 @@
  */
 import { xxHash32 } from "@bitdiet/xxhash32";
 import { FORMAT_ENTRY } from "./bitdiet-file.js";
+import { joinPieces } from "./download.js";
 import {
   type EncodedTensor,
   encodeMetadata,
@@ -19,6 +20,7 @@ import {
 } from "./encode.js";
 import { floatBytes, floatValues } from "./floats.js";
 import { elementCount, isFloat, type Model, type ModelTensor } from "./model.js";
+import { meetBudget } from "./quantize/budget.js";
 import { quantizeWeights } from "./quantize/weight-only.js";
 import { dequantize, type QuantizedTensor } from "./quantized-tensor.js";
 
@@ -72,7 +74,7 @@ const COARSEST = -2;
 const FINEST = 16;
 /** Fineness of quality 100: about 8 bits a weight. */
 const FINENESS_OF_BEST = 7;
-/** What moves sizes at all: steps lie on a grid of eighths of an octave, each row's own. */
+/** Where a search stops. */
 const LEAST_CHANGE = 1 / 128;
 /** Weights that sizes are estimated from; of larger models the leading part of each tensor. */
 const SAMPLE_WEIGHTS = 4_000_000;
@@ -89,13 +91,7 @@ export async function compressModel(
   options: CompressOptions = {},
 ): Promise<{ bytes: Uint8Array; report: CompressReport }> {
   const { pieces, report } = await compressToPieces(model, target, options);
-  const bytes = new Uint8Array(report.bytes);
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return { bytes, report };
+  return { bytes: joinPieces(pieces), report };
 }
 
 /** The same as the file's pieces in their order, for those who write them one by one. */
@@ -130,27 +126,24 @@ export async function compressToPieces(
   };
 
   const overhead = metadata.reduce((sum, { bytes }) => sum + bytes.length, 0);
-  let fineness = await findFineness(model, target, overhead, onProgress);
+  const fineness = await findFineness(model, target, overhead, onProgress);
   let encoded = await encodeAll(fineness);
-  if ("maxBytes" in target) {
-    const weights = model.tensors
-      .filter(isQuantizable)
-      .reduce((sum, { shape }) => sum + elementCount(shape), 0);
-    let best: Encoded | undefined;
-    // The estimate was good to a fraction of a percent; what was written tells the rest.
-    for (let tries = 0; tries < 8; tries++) {
-      const fits = encoded.bytes <= target.maxBytes;
-      if (fits && encoded.bytes > (best?.bytes ?? 0)) best = encoded;
-      if ((fits && encoded.bytes >= 0.991 * target.maxBytes) || (fits && fineness >= FINEST)) break;
-      if (!fits && fineness <= COARSEST) break;
-      const change = (8 * (0.996 * target.maxBytes - encoded.bytes)) / Math.max(1, weights);
-      const least = LEAST_CHANGE;
-      const step = fits ? Math.max(least, change) : Math.min(-least, change);
-      fineness = Math.max(COARSEST, Math.min(FINEST, fineness + step));
-      encoded = await encodeAll(fineness);
-    }
-    if (encoded.bytes <= target.maxBytes && encoded.bytes > (best?.bytes ?? 0)) best = encoded;
-    if (best) encoded = best;
+  const weights = elementsIn(model.tensors.filter(isQuantizable));
+  if ("maxBytes" in target && weights > 0 && fineness < FINEST) {
+    let first: Encoded | undefined = encoded;
+    // The estimate was good to a percent or so; what is written tells the rest.
+    const { found, sizes } = await meetBudget({
+      maxBytes: target.maxBytes,
+      start: 4 ** -fineness,
+      weights,
+      encode: async (lambda) => {
+        const made = first ?? (await encodeAll(Math.min(FINEST, -Math.log2(lambda) / 2)));
+        first = undefined;
+        return { bytes: made.bytes, made };
+      },
+    });
+    const least = Math.min(...sizes.map(({ bytes }) => bytes));
+    encoded = found?.made ?? { ...encoded, bytes: least };
   }
   if ("maxBytes" in target && encoded.bytes > target.maxBytes)
     throw new BudgetError(`expected at most ${target.maxBytes} bytes, but it takes ${encoded.bytes}`);
@@ -173,6 +166,10 @@ function checkTarget(target: CompressTarget): void {
         : (["maxBytes", target.maxBytes, 1, Infinity] as const);
   if (!(value >= least && value <= most))
     throw new RangeError(`${name}: expected a number from ${least} to ${most}, got ${value}`);
+}
+
+function elementsIn(tensors: readonly { shape: readonly number[] }[]): number {
+  return tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
 }
 
 function isQuantizable({ dtype, shape, channelAxis }: ModelTensor): boolean {
@@ -222,7 +219,7 @@ async function findFineness(
 ): Promise<number> {
   if ("quality" in target) return (FINENESS_OF_BEST * target.quality) / 100;
   const quantizable = model.tensors.filter(isQuantizable);
-  const weights = quantizable.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  const weights = elementsIn(quantizable);
   if (weights === 0) return 0;
   const share = Math.min(1, SAMPLE_WEIGHTS / weights);
   const samples: { tensor: ModelTensor; bytes: Uint8Array; scale: number }[] = [];

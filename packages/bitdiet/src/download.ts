@@ -55,17 +55,33 @@ export async function openSource(
   );
 }
 
-/** The bytes from `start` to before `end`, together. @throws {DownloadError} if there are not as many */
+/**
+ * The bytes from `start` to before `end`, together. Memory grows with what arrives: nobody has vouched for `end`.
+ *
+ * @throws {DownloadError} if there are not as many
+ */
 export async function readRange(source: ByteSource, start: number, end: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(end - start);
+  const pieces: Uint8Array[] = [];
   let length = 0;
   for await (const piece of source.read(start, end)) {
-    bytes.set(piece.subarray(0, bytes.length - length), length);
-    length = Math.min(bytes.length, length + piece.length);
-    if (length === bytes.length) return bytes;
+    pieces.push(piece);
+    length += piece.length;
+    if (length >= end - start) break;
   }
-  if (length < bytes.length)
+  if (length < end - start)
     throw new DownloadError(`${source.name}: expected bytes ${start} to ${end}, got ${length} of them`);
+  return joinPieces(pieces).subarray(0, end - start);
+}
+
+/** Pieces one after another; a single one as it is. */
+export function joinPieces(pieces: readonly Uint8Array[]): Uint8Array {
+  if (pieces.length === 1) return pieces[0];
+  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
   return bytes;
 }
 

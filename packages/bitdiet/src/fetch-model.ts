@@ -6,7 +6,7 @@
  */
 import { xxHash32 } from "@bitdiet/xxhash32";
 import { type DecodedTensor, decodeMetadata, decodeParts } from "./decode-part.js";
-import { type ByteSource, type DownloadOptions, openSource, readRange } from "./download.js";
+import { type ByteSource, type DownloadOptions, joinPieces, openSource, readRange } from "./download.js";
 import { CorruptInputError } from "./errors.js";
 import { type Header, headerLength, type Part, readHeader } from "./header.js";
 
@@ -109,13 +109,7 @@ function arriving(source: ByteSource, onReceived: (bytes: number) => void): Arri
     onReceived(received);
   };
   const joined = () => {
-    if (waiting.length === 1) return waiting[0];
-    const bytes = new Uint8Array(length);
-    let at = 0;
-    for (const piece of waiting) {
-      bytes.set(piece, at);
-      at += piece.length;
-    }
+    const bytes = joinPieces(waiting);
     waiting = [bytes];
     return bytes;
   };

@@ -18,7 +18,7 @@ import {
   ModelFileError,
   type ModelTensor,
 } from "../model.js";
-import { asObject, type FilePiece, jsonBytes, type ModelFiles, parseJson } from "./files.js";
+import { asObject, asString, type FilePiece, jsonBytes, type ModelFiles, parseJson } from "./files.js";
 import { WEIGHTS_FILE } from "./onnx-layout.js";
 
 /** Smaller initialisers are often shapes or scalars that a runtime wants to see in the graph itself. */
@@ -194,6 +194,8 @@ export async function* writeOnnx(model: Model): AsyncGenerator<FilePiece> {
     parseJson(model.metadata["layout"] ?? new Uint8Array(), "onnx: layout"),
     "onnx: layout",
   ) as unknown as Layout;
+  asString(layout.name, "onnx: file");
+  if (layout.external !== undefined) asString(layout.external, "onnx: external data");
   const bytes = model.metadata["graph.onnx"] ?? new Uint8Array();
   const message = decode<{ graph: Uint8Array }>(ModelProto, bytes, "onnx: graph.onnx");
   const graph = decode<GraphMessage>(GraphProto, message.graph ?? new Uint8Array(), "onnx: graph");

@@ -152,6 +152,7 @@ export async function* writeSafetensors(model: Model): AsyncGenerator<FilePiece>
     layout.files,
     "safetensors: files",
   ) as Layout["files"]) {
+    asString(name, "safetensors: file");
     const tensors = model.tensors.slice(next, next + count);
     next += count;
     const header: Record<string, unknown> = metadata === undefined ? {} : { __metadata__: metadata };
@@ -178,6 +179,7 @@ export async function* writeSafetensors(model: Model): AsyncGenerator<FilePiece>
     throw new ModelFileError(`safetensors: expected ${next} tensors, got ${model.tensors.length}`);
   if (layout.index) {
     const { name, metadata = { total_size: total } } = layout.index;
+    asString(name, "safetensors: index");
     yield {
       file: name,
       bytes: new TextEncoder().encode(JSON.stringify({ metadata, weight_map: places }, null, 2)),

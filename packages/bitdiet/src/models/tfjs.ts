@@ -9,6 +9,7 @@
  * bit, and written as float32.
  */
 
+import { joinPieces } from "../download.js";
 import { floatValues } from "../floats.js";
 import {
   dtypeBytes,
@@ -170,15 +171,9 @@ async function readStretch(
       ),
     ),
   );
-  if (parts.length === 1 && parts[0].length === end - start) return parts[0];
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  const bytes = joinPieces(parts);
   if (bytes.length !== end - start)
     throw new ModelFileError(`${shards.map((shard) => shard.file)}: no bytes at ${start} to ${end}`);
-  let offset = 0;
-  for (const part of parts) {
-    bytes.set(part, offset);
-    offset += part.length;
-  }
   return bytes;
 }
 
