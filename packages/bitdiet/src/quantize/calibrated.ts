@@ -36,9 +36,9 @@ const INPUT_DAMPING = 0.05;
 /** Of G's mean diagonal. G comes from few gradients, and of calibration images that the network may have been trained on. */
 const OUTPUT_DAMPING = 1;
 /** Share of the rate in the first rounding. More loses: levels that are pulled to 0 before the later ones are known add up. */
-const ROUNDING_RATE = 0.1;
+const ROUNDING_RATE = 0.2;
 /** Times that all rows are refined. */
-const SWEEPS = 2;
+const SWEEPS = 3;
 /** Parts of an octave for the steps used in rounding, and for those fitted afterwards. */
 const STEP_PARTS = 4;
 const FIT_PARTS = 8;
