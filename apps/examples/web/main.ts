@@ -2,7 +2,7 @@
 /// <reference types="vite/client" />
 import type { Answers } from "./answers.js";
 import { showLayers, showSizes } from "./bars.js";
-import { clearCliff, markInCliff, showInCliff } from "./cliff.js";
+import { type Cliff, showCliff } from "./cliff.js";
 import { countTo } from "./count-to.js";
 import { droppedFiles } from "./dropped-files.js";
 import { showChosen, showMaps } from "./inside.js";
@@ -13,6 +13,7 @@ import { markTiles, score, showTiles } from "./tiles.js";
 
 const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
 const slider = element<HTMLInputElement>("squeeze");
+const calibrating = element<HTMLInputElement>("calibrate");
 const range = element<HTMLSelectElement>("range");
 const positions = Number(slider.max) + 1;
 
@@ -31,10 +32,23 @@ interface State {
   squeezed?: Squeezed;
   /** What the page shows, which is what is downloaded. */
   shown?: Squeezed;
-  /** What came out at the slider's positions so far. */
-  known: Map<number, Squeezed>;
+  /** What came out so far. */
+  known: Map<Key, Squeezed>;
 }
 let state: State | undefined;
+
+/** Where slider and checkbox stand. */
+interface Wish {
+  position: number;
+  isCalibrated: boolean;
+}
+type Key = `${number} ${boolean}`;
+const keyOf = ({ position, isCalibrated }: Wish): Key => `${position} ${isCalibrated}`;
+const settingOf = ({ position, isCalibrated }: Wish) => ({ bits: bitsAt(position), isCalibrated });
+const wishFor = ({ opened }: State): Wish => ({
+  position: slider.valueAsNumber,
+  isCalibrated: opened.canCalibrate && calibrating.checked,
+});
 
 async function openBundled(): Promise<void> {
   const urls = {
@@ -95,7 +109,7 @@ function showOpened(current: State): void {
     : `Your network: ${opened.name}. Drag the slider: its weights are rounded, entropy-coded, decoded and put to work again, here in your browser.`;
   element("was").textContent = bytesText(opened.float32Bytes);
   element("snippet").textContent = snippetFor(opened);
-  clearCliff(positions);
+  element("calibration").hidden = !opened.canCalibrate;
   if (trial) {
     showTiles(trial, (picture) => {
       current.picture = picture;
@@ -127,22 +141,23 @@ function snippetFor({ name, format }: Opened): string {
 let isSqueezing = false;
 async function squeeze(): Promise<void> {
   showBits();
-  const known = state?.known.get(slider.valueAsNumber);
-  if (state && known) showSqueezed(state, known, slider.valueAsNumber);
+  const known = state?.known.get(keyOf(wishFor(state)));
+  if (state && known) showSqueezed(state, known);
   if (isSqueezing) return;
   isSqueezing = true;
   try {
-    for (let position = -1; ; ) {
+    for (let done: Key | undefined; ; ) {
       await opening;
       const current = state;
-      if (!current || (current.squeezed && position === slider.valueAsNumber)) break;
-      position = slider.valueAsNumber;
-      const squeezed = await ask(worker, "squeeze", { bits: bitsAt(position) }, showProgress);
+      if (!current || (current.squeezed && done === keyOf(wishFor(current)))) break;
+      const wish = wishFor(current);
+      done = keyOf(wish);
+      const squeezed = await ask(worker, "squeeze", settingOf(wish), showProgress);
       if (current !== state) continue;
-      current.known.set(position, squeezed);
-      // Results on the way are worth showing until one for the slider's position is there.
-      if (slider.valueAsNumber === position || !current.known.has(slider.valueAsNumber))
-        showSqueezed(current, squeezed, position);
+      current.known.set(done, squeezed);
+      // Results on the way are worth showing until the one that is waited for is there.
+      const newest = keyOf(wishFor(current));
+      if (newest === done || !current.known.has(newest)) showSqueezed(current, squeezed);
       current.squeezed = squeezed;
       await look(current);
     }
@@ -174,7 +189,7 @@ function showBits(): void {
   slider.setAttribute("aria-valuetext", text);
 }
 
-function showSqueezed(current: State, squeezed: Squeezed, position: number): void {
+function showSqueezed(current: State, squeezed: Squeezed): void {
   const { opened, isBundled, trial } = current;
   current.shown = squeezed;
   clearTimeout(waiting);
@@ -198,11 +213,8 @@ function showSqueezed(current: State, squeezed: Squeezed, position: number): voi
   // What is said once more is read out once more.
   if (element("verdict").textContent !== `${heard.textContent}${verdict}`)
     element("verdict").replaceChildren(heard, verdict);
-  if (trial && now) {
-    markTiles(trial, now);
-    showInCliff(position, score(trial, now) / trial.pictures.length);
-  }
-  markInCliff(position);
+  if (trial && now) markTiles(trial, now);
+  showCliffs(current);
   element("times").textContent =
     `Compressed in ${Math.round(compressMs)} ms` +
     (now ? `, decoded and loaded in ${Math.round(decodeMs)} ms on this device.` : " on this device.");
@@ -243,25 +255,41 @@ async function look(current: State): Promise<void> {
   if (state === current && current.picture === picture) showMaps(layer, maps.before, maps.now);
 }
 
+function showCliffs(current: State): void {
+  const { trial, known } = current;
+  const { position, isCalibrated } = wishFor(current);
+  const cliff = (isCalibrated: boolean): Cliff =>
+    Array.from({ length: positions }, (_, position) => {
+      const now = known.get(keyOf({ position, isCalibrated }))?.now;
+      return trial && now && score(trial, now) / trial.pictures.length;
+    });
+  showCliff(cliff(isCalibrated), cliff(!isCalibrated), position);
+}
+
 /** A squeeze must be this quick, in ms, for all others to be tried unasked. */
-const QUICK = 1500;
+const QUICK = 2500;
 
 /** Tries the positions that nobody has been to yet, nearest first, while the visitor does nothing. */
 async function surveyCliff(current: State): Promise<void> {
   const { trial, squeezed, known } = current;
   if (!trial || !squeezed || squeezed.compressMs > QUICK) return;
+  const { position: here, isCalibrated } = wishFor(current);
   const isIdle = async () => {
     await opening;
     return state === current && !isSqueezing && current.squeezed === squeezed && !document.hidden;
   };
   for (let distance = 1; distance < positions; distance++) {
-    for (const position of [slider.valueAsNumber + distance, slider.valueAsNumber - distance]) {
-      if (position < 0 || position >= positions || known.has(position)) continue;
+    for (const position of [here + distance, here - distance]) {
+      const key = keyOf({ position, isCalibrated });
+      if (position < 0 || position >= positions || known.has(key)) continue;
       if (!(await isIdle())) return;
-      const passed = await ask(worker, "squeeze", { bits: bitsAt(position), inPassing: true });
-      if (state !== current || !passed.now) return;
-      known.set(position, passed);
-      showInCliff(position, score(trial, passed.now) / trial.pictures.length);
+      const passed = await ask(worker, "squeeze", {
+        ...settingOf({ position, isCalibrated }),
+        inPassing: true,
+      });
+      if (state !== current) return;
+      known.set(key, passed);
+      showCliffs(current);
     }
   }
 }
@@ -275,6 +303,7 @@ function keepForOffline(): void {
 }
 
 slider.addEventListener("input", () => void squeeze());
+calibrating.addEventListener("change", () => void squeeze());
 element("layer").addEventListener("change", () => state && void look(state));
 element("bundled").addEventListener("click", () => void openBundled());
 element("download").addEventListener("click", () => state && download(state));

@@ -1,6 +1,6 @@
 // What the page and its worker say to each other. Everything that takes time (reading, compressing, decoding, running
 // networks) is the worker's, so that the page never freezes; the page only draws.
-// Example: `const { bytes } = await ask(worker, "squeeze", { bits: 3 })` compresses the opened network to 3 bits a weight.
+// Example: `const { bytes } = await ask(worker, "squeeze", { bits: 3, isCalibrated: false })` compresses the opened network to 3 bits a weight.
 
 import type { Answers } from "./answers.js";
 
@@ -13,6 +13,8 @@ export interface Opened {
   fileBytes: number;
   uint8DeflatedBytes: number;
   tensors: TensorSummary[];
+  /** Whether it can be calibrated: a layers model that reads digits. */
+  canCalibrate: boolean;
   /** What the network was tried on, or why it was not. */
   trial: Trial | { problem: string };
 }
@@ -46,8 +48,6 @@ export type PixelRange = readonly [black: number, white: number];
 /** A network after compression: the file, and how the network does that was decoded from it. */
 export interface Squeezed {
   bytes: Uint8Array;
-  /** Mean bits a weight as coded, biases and names apart. */
-  bits: number;
   /** In the order of `Opened.tensors`. */
   tensors: { byteLength: number; bits: number; isWeight: boolean }[];
   /** How long it took to compress, and to decode what was compressed, ms. */
@@ -62,6 +62,12 @@ export interface FeatureMaps {
   values: Float32Array;
 }
 
+/** How to compress: to how many bits a weight, and whether with a look at what the network does with digits. */
+export interface Setting {
+  bits: number;
+  isCalibrated: boolean;
+}
+
 /** Of the files that a visitor chose: what the network is tried on. */
 export const isPicture = (file: File): boolean => file.type.startsWith("image/");
 
@@ -70,7 +76,7 @@ export interface Questions {
   /** Closes what was open before, unless the files turn out to be none of ours. */
   open(given: { files: File[]; range: PixelRange }): Opened;
   /** To so many bits a weight. What came out is what `look` looks into, unless that is only tried in passing. */
-  squeeze(how: { bits: number; inPassing?: boolean }): Squeezed;
+  squeeze(how: Setting & { inPassing?: boolean }): Squeezed;
   look(at: { picture: number; layer: string }): { before: FeatureMaps; now?: FeatureMaps };
 }
 export type Question = keyof Questions;

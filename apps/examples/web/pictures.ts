@@ -1,5 +1,5 @@
 // The pictures that a network is tried on: the bundled digits, or the visitor's own, as pixels in the network's shape.
-// Example: `scaledDigits(await bundledDigits(), [32, 32, 3])` gives 200 pictures of 3,072 values, 0 .. 1.
+// Example: `scaledDigits(await sampleDigits(), [32, 32, 3])` gives 200 pictures of 3,072 values, 0 .. 1.
 import type { Picture } from "./messages.js";
 
 /** Grey pictures, 0 (paper) .. 255 (ink), one after another. */
@@ -11,10 +11,17 @@ export interface Digits {
 
 const SIDE = 28;
 
-/** samples.bin: a byte a label, then a byte a pixel. */
-export async function bundledDigits(): Promise<Digits> {
-  const response = await fetch(new URL("./model/samples.bin", import.meta.url));
-  const bytes = new Uint8Array(await response.arrayBuffer());
+/** The 200 that networks are tried on. */
+export const sampleDigits = (): Promise<Digits> =>
+  fetchDigits(new URL("./model/samples.bin", import.meta.url));
+
+/** 64 others, which the bundled network was trained on. */
+export const calibrationDigits = (): Promise<Digits> =>
+  fetchDigits(new URL("./model/calibration.bin", import.meta.url));
+
+/** A byte a label, then a byte a pixel. */
+async function fetchDigits(url: URL): Promise<Digits> {
+  const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
   const count = bytes.length / (1 + SIDE * SIDE);
   return { side: SIDE, labels: bytes.subarray(0, count), pixels: bytes.subarray(count) };
 }

@@ -4,7 +4,7 @@ import { mostLikely } from "./answers.js";
 import type { Picture, PixelRange, Trial } from "./messages.js";
 import { answersTo, loadNetwork, type Network } from "./network.js";
 import type { OpenedModel } from "./open-model.js";
-import { bundledDigits, digitPictures, ownPicture, scaledDigits } from "./pictures.js";
+import { digitPictures, ownPicture, sampleDigits, scaledDigits } from "./pictures.js";
 
 export interface TriedOut {
   trial: Trial | { problem: string };
@@ -62,7 +62,7 @@ async function own(files: File[], { input }: Network): Promise<Material> {
 
 /** All of them for a network of their size, of others as many as there is time for. */
 async function digits(network: Network): Promise<Material> {
-  const all = await bundledDigits();
+  const all = await sampleDigits();
   let count = all.labels.length;
   if (String(network.input) !== String([all.side, all.side, 1])) {
     const one = scaledDigits(all, network.input, 1);

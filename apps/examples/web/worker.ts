@@ -1,15 +1,18 @@
 // The worker: opens a network, compresses it, decodes what it compressed, and asks both what they see.
-// Example: { id: 1, question: "squeeze", about: { bits: 3 } } is answered by { id: 1, answer: { bytes, bits, tensors, now } }.
+// Example: { id: 1, question: "squeeze", about: { bits: 3, isCalibrated: false } } is answered by { id: 1, answer: { bytes, bits, tensors, now } }.
 
-import { compressModel } from "bitdiet";
+import { type CompressReport, compressModel } from "bitdiet";
 import { fromBitdiet } from "bitdiet/tfjs";
+import type { Calibrated } from "./calibration.js";
 import {
   type Answer,
   type Asked,
   isPicture,
+  type PixelRange,
   type Question,
   type Reply,
   type Request,
+  type Setting,
   type Squeezed,
 } from "./messages.js";
 import { answersTo, loadNetwork, mapsOf, type Network } from "./network.js";
@@ -19,7 +22,10 @@ import { messageOf, type TriedOut, tryOut } from "./try-out.js";
 /** What is open: the model, what it is tried on, and how it runs as it came and as it is now. */
 interface Subject extends TriedOut {
   opened: OpenedModel;
+  range: PixelRange;
   now?: Network;
+  /** Compresses for a target with a look at digits, once that was asked for. */
+  calibrated?: Calibrated;
 }
 let subject: Subject | undefined;
 
@@ -39,7 +45,7 @@ const handlers: Handlers = {
     );
     subject?.before?.dispose();
     subject?.now?.dispose();
-    subject = { opened, ...triedOut };
+    subject = { opened, range, ...triedOut };
     return {
       name: opened.name,
       format: opened.format,
@@ -51,28 +57,24 @@ const handlers: Handlers = {
         shape,
         float32Bytes: sizes.tensors[i],
       })),
+      canCalibrate: opened.format === "tfjs-layers" && readsDigits(triedOut),
       trial: triedOut.trial,
     };
   },
 
-  async squeeze({ bits, inPassing = false }, onProgress) {
+  async squeeze({ inPassing = false, ...setting }, onProgress) {
     const current = openSubject();
-    const { model, format } = current.opened;
     const start = performance.now();
-    const { bytes, report } = await compressModel(
-      model,
-      { bits },
-      { onProgress: (doing, done, total) => onProgress(doing, done / total) },
-    );
+    const { bytes, report } = await compress(current, setting, onProgress);
     const compressed = performance.now();
-    const tensors = report.tensors.map(({ byteLength, bits, kept }) => ({
+    const tensors = report.tensors.map(({ shape, byteLength, bits, kept }) => ({
       byteLength,
       bits,
-      isWeight: kept === "quantized",
+      isWeight: kept === "quantized" && shape.length > 1,
     }));
-    const squeezed: Squeezed = { bytes, bits, tensors, compressMs: compressed - start, decodeMs: 0 };
+    const squeezed: Squeezed = { bytes, tensors, compressMs: compressed - start, decodeMs: 0 };
     if (!current.before) return squeezed;
-    const network = await loadNetwork(fromBitdiet(bytes), format);
+    const network = await loadNetwork(fromBitdiet(bytes), current.opened.format);
     squeezed.decodeMs = performance.now() - compressed;
     squeezed.now = await answersTo(network, current.pixels, (share) =>
       onProgress("looking at pictures", share),
@@ -94,6 +96,30 @@ const handlers: Handlers = {
     };
   },
 };
+
+type OnProgress = Parameters<Handlers["squeeze"]>[1];
+
+async function compress(
+  current: Subject,
+  { bits, isCalibrated }: Setting,
+  onProgress: OnProgress,
+): Promise<{ bytes: Uint8Array; report: CompressReport }> {
+  const { model } = current.opened;
+  const report = (doing: string, done: number, total: number) => onProgress(doing, done / total);
+  if (!isCalibrated) return compressModel(model, { bits }, { onProgress: report });
+  if (!current.calibrated) {
+    const { calibrateOnDigits } = await import("./calibration.js");
+    current.calibrated = await calibrateOnDigits(model, current.range, report);
+  }
+  onProgress("rounding with care", 0);
+  const calibrated = await current.calibrated({ bits });
+  const bytes = await new Blob(calibrated.pieces as Uint8Array<ArrayBuffer>[]).arrayBuffer();
+  return { bytes: new Uint8Array(bytes), report: calibrated.report };
+}
+
+/** Whether pictures have labels, which only digits have, and fit without being scaled. */
+const readsDigits = ({ trial, before }: TriedOut) =>
+  "pictures" in trial && trial.pictures[0].label !== undefined && String(before?.input) === "28,28,1";
 
 function openSubject(): Subject {
   if (!subject) throw new Error("No network is open.");
