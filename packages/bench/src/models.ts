@@ -344,7 +344,7 @@ function resnet(folder: string, depth: 20 | 56): Model {
     options: { seed: SEED, samplesPerColumn: 40, gradientInputs: 400, temperature: 1000 },
     ...(depth === 20
       ? {
-          lambdas: [6e-5, 4e-5, 2.5e-5, 1.6e-5, 1e-5],
+          lambdas: [8e-5, 5e-5, 3.5e-5, 2.5e-5, 1.6e-5],
           quoted: { nncodec: [116698, 98866, 86068], prototype: [67729, 56364, 45904] },
         }
       : {
