@@ -45,11 +45,16 @@ export interface FactoredFilter {
   components: number;
 }
 
-/** Splits every filter and matrix of the float network. */
-export function factorNetwork(ground: Ground, transformOf: TransformOf): FactoredFilter[] {
+/** Splits every filter and matrix of the float network. @param axis of filters; the fewer channels unless given */
+export function factorNetwork(
+  ground: Ground,
+  transformOf: TransformOf,
+  axis?: Vectors["axis"],
+): FactoredFilter[] {
   return Object.entries(outputGradients(ground)).map(([name, draws]) => {
     const { shape } = ground.start[name];
-    const vectors = vectorsOf(shape);
+    // A matrix of 64 x 10 is not worth a basis of 64 x 64.
+    const vectors = vectorsOf(shape, shape.length === 4 ? axis : undefined);
     const filter = toVectors(ground.start[name].dataSync<"float32">(), vectors);
     const directions = draws.map((draw) => toVectors(draw, vectors));
     const components = Math.min(Math.ceil(vectors.size / BLOCKS), Math.ceil(vectors.count / BLOCKS));

@@ -28,6 +28,8 @@ import { elt, klt, none, type TransformOf } from "./transformed-weights.js";
 
 interface TransformQuantization {
   transformOf: TransformOf;
+  /** Input channels ("rows"), output channels ("columns"), or the fewer of both unless given. */
+  axis?: "input" | "output";
   /** Bits a weight of the file without entropy coding, everything counted. */
   bits: number;
   /** Images that blocks are measured on; unless given, curves are of second order. */
@@ -39,7 +41,7 @@ interface TransformQuantization {
 /** Allocates, trains on if asked to, codes, decodes, measures. */
 async function transformQuantization(ground: Ground, options: TransformQuantization): Promise<Measured> {
   const { transformOf, bits, images } = options;
-  const filters = factorNetwork(ground, transformOf);
+  const filters = factorNetwork(ground, transformOf, options.axis);
   const curves = images ? measuredCurves(ground, filters, images) : proxyCurves(filters);
   const grids = withinBudget(filters, curves, blockBytes(ground, bits));
   const network = options.retrains ? await retrained(ground, filters, grids) : { filters, floats: {} };
@@ -130,6 +132,11 @@ export const transforms: Recipe = {
         run(`${name}-${bits}`, `${name}, ${bits} bits`, name, { transformOf, bits }),
       ),
     ),
+    run("KLT-columns-3.5", "KLT of columns, 3.5 bits", "KLT, columns", {
+      transformOf: klt,
+      axis: "output",
+      bits: 3.5,
+    }),
     ...[4, 3].map((bits) =>
       run(`KLT-measured-${bits}`, `KLT, ${bits} bits, measured curves`, "KLT, measured curves", {
         transformOf: klt,
@@ -137,7 +144,7 @@ export const transforms: Recipe = {
         images: 32,
       }),
     ),
-    ...[2, 1.5].map((bits) =>
+    ...[2.5, 2].map((bits) =>
       run(`ELT-retrained-${bits}`, `ELT, ${bits} bits, retrained`, "ELT, retrained", {
         transformOf: elt,
         bits,

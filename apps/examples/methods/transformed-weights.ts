@@ -22,12 +22,13 @@ export interface Vectors {
   others: number;
 }
 
-export function vectorsOf(shape: readonly number[]): Vectors {
+/** @param axis "row transform" turns input channels, "column transform" output channels; the fewer of both unless given */
+export function vectorsOf(shape: readonly number[], axis?: Vectors["axis"]): Vectors {
   const [inputs, outputs] = shape.slice(-2);
   const count = shape.reduce((product, side) => product * side, 1);
-  const [axis, size, others] =
-    inputs <= outputs ? (["input", inputs, outputs] as const) : (["output", outputs, inputs] as const);
-  return { axis, size, others, count: count / size };
+  return (axis ?? (inputs <= outputs ? "input" : "output")) === "input"
+    ? { axis: "input", size: inputs, others: outputs, count: count / inputs }
+    : { axis: "output", size: outputs, others: inputs, count: count / outputs };
 }
 
 /** The vectors of a filter, [count, size]; its memory order where the axis is the last. */
