@@ -2,8 +2,9 @@
 // first, so that rounding changes little at the end; then the rest of the steps train through the rounding. A
 // reconstruction: the paper's abstract names the idea, and neither formula nor schedule is public. The first convolution
 // and the classifier keep 8 bits, as is usual.
-import { clusterLoss, ternaryQuantizer, twnRule } from "@bitdiet/fake-quant";
+import { clusterLoss, type Quantizer, softClusterLoss, ternaryQuantizer, twnRule } from "@bitdiet/fake-quant";
 import * as tf from "@tensorflow/tfjs-core";
+import type { Parameters } from "../models/hooks.js";
 import { variables } from "../models/parameters.js";
 import type { Measured } from "./deploy.js";
 import { type Ground, taskLoss } from "./ground.js";
@@ -15,11 +16,21 @@ const ternaryWidth = (name: string): number => (isTernary(name) ? 2 : 8);
 
 /** Steps between two estimates of a layer's centers. */
 const ESTIMATE_EVERY = 20;
-/** A step of the quantizer that trains last is alpha; its range, one step here, starts where TWN's alpha usually lies. */
-const ALPHA_OF_LARGEST = 0.3;
+/** Trains through the rounding, to nearest: a quantizer of two bits has the levels -1, 0, 1, and its step is alpha. */
+const ternaryTraining = (ground: Ground, start?: Parameters): Promise<Measured> =>
+  quantizationAware(ground, {
+    start,
+    bits: "float",
+    weightBits: ternaryWidth,
+    weightStep: (name, w) => (isTernary(name) ? twnRule(w).scale : undefined),
+  });
 
-/** @param lambda weight of the mean squared distance, relative to the mean square of a layer's weights */
-async function clustered(ground: Ground, lambda: number): Promise<Measured> {
+/** A layer's mean squared distance from its centers. */
+type Distance = (w: tf.Tensor, centers: Quantizer) => tf.Scalar;
+const soft: Distance = (w, centers) => softClusterLoss(w, centers, { sharpness: 10 });
+
+/** Half of the steps for either part. @param lambda weight of the mean distance, in units of alpha^2 */
+async function clustered(ground: Ground, distanceOf: Distance, lambda = 1): Promise<Measured> {
   const half = { ...ground, steps: Math.round(ground.steps / 2) };
   const parameters = variables(ground.start);
   const names = Object.keys(parameters).filter(isTernary);
@@ -36,19 +47,14 @@ async function clustered(ground: Ground, lambda: number): Promise<Measured> {
       }
       const distances = names.map((name) => {
         const { scale } = rules[name];
-        return tf.div(clusterLoss(parameters[name], ternaryQuantizer(rules[name])), scale ** 2);
+        return tf.div(distanceOf(parameters[name], ternaryQuantizer(rules[name])), scale ** 2);
       });
       const distance: tf.Scalar = tf.div(tf.addN(distances), names.length);
       show("distance", distance);
       return tf.add(loss(parameters, {}, step), tf.mul(distance, lambda * progress));
     },
   });
-  const measured = await quantizationAware(half, {
-    start: parameters,
-    bits: "float",
-    weightBits: ternaryWidth,
-    weightRangeFactor: ALPHA_OF_LARGEST,
-  });
+  const measured = await ternaryTraining(half, parameters);
   tf.dispose(parameters);
   return measured;
 }
@@ -66,13 +72,8 @@ export const crq: Recipe = {
   paper: "CRQ (Hu et al., arXiv 1902.10370, 2019), a reconstruction of its abstract",
   published: "none in the abstract",
   runs: [
-    run("clustered", "ternary, clustered first", (ground) => clustered(ground, 1)),
-    run("rounded", "ternary, trained through rounding alone", (ground) =>
-      quantizationAware(ground, {
-        bits: "float",
-        weightBits: ternaryWidth,
-        weightRangeFactor: ALPHA_OF_LARGEST,
-      }),
-    ),
+    run("clustered", "ternary, clustered first", (ground) => clustered(ground, clusterLoss)),
+    run("soft", "ternary, softly clustered first", (ground) => clustered(ground, soft)),
+    run("rounded", "ternary, trained through rounding alone", (ground) => ternaryTraining(ground)),
   ],
 };

@@ -1,6 +1,6 @@
 // `npm run method -- NAME` and `npm run methods`: runs recipes on the common ground, keeps their results, and draws the
 // table and the curves of all results there are.
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import cac from "cac";
 import { useBackend } from "../setup.js";
@@ -15,6 +15,7 @@ import { trainOnWorkers } from "./workers.js";
 class UsageError extends Error {}
 
 const ROOM = import.meta.dirname;
+const RESULTS = join(ROOM, "results");
 /** Relative to where the user stands: npm runs a workspace's script in the workspace's folder. */
 const pathOf = (path: string): string => resolve(process.env["INIT_CWD"] ?? ".", path);
 
@@ -94,7 +95,7 @@ export function parseOptions(argv: string[]): Options | undefined {
       testImages: number("images", 10_000, 100, 10_000, true),
       codedImages: number("codedImages", 1000, 100, 10_000, true),
     },
-    results: path("results", `${ROOM}/results`),
+    results: path("results", RESULTS),
     run: flags["run"] === undefined ? undefined : String(flags["run"]),
     fresh: flags["fresh"] === true,
     workers,
@@ -117,7 +118,8 @@ async function run({ name, source, run, results, fresh, workers }: Options): Pro
     ].filter(Boolean);
     console.log([`${title}: ${(100 * accuracy).toFixed(2)} %`, ...bits].join(", "));
   }
-  await writeTable(results, `${ROOM}/README.md`);
+  // Results of one's own have a table of their own.
+  await writeTable(results, join(results === RESULTS ? ROOM : results, "README.md"));
 }
 
 if (process.argv[1] === import.meta.filename) {

@@ -21,8 +21,8 @@ export interface QuantizationAware extends Pick<FineTuning<FrozenRange>, Passed>
   rangeFactor?: number;
   /** Every channel has a range of its own, which starts where all channels' slopes are equal (see map-sensitivity.ts). */
   channelRanges?: boolean;
-  /** Weight ranges start at this multiple of the largest weight; 1 unless given. */
-  weightRangeFactor?: number;
+  /** Where a weight's step starts; where the quantizer just holds the largest one, unless it gives a number. */
+  weightStep?: (name: string, w: tf.Tensor) => number | undefined;
   /** Instead of the float network's. */
   start?: Parameters;
 }
@@ -43,7 +43,7 @@ export async function quantizationAware(
     weightBits = 8,
     rangeFactor = 1,
     channelRanges = false,
-    weightRangeFactor = 1,
+    weightStep = () => undefined,
     start = ground.start,
     learningRates = LEARNING_RATES,
     ...passed
@@ -63,8 +63,10 @@ export async function quantizationAware(
     weight: weightRanges,
     activation: channelRanges ? equalSlopeRanges(mapSensitivity(ground), activation) : activation,
   };
-  for (const name of Object.keys(weightRanges)) {
-    weightRanges[name] += Math.log((127 * weightRangeFactor) / (2 ** (bitsOf(name) - 1) - 1));
+  for (const [name, lnStep] of Object.entries(weightRanges)) {
+    const first = weightStep(name, start[name]);
+    weightRanges[name] =
+      first === undefined ? lnStep + Math.log(127 / (2 ** (bitsOf(name) - 1) - 1)) : Math.log(first);
   }
   const quantizersOf = ({ weight, activation }: Ranges): Quantizers => ({
     weight: (name) => affineQuantizer({ bits: bitsOf(name), signed: true, scale: tf.exp(weight[name]) }),

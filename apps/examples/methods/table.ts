@@ -22,7 +22,7 @@ export function storedRows(results: string): Row[] {
 const START = "<!-- results -->";
 const END = "<!-- /results -->";
 
-/** Draws the plots, and replaces what stands between the marks of the README. */
+/** Draws the plots, and replaces what stands between the marks of the README, which is made if there is none. */
 export async function writeTable(results: string, readme: string): Promise<void> {
   const rows = storedRows(results);
   const float = rows.find(({ recipe }) => recipe === "float");
@@ -43,7 +43,7 @@ export async function writeTable(results: string, readme: string): Promise<void>
     sections.push(`![Rate against accuracy](${relative(dirname(readme), picture)})\n`);
     sections.push(...deltaRates(curves, side.anchor));
   }
-  const text = existsSync(readme) ? readFileSync(readme, "utf8") : "";
+  const text = existsSync(readme) ? readFileSync(readme, "utf8") : `${START}\n${END}\n`;
   const [before, after] = [text.indexOf(START), text.indexOf(END)];
   if (before < 0 || after < before) return;
   const head = text.slice(0, before + START.length);

@@ -236,6 +236,19 @@ describe("training on two workers", () => {
   });
 });
 
+describe("CRQ", () => {
+  test("ends with three levels in every layer but the first and the last, and leaves no tensor behind", async () => {
+    const before = tf.memory().numTensors;
+    const { runs } = RECIPES.find(({ name }) => name === "crq")!;
+    const { weights } = await runs.find(({ id }) => id === "soft")!.measure(ground);
+    expect(tf.memory().numTensors).toBe(before);
+    for (const { name, entropy } of weights!.layers) {
+      if (/^(conv1|linear)/.test(name)) expect(entropy).toBeGreaterThan(4);
+      else expect(entropy).toBeLessThanOrEqual(Math.log2(3));
+    }
+  });
+});
+
 describe("DiffQ", () => {
   test.each(["noise-10", "entropy-0.1"])(
     "%s learns widths, decodes them from bytes, and leaves no tensor behind",
