@@ -71,46 +71,65 @@ export async function calibrate(
     // What calibration does not reach is kept finely.
     return { model: folded, ...(await compressToPieces(folded, { quality: OTHER_QUALITY }, { quantized })) };
   };
-  return (target) => meetTarget(target, attempt, network);
+  const known: Known[] = [];
+  return (target) => meetTarget(target, attempt, known);
+}
+
+/** What an earlier attempt came to: where the search for the next target begins. */
+interface Known {
+  lambda: number;
+  /** Of the file, and of its quantized tensors. */
+  bytes: number;
+  quantizedBytes: number;
+  /** Numbers in the quantized tensors. */
+  weights: number;
 }
 
 async function meetTarget(
   target: CompressTarget,
   attempt: (lambda: number) => Promise<Calibrated>,
-  { layers }: LayersNetwork,
+  known: Known[],
 ): Promise<Calibrated> {
-  if ("quality" in target) return attempt(10 ** -(3 + target.quality / 20));
-  const sizeOf = ({ report }: Calibrated) =>
-    "maxBytes" in target
-      ? report.bytes
-      : report.tensors.reduce(
-          (sum, { kept, byteLength }) => sum + (kept === "quantized" ? byteLength : 0),
-          0,
-        );
-  let weights = layers.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
-  let maxBytes = "maxBytes" in target ? target.maxBytes : Number.NaN;
-  let first: Calibrated | undefined = await attempt(FIRST_LAMBDA);
-  if ("bits" in target) {
-    const { tensors } = first.report;
-    weights = tensors.reduce(
-      (sum, { kept, shape }) => sum + (kept === "quantized" ? elementCount(shape) : 0),
-      0,
-    );
-    maxBytes = (target.bits * weights) / 8;
-  }
+  const remembered = async (lambda: number): Promise<Calibrated> => {
+    const made = await attempt(lambda);
+    const quantized = made.report.tensors.filter(({ kept }) => kept === "quantized");
+    known.push({
+      lambda,
+      bytes: made.report.bytes,
+      quantizedBytes: quantized.reduce((sum, { byteLength }) => sum + byteLength, 0),
+      weights: quantized.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    });
+    return made;
+  };
+  if ("quality" in target) return remembered(10 ** -(3 + target.quality / 20));
+  let first = known.length === 0 ? await remembered(FIRST_LAMBDA) : undefined;
+  const { weights } = known[0];
+  const maxBytes = "maxBytes" in target ? target.maxBytes : (target.bits * weights) / 8;
+  const sizeOf = ({ bytes, quantizedBytes }: Known) => ("maxBytes" in target ? bytes : quantizedBytes);
   const { found, sizes } = await meetBudget({
     maxBytes,
-    start: FIRST_LAMBDA,
+    start: first ? FIRST_LAMBDA : likelyLambda(known, sizeOf, maxBytes),
     weights,
     encode: async (lambda) => {
-      const made = first ?? (await attempt(lambda));
+      const made = first ?? (await remembered(lambda));
       first = undefined;
-      return { bytes: sizeOf(made), made };
+      return { bytes: sizeOf(known.at(-1)!), made };
     },
   });
   if (found) return found.made;
   const least = Math.min(...sizes.map(({ bytes }) => bytes));
   throw new BudgetError(`expected at most ${maxBytes} bytes, but it takes ${least}`);
+}
+
+/** By a line, bytes over log lambda, between the nearest larger and smaller attempts; the nearest where there are not both. */
+function likelyLambda(known: readonly Known[], sizeOf: (attempt: Known) => number, wanted: number): number {
+  const byDistance = [...known].sort((a, b) => Math.abs(sizeOf(a) - wanted) - Math.abs(sizeOf(b) - wanted));
+  const larger = byDistance.find((attempt) => sizeOf(attempt) > wanted);
+  const smaller = byDistance.find((attempt) => sizeOf(attempt) <= wanted);
+  if (!larger || !smaller) return byDistance[0].lambda;
+  // Half a percent below: what meetBudget aims at.
+  const share = Math.min(1, (sizeOf(larger) - 0.995 * wanted) / (sizeOf(larger) - sizeOf(smaller)));
+  return larger.lambda * (smaller.lambda / larger.lambda) ** share;
 }
 
 function checkData({ inputs, shape }: CalibrationData, wanted: readonly (number | null)[]): void {
