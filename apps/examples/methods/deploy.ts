@@ -12,7 +12,7 @@ import {
 import type { LabeledImages } from "../data/cifar10.js";
 import type { Hooks, Parameters } from "../models/hooks.js";
 import { cifarResnet } from "../models/resnet.js";
-import { type FrozenRange, type Quantizers, quantize, type Ranges } from "../quantized.js";
+import type { FrozenRange, Quantizers, Ranges } from "../quantized.js";
 import { accuracy, calibrationImages, type Ground, imagesFrom } from "./ground.js";
 import {
   type CodedWeight,
@@ -114,7 +114,7 @@ function codedAccuracy(
 }
 
 /** A hook that writes every feature map as bytes, and goes on with what it reads back. */
-export function codeMaps(
+function codeMaps(
   coders: Record<string, MapCoder>,
   quantizer: Quantizers["activation"],
 ): Required<Hooks>["activation"] {
@@ -126,7 +126,7 @@ export function codeMaps(
 }
 
 /** Indices of levels in memory order; at most 16 bits each. */
-export function symbolsOf(indices: tf.Tensor): Symbols {
+function symbolsOf(indices: tf.Tensor): Symbols {
   return new Uint8Array(indices.dataSync());
 }
 
@@ -168,11 +168,3 @@ function measuredWeights(weights: CodedWeight[], side: Uint8Array): Measured["we
   }));
   return { ...weightBits(weights, side), layers };
 }
-
-/** The hooks of a network with fake quantization: the same answers as `deploy`'s, without bytes. */
-export function fakeQuantized({ quantizers }: Network): Hooks {
-  const { weight = () => IDENTITY, activation = () => IDENTITY } = quantizers as Quantizers;
-  return quantize({ weight, activation } as Quantizers);
-}
-
-const IDENTITY = { fakeQuantize: <T extends tf.Tensor>(x: T) => x };

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { learnMapCoder, mapBits } from "../coding/maps.js";
 import { contextRate } from "../context-rate.js";
 import { uniform } from "../data/random.js";
-import { deploy, fakeQuantized } from "../methods/deploy.js";
+import { deploy } from "../methods/deploy.js";
 import { accuracy, batchOf, calibrationImages, type Ground, loadGround } from "../methods/ground.js";
 import { parseOptions } from "../methods/main.js";
 import { decodeMixed, encodeMixed, packedBits } from "../methods/mixed-weights.js";
@@ -20,7 +20,7 @@ import { trainOnWorkers } from "../methods/workers.js";
 import { writeCheckpoint } from "../models/checkpoint-file.js";
 import { pyTorchFromParameters } from "../models/parameters.js";
 import { cifarResnet, initialCifarResnet } from "../models/resnet.js";
-import { calibrate, quantizersOf } from "../quantized.js";
+import { calibrate, quantize, quantizersOf } from "../quantized.js";
 import { useBackend } from "../setup.js";
 
 const folder = mkdtempSync(join(tmpdir(), "bitdiet-methods-"));
@@ -83,7 +83,7 @@ describe("a network that was decoded from bytes", () => {
     const network = { parameters: ground.start, ranges, quantizers };
     const measured = deploy(ground, network);
     expect(tf.memory().numTensors).toBe(before);
-    const hooks = fakeQuantized(network);
+    const hooks = quantize(quantizers);
     expect(measured.accuracy).toBe(accuracy(ground.test, (x) => cifarResnet(ground.start, x, hooks)));
 
     const { activations, weights } = measured;
