@@ -329,6 +329,20 @@ describe.skipIf(!hasChromium)("the page", () => {
     expect(second.replace("again", "seven")).toBe(first);
   });
 
+  it("calibrates on other digits, and then reads nearly all at a bit a weight, where rounding alone fails", async () => {
+    const alone = await slideTo(20);
+    const right = (verdict: string) => Number(/Reads (\d+) of/.exec(verdict)![1]);
+    expect(right(alone)).toBeLessThan(120);
+    await page.check("#calibrate");
+    await page.waitForFunction((text) => document.getElementById("verdict")!.textContent !== text, alone);
+    const calibrated = await settled();
+    expect(right(calibrated)).toBeGreaterThan(190);
+    const bytes = (verdict: string) => Number.parseFloat(verdict);
+    expect(bytes(calibrated)).toBeLessThan(1.01 * bytes(alone));
+    await page.uncheck("#calibrate");
+    await expect.poll(() => page.textContent("#verdict")).toBe(alone);
+  });
+
   it("opens again without a network", async () => {
     await page.waitForFunction(() => document.getElementById("offline")!.textContent !== "");
     await context.setOffline(true);
@@ -342,7 +356,8 @@ describe.skipIf(!hasChromium)("the page", () => {
     await page.keyboard.press("ArrowRight");
     await page.waitForFunction((text) => document.getElementById("verdict")!.textContent !== text, before);
     expect(await page.getAttribute("#squeeze", "aria-valuetext")).toBe("3.25 bits a weight");
-    await page.keyboard.press("Tab");
+    await page.keyboard.press("Tab"); // the checkbox
+    await page.keyboard.press("Tab"); // the pictures
     await page.keyboard.press("ArrowRight");
     await expect.poll(() => page.textContent("#chosen-caption")).toMatch(/^Picture 2,/);
     await page.selectOption("#layer", "conv2");

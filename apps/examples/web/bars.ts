@@ -40,7 +40,7 @@ export function showLayers({ tensors }: Opened, squeezed: Squeezed): void {
       rows.push(row);
     } else {
       rest.tensors++;
-      rest.weights += (8 * byteLength) / bits;
+      rest.weights += shape.reduce((a, b) => a * b, 1);
       rest.bytes += byteLength;
       rest.float32Bytes += float32Bytes;
     }
@@ -67,13 +67,12 @@ function cell(kind: "th" | "td", text: string): HTMLTableCellElement {
   return made;
 }
 
-/** @param share of the full length */
-function barCell(share: number, text: string): HTMLTableCellElement {
+/** A number and a bar of its length. @param share of the full length, cut at 1 */
+export function barCell(share: number, text: string): HTMLTableCellElement {
   const made = document.createElement("td");
   made.className = "bar";
   const bar = document.createElement("i");
   bar.style.setProperty("--share", `${Math.min(1, share)}`);
-  bar.classList.toggle("over", share > 1);
   const number = document.createElement("span");
   number.textContent = text;
   made.append(bar, number);

@@ -1,5 +1,6 @@
 // What the network makes of one picture, before and now: its most likely answers, and the feature maps of a layer.
 import { type Answers, mostLikely } from "./answers.js";
+import { barCell } from "./bars.js";
 import type { FeatureMaps, Picture, Trial } from "./messages.js";
 import { element, percentText } from "./text.js";
 import { draw } from "./tiles.js";
@@ -31,21 +32,13 @@ export function showChosen({ before, isInk }: Trial, picture: Picture, index: nu
       const title = document.createElement("th");
       title.scope = "row";
       title.textContent = `${answer}`;
-      row.append(title, ...[first, second].map((shares) => shareCell(shares[answer])));
+      row.append(
+        title,
+        ...[first, second].map((shares) => barCell(shares[answer], percentText(shares[answer]))),
+      );
       return row;
     });
   element<HTMLTableElement>("answers").tBodies[0].replaceChildren(...rows);
-}
-
-function shareCell(share: number): HTMLTableCellElement {
-  const cell = document.createElement("td");
-  cell.className = "bar";
-  const bar = document.createElement("i");
-  bar.style.setProperty("--share", `${share}`);
-  const number = document.createElement("span");
-  number.textContent = percentText(share);
-  cell.append(bar, number);
-  return cell;
 }
 
 /** Channels that are drawn at most. */

@@ -121,7 +121,7 @@ const BATCH_PIXELS = 300_000;
 /**
  * Class probabilities, a row a picture. Outputs that are none already become some by softmax.
  *
- * @param pixels 0 .. 1, one picture after another in the network's input shape
+ * @param pixels as the network wants them, one picture after another in its input shape
  * @throws {Error} if the network's output is not a row of classes a picture
  */
 export async function answersTo(
@@ -165,10 +165,11 @@ function probabilities(outputs: Float32Array): Float32Array {
   return powers.map((power) => power / total);
 }
 
-/** The feature maps of one layer for one picture. */
+/** The feature maps of one layer for one picture; other outputs are taken as channels of one pixel. */
 export async function mapsOf(network: Network, layer: string, pixels: Float32Array): Promise<FeatureMaps> {
   const maps = tf.tidy(() => network.run(tf.tensor4d(pixels, [1, ...network.input]), layer));
   const values = new Float32Array(await maps.data());
   maps.dispose();
-  return { shape: maps.shape.slice(1) as [number, number, number], values };
+  const [, ...shape] = maps.rank === 4 ? maps.shape : [1, 1, 1, maps.size];
+  return { shape: shape as [number, number, number], values };
 }

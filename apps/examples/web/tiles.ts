@@ -50,12 +50,12 @@ export function markTiles({ pictures, before }: Trial, now: Answers): void {
     tile.classList.toggle("wrong", !isFine);
     tile.querySelector("span")!.textContent = isFine ? "" : `${answer}`;
     const truth = label === undefined ? "" : `, a ${label}`;
-    const was = label === undefined && !isFine ? `, before as ${mostLikely(before, i).answer}` : "";
-    tile
-      .querySelector("input")!
-      .setAttribute(
-        "aria-label",
-        `${name}${truth}, read as ${answer}${was}, ${percentText(share)} sure${isFine ? "" : ", changed or wrong"}`,
-      );
+    const was = isFine
+      ? ""
+      : label === undefined
+        ? `, before as ${mostLikely(before, i).answer}`
+        : ", wrongly";
+    const description = `${name}${truth}, read as ${answer}${was}, ${percentText(share)} sure`;
+    tile.querySelector("input")!.setAttribute("aria-label", description);
   }
 }
