@@ -6,7 +6,7 @@
 //     dH / dy_i = -(2 T / N) sum_j q_ij (j - mean of j under q_i) log2 p_cj
 //
 // Example, T large: values 0 0 1 1 with contexts 0 0 1 1 cost 0 bits, though their histogram alone costs 1 bit a value.
-import { sampleElements, withSample } from "@bitdiet/entropy-loss";
+import { sampleIndices, withSample } from "@bitdiet/entropy-loss";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Rate } from "./rates.js";
 
@@ -19,9 +19,7 @@ export const CONTEXTS = CLASSES * CLASSES * 2;
 export function contextRate(sampleSize = 2048): Rate {
   return (x, { scale, levels }, { sharpness, seed }) => {
     const [same, sample] = withSample(x, sampleSize, seed);
-    const drawn = tf.tidy(() => sampleElements(tf.range(0, x.size), sampleSize, seed));
-    const positions = drawn.dataSync();
-    drawn.dispose();
+    const positions = sampleIndices(x.size, Math.min(sampleSize, x.size), seed);
     const contexts = neighbourContexts(x, positions, scale.dataSync());
     const channels = positions.map((at) => at % scale.size);
     return { x: same, bits: contextEntropy(sample, scale, { contexts, channels }, levels.size, sharpness) };

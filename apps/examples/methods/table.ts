@@ -2,7 +2,7 @@
 // for weights.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { bdRate, paretoFront } from "../../../packages/bench/src/bd-rate.js";
+import { bdRate, paretoFront } from "../report/bd-rate.js";
 import { ratePlot } from "../report/plots.js";
 import { writeWhole } from "../report/write.js";
 import type { Row } from "./recipe.js";
