@@ -35,8 +35,16 @@ export interface Calibrated {
 
 /** Of weights that are no matrix for each patch, such as depthwise kernels: about 6 bits. */
 const OTHER_QUALITY = 85;
-/** Nats of KL divergence that a bit is worth, where a search begins: about 4 bits a weight in small networks. */
-const FIRST_LAMBDA = 1e-5;
+/** Where a search for a size begins: about 4 bits a weight in small networks. */
+const FIRST_QUALITY = 50;
+
+/**
+ * Nats that a bit is worth for a loss of 0.1 nats an input at quality 50, ten times less every 25. A weight's loss at this slope is
+ * lambda / (2 ln 2), at high rate, where steps and errors are small.
+ */
+function lambdaOf(quality: number, weights: number): number {
+  return (2 * Math.LN2 * 10 ** (1 - quality / 25)) / weights;
+}
 
 /**
  * Measures once; what is returned compresses for one target after another.
@@ -72,7 +80,8 @@ export async function calibrate(
     return { model: folded, ...(await compressToPieces(folded, { quality: OTHER_QUALITY }, { quantized })) };
   };
   const known: Known[] = [];
-  return (target) => meetTarget(target, attempt, known);
+  const matrixWeights = network.layers.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
+  return (target) => meetTarget(target, attempt, known, matrixWeights);
 }
 
 /** What an earlier attempt came to: where the search for the next target begins. */
@@ -89,6 +98,7 @@ async function meetTarget(
   target: CompressTarget,
   attempt: (lambda: number) => Promise<Calibrated>,
   known: Known[],
+  matrixWeights: number,
 ): Promise<Calibrated> {
   const remembered = async (lambda: number): Promise<Calibrated> => {
     const made = await attempt(lambda);
@@ -101,14 +111,15 @@ async function meetTarget(
     });
     return made;
   };
-  if ("quality" in target) return remembered(10 ** -(3 + target.quality / 20));
-  let first = known.length === 0 ? await remembered(FIRST_LAMBDA) : undefined;
+  if ("quality" in target) return remembered(lambdaOf(target.quality, matrixWeights));
+  const firstLambda = lambdaOf(FIRST_QUALITY, matrixWeights);
+  let first = known.length === 0 ? await remembered(firstLambda) : undefined;
   const { weights } = known[0];
   const maxBytes = "maxBytes" in target ? target.maxBytes : (target.bits * weights) / 8;
   const sizeOf = ({ bytes, quantizedBytes }: Known) => ("maxBytes" in target ? bytes : quantizedBytes);
   const { found, sizes } = await meetBudget({
     maxBytes,
-    start: first ? FIRST_LAMBDA : likelyLambda(known, sizeOf, maxBytes),
+    start: first ? firstLambda : likelyLambda(known, sizeOf, maxBytes),
     weights,
     encode: async (lambda) => {
       const made = first ?? (await remembered(lambda));
