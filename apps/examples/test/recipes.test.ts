@@ -1,0 +1,104 @@
+// Each recipe that trains nothing, from its first line to its last, on the float network of the table: labels are the float
+// network's own answers, so that accuracy says how far decoding changed them.
+import { readFile } from "node:fs/promises";
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, expect, it } from "vitest";
+import { normalizedBatch, readCifar10 } from "../data/cifar10.js";
+import { trainHere } from "../fine-tune.js";
+import { jointPruning } from "../methods/ajpq.js";
+import { dctMaps } from "../methods/dct-cm.js";
+import { featureMaps } from "../methods/feature-map-coding.js";
+import { type Ground, imagesFrom } from "../methods/ground.js";
+import type { Recipe } from "../methods/recipe.js";
+import { transforms } from "../methods/transform-quantization.js";
+import { foldBatchNorm } from "../models/batch-norm.js";
+import { readCheckpoint } from "../models/checkpoint-file.js";
+import { parametersFromPyTorch } from "../models/parameters.js";
+import { cifarResnet } from "../models/resnet.js";
+import { useBackend } from "../setup.js";
+import { dataFile } from "./fixtures.js";
+
+const checkpoint = dataFile("models/resnet20-cifar10-jpeg.safetensors");
+const [trainFile, testFile] = ["train_1000", "test_500"].map((name) =>
+  dataFile(`cifar10-lossless/${name}.bin`),
+);
+const isHere = checkpoint && trainFile && testFile;
+let ground: Ground;
+
+beforeAll(async () => {
+  if (!isHere) return;
+  await useBackend("wasm");
+  const start = foldBatchNorm(parametersFromPyTorch((await readCheckpoint(checkpoint)).tensors));
+  const images = imagesFrom(readCifar10(await readFile(testFile)), 0, 100);
+  const answers = tf.tidy(() => {
+    const x = tf.tensor4d(normalizedBatch(images, [...images.labels.keys()]), [100, 32, 32, 3]);
+    return tf.argMax(cifarResnet(start, x), 1).dataSync();
+  });
+  ground = {
+    start,
+    train: readCifar10(await readFile(trainFile)),
+    test: { pixels: images.pixels, labels: Uint8Array.from(answers) },
+    codedImages: 100,
+    steps: 1,
+    batch: 8,
+    seed: 1,
+    distill: 0,
+    share: { index: 0, count: 1 },
+    trainOn: trainHere,
+  };
+});
+
+const measured = (recipe: Recipe, id: string) => {
+  const run = recipe.runs.find((one) => one.id === id);
+  if (!run) throw new RangeError(`${recipe.name} has no ${id}`);
+  return run.measure(ground);
+};
+
+it.skipIf(!isHere)(
+  "decoded principal components answer as the float network does, in half the bits",
+  async () => {
+    const before = tf.memory().numTensors;
+    const { accuracy, activations, notes } = await measured(featureMaps, "pca-7");
+    expect(tf.memory().numTensors).toBe(before);
+    expect(accuracy).toBeGreaterThanOrEqual(0.95);
+    expect(activations!.coded).toBeLessThan(4.5);
+    expect(activations!.coded).toBeGreaterThan(Number(notes!["entropy by component"]));
+    expect(activations!.entropy).toBeGreaterThan(Number(notes!["entropy by component"]));
+    expect(activations!.layers.length).toBe(19);
+  },
+);
+
+it.skipIf(!isHere)(
+  "decoded DCT groups answer as the float network does, smaller through ANS than packed",
+  async () => {
+    const before = tf.memory().numTensors;
+    const { accuracy, activations } = await measured(dctMaps, "step-9");
+    expect(tf.memory().numTensors).toBe(before);
+    expect(accuracy).toBeGreaterThanOrEqual(0.93);
+    expect(activations!.coded).toBeLessThan(activations!.fixedWidth);
+    expect(activations!.fixedWidth).toBeLessThan(8);
+  },
+);
+
+it.skipIf(!isHere)("a network of quantized factors keeps its budget and its answers", async () => {
+  const before = tf.memory().numTensors;
+  const { accuracy, weights } = await measured(transforms, "KLT-5");
+  expect(tf.memory().numTensors).toBe(before);
+  expect(accuracy).toBeGreaterThanOrEqual(0.9);
+  expect(weights!.fixedWidth).toBeLessThanOrEqual(5);
+  expect(weights!.fixedWidth).toBeGreaterThan(4.95);
+  expect(weights!.coded).toBeLessThan(weights!.fixedWidth);
+});
+
+it.skipIf(!isHere)(
+  "a network with pruned channels keeps its budget and its answers, and multiplies less",
+  async () => {
+    const before = tf.memory().numTensors;
+    const { accuracy, weights, notes } = await measured(jointPruning, "second-order-6.4");
+    expect(tf.memory().numTensors).toBe(before);
+    expect(accuracy).toBeGreaterThanOrEqual(0.93);
+    expect(weights!.fixedWidth).toBeLessThanOrEqual(6.4);
+    expect(notes!["evaluations"]).toBe(0);
+    expect(Number.parseFloat(String(notes!["multiplications left"]))).toBeLessThan(100);
+  },
+);
