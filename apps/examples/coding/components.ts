@@ -14,9 +14,32 @@ export interface ComponentShape {
 
 export interface CodedComponents extends CodedMaps {
   /** Entropy of one histogram a component, bits a value; `entropy` is that of all components pooled, as published. */
-  componentEntropy: number;
+  componentEntropy?: number;
 }
 
+/**
+ * The same cost, in terms of the values that coefficients stand for.
+ *
+ * @param kept coefficients a value, below 1 where a transform is truncated
+ * @param bits fixed width of a coefficient, @param sideBytes what the decoder needs besides, the basis for instance
+ */
+export function perValue(
+  map: CodedComponents,
+  { kept, bits, sideBytes }: { kept: number; bits: number; sideBytes: number },
+): CodedComponents {
+  return {
+    ...map,
+    values: map.values / kept,
+    fixedWidth: bits * kept,
+    entropy: map.entropy * kept,
+    componentEntropy: map.componentEntropy && map.componentEntropy * kept,
+    huffmanBytes: map.huffmanBytes + sideBytes,
+    ansBytes: map.ansBytes + sideBytes,
+    codedBytes: map.codedBytes + sideBytes,
+  };
+}
+
+/** A MapCoder, or one that knows components. */
 export interface ComponentCoder extends MapCoder {
   total(): CodedComponents;
 }

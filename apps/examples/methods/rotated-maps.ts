@@ -165,3 +165,10 @@ export function nearestCentroids(values: Float32Array, count: number, rounds = 2
   }
   return values.map((_, i) => centroids[assigned[i]]);
 }
+
+/** Bytes of a layer's step and offset, and unless it is the identity of its basis and its mean. */
+export function storageBytes({ rows, size, mean }: Transform, basisBits = 32): number {
+  if (mean === undefined) return 6;
+  const centroids = basisBits < 32 ? 4 * 2 ** basisBits : 0;
+  return 6 + 4 * size + (rows * size * basisBits) / 8 + centroids;
+}
