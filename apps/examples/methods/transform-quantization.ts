@@ -1,6 +1,6 @@
 // Transform Quantization: every filter as coefficients times a basis, both quantized in blocks, whose widths spend a common
 // budget where a bit removes most error of the network's outputs: equal slopes, 0 bits being a block that is left out.
-// Example: 16 components of which 4 have 4 bits, 8 have 2 and 4 have none, their basis 5 bits: 2 bits a weight and a half.
+// Example: 16 components of which 4 have 4 bits, 8 have 2 and 4 have none, their basis 5 bits: 2.2 bits a weight of 3 x 3 x 16 x 32.
 import * as tf from "@tensorflow/tfjs-core";
 import type { Parameters } from "../models/hooks.js";
 import { cifarResnet } from "../models/resnet.js";
