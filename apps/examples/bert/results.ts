@@ -13,7 +13,10 @@ const [BEGIN, END] = ["<!-- results: written by results.ts -->", "<!-- end of re
 
 for (const path of process.argv.slice(2)) {
   const report = JSON.parse(readFileSync(path, "utf8")) as Report;
-  writeWhole(join(RESULTS, `${report.task.name}.json`), `${JSON.stringify(report, null, 2)}\n`);
+  writeWhole(
+    join(RESULTS, `${report.task.name}.json`),
+    `${JSON.stringify(withoutPlaces(report), null, 2)}\n`,
+  );
 }
 const files = readdirSync(RESULTS).filter((name) => name.endsWith(".json"));
 const sections = files.sort().map((name) => section(JSON.parse(readFileSync(join(RESULTS, name), "utf8"))));
@@ -21,6 +24,16 @@ const readme = readFileSync(README, "utf8");
 const [before, after] = [readme.indexOf(BEGIN), readme.indexOf(END)];
 if (before < 0 || after < before) throw new Error(`${README} lacks the marks "${BEGIN}" and "${END}".`);
 writeWhole(README, `${readme.slice(0, before)}${BEGIN}\n\n${sections.join("\n")}\n${readme.slice(after)}`);
+
+/** The report without the places where this machine keeps its files. */
+function withoutPlaces(report: Report): Report {
+  const command = report.command
+    .replaceAll(/ --(out \S+|json|resume)/g, "")
+    .replaceAll(/--(data|checkpoint) \S+/g, "--$1 DIR")
+    .replace(/^npm run bert --$/, "npm run start:bert");
+  const notes = report.task.notes.map((note) => note.replace(/^.*\//, ""));
+  return { ...report, command, task: { ...report.task, notes } };
+}
 
 function section(report: Report): string {
   const { task, ratios, machine, seed, seconds, cpuSeconds, command, config } = report;
