@@ -129,25 +129,37 @@ export async function compressToPieces(
   const fineness = await findFineness(model, target, overhead, onProgress);
   let encoded = await encodeAll(fineness);
   const weights = elementsIn(model.tensors.filter(isQuantizable));
-  if ("maxBytes" in target && weights > 0 && fineness < FINEST) {
+  // Bits were found exactly unless only a sample was looked at.
+  const limit =
+    "maxBytes" in target
+      ? target.maxBytes
+      : "bits" in target && weights > SAMPLE_WEIGHTS
+        ? (target.bits * weights) / 8
+        : undefined;
+  if (limit !== undefined && weights > 0 && fineness < FINEST) {
     let first: Encoded | undefined = encoded;
     // The estimate was good to a percent or so; what is written tells the rest.
     const { found, sizes } = await meetBudget({
-      maxBytes: target.maxBytes,
+      maxBytes: limit,
       start: 4 ** -fineness,
       weights,
       encode: async (lambda) => {
         const made = first ?? (await encodeAll(Math.min(FINEST, -Math.log2(lambda) / 2)));
         first = undefined;
-        return { bytes: made.bytes, made };
+        return { bytes: "maxBytes" in target ? made.bytes : quantizedBytes(made.tensors), made };
       },
     });
     const least = Math.min(...sizes.map(({ bytes }) => bytes));
-    encoded = found?.made ?? { ...encoded, bytes: least };
+    if (found) encoded = found.made;
+    else if ("maxBytes" in target) encoded = { ...encoded, bytes: least };
   }
   if ("maxBytes" in target && encoded.bytes > target.maxBytes)
     throw new BudgetError(`expected at most ${target.maxBytes} bytes, but it takes ${encoded.bytes}`);
   return { pieces: encoded.pieces, report: summary(model, encoded, quantized !== undefined) };
+}
+
+function quantizedBytes(tensors: readonly CompressedTensor[]): number {
+  return tensors.reduce((sum, { kept, byteLength }) => sum + (kept === "quantized" ? byteLength : 0), 0);
 }
 
 interface Encoded {
