@@ -56,7 +56,9 @@ function check(name, packs) {
   const used = blocks.flatMap(({ code }) =>
     [...code.matchAll(/from "(@bitdiet\/[^/"]+)/g)].map((match) => match[1]),
   );
-  const ours = [...new Set([...Object.keys(dependencies), ...used])].filter((other) => other !== packageName);
+  const ours = [...new Set([...Object.keys(dependencies), ...used])].filter(
+    (other) => other !== packageName && other in packs,
+  );
   const wanted = [tarball, ...ours.map((other) => packs[other].tarball), ...peers, ...backends];
   run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", ...wanted], project);
 
