@@ -28,7 +28,7 @@ const doors: Record<string, { files: RegExp; imports: RegExp }[]> = {
       files: /^cli\/.*\.ts$/,
       imports: /^(node:.*|cac|cli-progress|@tensorflow\/tfjs-(core|layers|backend-cpu))$/,
     },
-    { files: /^(vite|download|worker|models\/node-files)\.ts$/, imports: /^node:/ },
+    { files: /^(vite|download|tfjs|worker|models\/node-files)\.ts$/, imports: /^node:/ },
   ],
 };
 
