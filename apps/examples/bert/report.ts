@@ -220,7 +220,7 @@ export async function writeReport(
     },
     {
       title: "Where the values lie",
-      text: "Share of each activation's values on each of 16 levels, over all development texts. Low entropy is a histogram with few tall bars.",
+      text: "Share of each activation's values on each level, over all development texts; the 8-bit network has too many to show. Low entropy is a histogram with few tall bars.",
       body: await levelHistogramPlot(
         perNetwork(({ activations }) =>
           activations
