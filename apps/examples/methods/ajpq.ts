@@ -3,6 +3,7 @@
 // what should beat a search, widths of equal slopes, from measured curves with as many evaluations, or to second order with
 // none. One budget for all. Example: at 4 bits a weight the file is 8 times smaller than float32.
 import * as tf from "@tensorflow/tfjs-core";
+import type { Parameters } from "../models/hooks.js";
 import { cifarResnet } from "../models/resnet.js";
 import { type Progress, startProgress } from "../progress.js";
 import { measuredFile, sizesOf } from "./block-file.js";
@@ -16,17 +17,21 @@ import {
   evaluations,
 } from "./channel-allocation.js";
 import {
+  type ChannelLayer,
   channelLayers,
+  channelMask,
   channelSizes,
   multiplications,
   quantizedChannels,
   restoredChannels,
   storedChannels,
   trainableChannels,
+  type Widths,
   withWeights,
 } from "./channel-network.js";
 import type { Measured } from "./deploy.js";
 import { accuracy, calibrationImages, type Ground } from "./ground.js";
+import { matchedBiases } from "./match-means.js";
 import type { Recipe, Run } from "./recipe.js";
 import { retrain } from "./retrain.js";
 
@@ -41,7 +46,7 @@ interface Ajpq {
   retrains: boolean;
 }
 
-/** Allocates, writes, reads, evaluates. */
+/** Allocates, trains on or matches means, writes, reads, evaluates. */
 async function ajpq(ground: Ground, { bits, allocation, retrains }: Ajpq): Promise<Measured> {
   const layers = channelLayers(ground);
   const sizes = sizesOf(ground);
@@ -69,9 +74,10 @@ async function ajpq(ground: Ground, { bits, allocation, retrains }: Ajpq): Promi
   const blocks = storedChannels(final, widths);
   const all = Object.values(blocks).flat();
   const read = decodeBlocks(codeBlocks(all), all.length, (grids) => channelSizes(layers, grids));
-  const network = restoredChannels(layers, read, trained ?? ground.start);
+  const floats = trained ?? meansMatched(ground, layers, widths);
+  const network = restoredChannels(layers, read, { ...ground.start, ...floats });
   const right = accuracy(ground.test, (images) => cifarResnet(network, images));
-  tf.dispose([network, trained ?? {}]);
+  tf.dispose([network, floats]);
   const full = layers.map(({ channels }) => new Uint8Array(channels.length).fill(1));
   return {
     accuracy: right,
@@ -82,6 +88,17 @@ async function ajpq(ground: Ground, { bits, allocation, retrains }: Ajpq): Promi
       evaluations: evaluated,
     },
   };
+}
+
+/** Biases that give the channels that are left their means back. */
+function meansMatched(ground: Ground, layers: ChannelLayer[], widths: Widths): Parameters {
+  const filters = quantizedChannels(ground, layers, widths);
+  const biases = matchedBiases(ground, filters, (convolution) => {
+    const l = layers.findIndex(({ name }) => name === `${convolution}.weight`);
+    return channelMask(layers, l, widths[l]);
+  });
+  tf.dispose(filters);
+  return biases;
 }
 
 const ALLOCATIONS = {

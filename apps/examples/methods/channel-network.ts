@@ -154,13 +154,21 @@ export function restoredChannels(
 function biasOf(
   layers: readonly ChannelLayer[],
   l: number,
-  widths: number[],
+  widths: ArrayLike<number>,
   biases: Parameters,
 ): [string, tf.Tensor] {
   const name = layers[l].name.replace(/weight$/, "bias");
+  return [name, tf.tidy(() => tf.mul(biases[name], channelMask(layers, l, widths)))];
+}
+
+/** 0 for a pruned channel that only the next layer reads, else 1. */
+export function channelMask(
+  layers: readonly ChannelLayer[],
+  l: number,
+  widths: ArrayLike<number>,
+): tf.Tensor1D {
   const isInner = layers[l + 1]?.input === l;
-  const mask = widths.map((bits) => (bits > 0 || !isInner ? 1 : 0));
-  return [name, tf.tidy(() => tf.mul(biases[name], tf.tensor1d(mask)))];
+  return tf.tensor1d(Array.from(widths, (bits) => (bits > 0 || !isInner ? 1 : 0)));
 }
 
 /** The network at these widths, without a file: what the search looks at. The caller disposes of it. */

@@ -22,6 +22,7 @@ import {
   withFactors,
 } from "./factored-network.js";
 import { accuracy, type Ground } from "./ground.js";
+import { matchedBiases } from "./match-means.js";
 import type { Recipe, Run } from "./recipe.js";
 import { biasesOf, retrain } from "./retrain.js";
 import { elt, klt, none, type TransformOf } from "./transformed-weights.js";
@@ -34,6 +35,8 @@ interface TransformQuantization {
   bits: number;
   /** Images that blocks are measured on; unless given, curves are of second order. */
   images?: number;
+  /** Whether biases make up for what quantization did to the channels' means, which is not in the paper. */
+  matchesMeans?: boolean;
   /** Whether the factors are trained on once widths and steps are fixed. */
   retrains?: boolean;
 }
@@ -44,7 +47,9 @@ async function transformQuantization(ground: Ground, options: TransformQuantizat
   const filters = factorNetwork(ground, transformOf, options.axis);
   const curves = images ? measuredCurves(ground, filters, images) : proxyCurves(filters);
   const grids = withinBudget(filters, curves, blockBytes(ground, bits));
-  const network = options.retrains ? await retrained(ground, filters, grids) : { filters, floats: {} };
+  const network = options.retrains
+    ? await retrained(ground, filters, grids)
+    : { filters, floats: options.matchesMeans ? matchedMeans(ground, filters, grids) : {} };
   const blocks = storedBlocks(network.filters, grids);
   const right = decodedAccuracy(ground, network, blocks);
   tf.dispose(network.floats);
@@ -54,6 +59,14 @@ async function transformQuantization(ground: Ground, options: TransformQuantizat
     weights: measuredFile(blocks, sizesOf(ground)),
     notes: { "blocks of 0 bits": zero },
   };
+}
+
+/** Biases that give every channel its mean back. */
+function matchedMeans(ground: Ground, filters: FactoredFilter[], grids: Grids): Parameters {
+  const decoded = restoredFilters(filters, Object.values(storedBlocks(filters, grids)).flat());
+  const biases = matchedBiases(ground, decoded);
+  tf.dispose(decoded);
+  return biases;
 }
 
 /** Trains both factors and the biases on. */
@@ -130,6 +143,15 @@ export const transforms: Recipe = {
     ...Object.entries(TRANSFORMS).flatMap(([name, transformOf]) =>
       [5, 4, 3.5, 3].map((bits) =>
         run(`${name}-${bits}`, `${name}, ${bits} bits`, name, { transformOf, bits }),
+      ),
+    ),
+    ...Object.entries(TRANSFORMS).flatMap(([name, transformOf]) =>
+      [3.5, 3, 2.5].map((bits) =>
+        run(`${name}-means-${bits}`, `${name}, ${bits} bits, means matched`, `${name}, means matched`, {
+          transformOf,
+          bits,
+          matchesMeans: true,
+        }),
       ),
     ),
     run("KLT-columns-3.5", "KLT of columns, 3.5 bits", "KLT, columns", {
