@@ -60,7 +60,9 @@ export async function calibrate(
   if (model.format !== "tfjs-layers")
     throw new TypeError(`model: expected a layers model of TF.js, which can be run; got ${model.format}`);
   const { topology, weights } = tfjsArtifacts(model);
-  const buffers = await Promise.all(model.tensors.map(async ({ bytes }) => (await bytes()).slice().buffer));
+  const buffers = await Promise.all(
+    model.tensors.map(async ({ bytes }) => new Uint8Array(await bytes()).buffer),
+  );
   const layersModel = await loadLayersModel({
     load: async () => ({ ...topology, weightSpecs: weights, weightData: buffers }),
   });

@@ -9,7 +9,7 @@
  */
 import { xxHash32 } from "@bitdiet/xxhash32";
 import { FORMAT_ENTRY } from "./bitdiet-file.js";
-import { joinPieces } from "./download.js";
+import { joinPieces, plainBytes } from "./download.js";
 import {
   type EncodedTensor,
   encodeMetadata,
@@ -105,7 +105,7 @@ export async function compressToPieces(
     throw new RangeError("target: expected a quality where tensors are quantized already");
   const metadata = [
     encodeMetadata(FORMAT_ENTRY, new TextEncoder().encode(model.format)),
-    ...Object.entries(model.metadata).map(([name, bytes]) => encodeMetadata(name, bytes)),
+    ...Object.entries(model.metadata).map(([name, bytes]) => encodeMetadata(name, plainBytes(bytes))),
   ];
   const encodeAll = async (fineness: number): Promise<Encoded> => {
     const parts: EncodedTensor[] = [];
@@ -113,7 +113,7 @@ export async function compressToPieces(
     let originalBytes = 0;
     for (const [index, tensor] of model.tensors.entries()) {
       onProgress("encoding", index, model.tensors.length);
-      const original = await tensor.bytes();
+      const original = plainBytes(await tensor.bytes());
       const source = sourceOf(tensor, original, fineness, quantized?.get(tensor.name));
       const encoded = encodeTensor(source);
       parts.push(encoded);
@@ -209,7 +209,7 @@ function sourceOf(
 
 /** float32 numbers with their significands rounded, half away from 0: the last bytes then take no room. */
 function roundedSignificands(bytes: Uint8Array, fineness: number): Uint8Array {
-  const rounded = bytes.slice();
+  const rounded = new Uint8Array(bytes);
   const bits = new Uint32Array(rounded.buffer);
   const lost = 24 - Math.max(LEAST_SIGNIFICANT_BITS, Math.ceil(fineness) + MORE_SIGNIFICANT_BITS);
   if (lost <= 0) return rounded;
@@ -238,7 +238,7 @@ async function findFineness(
   let fixed = overhead;
   for (const [index, tensor] of model.tensors.entries()) {
     onProgress("reading", index, model.tensors.length);
-    const bytes = await tensor.bytes();
+    const bytes = plainBytes(await tensor.bytes());
     if (!isQuantizable(tensor)) {
       if ("maxBytes" in target) fixed += estimateTensor(sourceOf(tensor, bytes, 0)).part.length;
       continue;

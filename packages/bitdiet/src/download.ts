@@ -73,6 +73,11 @@ export async function readRange(source: ByteSource, start: number, end: number):
   return joinPieces(pieces).subarray(0, end - start);
 }
 
+/** The same bytes without what Node's Buffer adds: its `slice` is a view, where that of every Uint8Array is a copy. */
+export function plainBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 /** Pieces one after another; a single one as it is. */
 export function joinPieces(pieces: readonly Uint8Array[]): Uint8Array {
   if (pieces.length === 1) return pieces[0];
@@ -85,7 +90,8 @@ export function joinPieces(pieces: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-function memorySource(bytes: Uint8Array): ByteSource {
+function memorySource(given: Uint8Array): ByteSource {
+  const bytes = plainBytes(given);
   return {
     name: "bytes",
     size: () => bytes.length,

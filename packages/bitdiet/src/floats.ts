@@ -11,9 +11,9 @@ type FloatDtype = "float32" | "float16" | "bfloat16";
 export function floatValues(dtype: FloatDtype, bytes: Uint8Array): Float32Array {
   if (dtype === "float32") {
     if (bytes.byteOffset % 4 === 0) return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-    return new Float32Array(bytes.slice().buffer);
+    return new Float32Array(new Uint8Array(bytes).buffer);
   }
-  const halves = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
+  const halves = bytes.byteOffset % 2 === 0 ? bytes : new Uint8Array(bytes);
   const words = new Uint16Array(halves.buffer, halves.byteOffset, halves.length / 2);
   const bits = new Uint32Array(words.length);
   if (dtype === "bfloat16") for (let i = 0; i < words.length; i++) bits[i] = words[i] << 16;

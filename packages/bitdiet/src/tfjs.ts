@@ -84,7 +84,7 @@ function weightStream({ tensors }: ArrivingModel): ReadableStream<ArrayBuffer> {
 /** A buffer that holds these bytes and nothing else. */
 function bufferOf(bytes: Uint8Array): ArrayBuffer {
   if (bytes.byteLength === bytes.buffer.byteLength) return bytes.buffer as ArrayBuffer;
-  return bytes.slice().buffer as ArrayBuffer;
+  return new Uint8Array(bytes).buffer;
 }
 
 /**

@@ -4,7 +4,9 @@ import { BudgetError, compressModel } from "../src/compress.js";
 import { openSource } from "../src/download.js";
 import { floatBytes, floatValues } from "../src/floats.js";
 import type { Dtype, Model } from "../src/model.js";
-import { bytesOf, normals } from "./models/small-models.js";
+import { memoryFiles } from "../src/models/files.js";
+import { readModel } from "../src/models/read.js";
+import { bytesOf, graphModelFiles, layersModelFiles, normals } from "./models/small-models.js";
 
 function modelOf(tensors: [string, Dtype, number[], Uint8Array, number?][]): Model {
   return {
@@ -100,6 +102,43 @@ test("weights that are not finite, or all zero, come back as they are", async ()
   const values = floatValues("float32", await nan.bytes());
   expect([values[17], values[18]]).toEqual([Number.NaN, Infinity]);
   expect(await zero.bytes()).toEqual(new Uint8Array(160_000));
+});
+
+/** The same memory. */
+const asBuffer = ({ buffer, byteOffset, length }: Uint8Array) => Buffer.from(buffer, byteOffset, length);
+
+test("Buffers of Node's are neither changed nor kept: a second run gives the same file", async () => {
+  for (const files of [await layersModelFiles(), graphModelFiles()]) {
+    // Of one pool, at odd offsets, as readFileSync gives small files.
+    const pool = Buffer.concat([Buffer.of(0), ...Object.values(files)]);
+    const before = Buffer.from(pool);
+    let at = 1;
+    const buffers: Record<string, Buffer> = {};
+    for (const [name, { length }] of Object.entries(files)) buffers[name] = pool.subarray(at, (at += length));
+    const model = await readModel(memoryFiles(buffers), "model.json");
+    const given: Model = {
+      ...model,
+      tensors: model.tensors.map((tensor) => ({
+        ...tensor,
+        bytes: async () => asBuffer(await tensor.bytes()),
+      })),
+    };
+    const expected = await compressModel(await readModel(memoryFiles(files), "model.json"), { quality: 20 });
+    for (const source of [model, model, given]) {
+      const { bytes } = await compressModel(source, { quality: 20 });
+      expect(bytes).toEqual(expected.bytes);
+      expect(pool.equals(before)).toBe(true);
+    }
+    const file = Buffer.concat([Buffer.of(0), expected.bytes]).subarray(1);
+    const decoded = (await openBitdiet(await openSource(file))).model;
+    const plain = (await openBitdiet(await openSource(expected.bytes))).model;
+    for (const [i, { bytes }] of decoded.tensors.entries()) {
+      const values = await bytes();
+      expect(values).toEqual(await plain.tensors[i].bytes());
+      values.fill(0);
+    }
+    expect(file.equals(expected.bytes)).toBe(true);
+  }
 });
 
 test("a budget below what names and topology take is refused with both numbers", async () => {

@@ -4,6 +4,7 @@
  *     const files = memoryFiles({ "model.json": file, "group1-shard1of1.bin": bytes });
  *     await files.read("group1-shard1of1.bin", 0, 64);
  */
+import { plainBytes } from "../download.js";
 import { ModelFileError } from "../model.js";
 
 export interface ModelFiles {
@@ -33,7 +34,7 @@ export function memoryFiles(files: Record<string, Blob | Uint8Array>): ModelFile
       const blob = open(name);
       if (end > sizeOf(blob))
         throw new ModelFileError(`${name}: expected at least ${end} bytes, got ${sizeOf(blob)}`);
-      if (blob instanceof Uint8Array) return blob.subarray(start, end);
+      if (blob instanceof Uint8Array) return plainBytes(blob).subarray(start, end);
       return new Uint8Array(await blob.slice(start, end).arrayBuffer());
     },
   };

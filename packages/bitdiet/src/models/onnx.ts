@@ -254,7 +254,7 @@ function inlineBytes(tensor: TensorMessage, dtype: Exclude<Dtype, "string">): Ui
     doubleData = [],
     uint64Data = [],
   } = tensor;
-  if (rawData && rawData.length > 0) return rawData.slice();
+  if (rawData && rawData.length > 0) return new Uint8Array(rawData);
   const bytesOf = (array: ArrayBufferView) =>
     new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
   if (dtype === "float32") return bytesOf(Float32Array.from(floatData));
@@ -307,8 +307,5 @@ function decode<T>(type: protobuf.Type, bytes: Uint8Array, what: string): T {
 
 function encode(type: protobuf.Type, message: object): Uint8Array {
   // A copy: in Node the writer gives a piece of a shared pool.
-  return type
-    .encode(message as protobuf.Message)
-    .finish()
-    .slice();
+  return new Uint8Array(type.encode(message as protobuf.Message).finish());
 }

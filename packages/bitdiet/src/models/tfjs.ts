@@ -184,7 +184,7 @@ function decodeWeight(bytes: Uint8Array, { dtype, quantization }: WeightEntry): 
     return new Uint8Array(floatValues("float16", bytes).buffer);
   }
   const { scale, min } = quantization;
-  const levels = quantization.dtype === "uint8" ? bytes : new Uint16Array(bytes.slice().buffer);
+  const levels = quantization.dtype === "uint8" ? bytes : new Uint16Array(new Uint8Array(bytes).buffer);
   const values = dtype === "float32" ? new Float32Array(levels.length) : new Int32Array(levels.length);
   if (dtype === "float32") for (let i = 0; i < levels.length; i++) values[i] = levels[i] * scale + min;
   else for (let i = 0; i < levels.length; i++) values[i] = Math.round(levels[i] * scale + min);
