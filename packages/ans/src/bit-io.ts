@@ -53,7 +53,7 @@ export interface HeaderReader {
 }
 
 export function takeBits(reader: HeaderReader, width: number): number {
-  if (reader.bit + width > reader.bytes.length * 8) corrupt("header: it ends early");
+  if (reader.bit + width > reader.bytes.length * 8) corrupt("header: end");
   let value = 0;
   for (let i = 0; i < width; i++, reader.bit++) {
     value |= ((reader.bytes[reader.bit >>> 3] >>> (reader.bit & 7)) & 1) << i;
@@ -66,7 +66,7 @@ export function takeGamma(reader: HeaderReader, limit: number): number {
   let width = 0;
   while (takeBits(reader, 1) === 0) width++;
   const value = width < 24 ? (1 << width) | takeBits(reader, width) : limit + 1;
-  if (value > limit) corrupt("header: number too large");
+  if (value > limit) corrupt("header: number");
   return value;
 }
 
@@ -83,5 +83,5 @@ export function takeVarint(reader: HeaderReader): number {
     if (byte < 128 && (byte > 0 || scale === 1)) return value;
     if (byte === 0) break;
   }
-  return corrupt("header: number too long");
+  return corrupt("header: number");
 }

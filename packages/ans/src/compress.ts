@@ -21,9 +21,9 @@ import {
   neighbourContexts,
   thresholdsOf,
 } from "./contexts.js";
-import { frequencyTableBits, putFrequencies, type Sparse, sparse } from "./frequency-table.js";
+import { denseBytes, putFrequencies, type Sparse, sparse } from "./frequency-table.js";
 import { countBytes } from "./histogram.js";
-import { MAX_ALPHABET, MAX_TABLE_LOG, normalizeCounts } from "./normalize.js";
+import { MAX_ALPHABET, normalizeCounts } from "./normalize.js";
 import { encodePayload, overheadBits, payloadBits, type SlotsOf } from "./payload.js";
 import {
   CONSTANT,
@@ -31,17 +31,15 @@ import {
   littleEndianBytes,
   MAGIC,
   MAPS,
-  MIN_TABLE_LOG,
   PAIRS,
   STATIC,
   STORED,
   type Symbols,
   WIDE,
 } from "./stream.js";
+import { bestTable, chooseTableLog } from "./table-choice.js";
 import { type EncodeTables, encodeTables } from "./tables.js";
 
-/** A shorter table may cost this much of the size: it is built faster and stays in the fastest cache. */
-const WORTH = 1.0012;
 /** Pairs of up to 32 different symbols may be shorter, in inputs that their table is short beside. */
 const MIN_PAIRED = 1 << 15;
 const MAX_PAIRED = 32;
@@ -107,31 +105,6 @@ function planPlain(symbols: Symbols, kind: number, payload: Uint8Array): Plan {
   };
 }
 
-/** The least table log, 9 .. longest, that comes near the shortest stream, and the tables at it. */
-function chooseTableLog<Tables>(
-  count: number,
-  present: number,
-  longest: number,
-  evaluate: (tableLog: number) => { bits: number; tables: Tables },
-): { bits: number; tables: Tables; tableLog: number } {
-  const least = Math.min(MAX_TABLE_LOG, Math.max(MIN_TABLE_LOG, 33 - Math.clz32(present - 1)));
-  const most = Math.max(least, Math.min(longest, 30 - Math.clz32(Math.min(count, 2 ** 31))));
-  const all = [];
-  for (let tableLog = least; tableLog <= most; tableLog++) all.push({ ...evaluate(tableLog), tableLog });
-  const shortest = all.reduce((bits, { bits: next }) => Math.min(bits, next), Number.POSITIVE_INFINITY);
-  return all.find(({ bits }) => bits <= WORTH * shortest)!;
-}
-
-/** Size and frequencies of the best static table for a histogram of `count` coded symbols. */
-function bestTable({ symbols, counts }: Sparse, count: number) {
-  return chooseTableLog(count, symbols.length, MAX_TABLE_LOG, (tableLog) => {
-    const table = { symbols, counts: normalizeCounts(counts, tableLog) };
-    const tableBits = (frequencyTableBits(table, tableLog) + 7) & -8;
-    const bits = tableBits + overheadBits(count, tableLog) + crossEntropyBits(counts, table.counts, tableLog);
-    return { bits, tables: table };
-  });
-}
-
 /** Header of the kinds that have one table. */
 function tableHeader(kind: number, tableLog: number, symbols: Symbols, table: Sparse): HeaderWriter {
   const writer = startHeader(kind, tableLog, symbols);
@@ -148,11 +121,7 @@ function planStatic(symbols: Symbols, histogram: Sparse): Plan {
     header: () => tableHeader(STATIC, tableLog, symbols, table),
     payload: () => {
       if (symbols instanceof Uint8Array) {
-        const dense = new Uint16Array(256);
-        table.symbols.forEach((symbol, i) => {
-          dense[symbol] = table.counts[i];
-        });
-        return { count, tableLog, tables: encodeTables([dense], tableLog), source: symbols };
+        return { count, tableLog, tables: encodeTables([denseBytes(table)], tableLog), source: symbols };
       }
       const indexOf = indexTable(table.symbols);
       const source: SlotsOf = (slots, from, to) => {

@@ -6,10 +6,11 @@
  */
 import { type HeaderReader, takeAlignment, takeBits, takeVarint } from "./bit-io.js";
 import { checkBytes } from "./check.js";
+import { decodeStatic } from "./decode-bytes.js";
 import { corrupt } from "./errors.js";
-import { takeFrequencies } from "./frequency-table.js";
+import { type Sparse, takeFrequencies } from "./frequency-table.js";
 import { MAX_TABLE_LOG } from "./normalize.js";
-import { bytesDecoder, decodePayload, wordsDecoder } from "./payload.js";
+import { decodePayload, wordsDecoder } from "./payload.js";
 import {
   CONSTANT,
   checksum,
@@ -80,7 +81,7 @@ export function readStream(
       if (wide) return decodeWords(payload, count, tableLog, table, table.symbols);
       return kind === PAIRS
         ? decodePairs(payload, count, tableLog, table)
-        : decodeBytes(payload, count, tableLog, table);
+        : decodeStatic(payload, count, tableLog, table);
     };
   }
   const start = reader.bit / 8;
@@ -100,30 +101,11 @@ function plainSymbols(payload: Uint8Array, count: number, allocate: (length: num
     : allocate(count).map((_, i) => payload[2 * i] | (payload[2 * i + 1] << 8));
 }
 
-interface Table {
-  symbols: Uint16Array;
-  counts: Uint16Array;
-}
-
-function decodeBytes(
-  payload: Uint8Array,
-  count: number,
-  tableLog: number,
-  { symbols, counts }: Table,
-): Uint8Array {
-  const dense = new Uint16Array(256);
-  symbols.forEach((symbol, i) => {
-    dense[symbol] = counts[i];
-  });
-  const stretch = bytesDecoder(contextDecodeTable([dense], tableLog), count);
-  return decodePayload(payload, count, tableLog, (length) => new Uint8Array(length), stretch);
-}
-
 function decodeWords(
   payload: Uint8Array,
   count: number,
   tableLog: number,
-  { counts }: Table,
+  { counts }: Sparse,
   values: Uint16Array,
 ): Uint16Array {
   const stretch = wordsDecoder(contextDecodeTable([counts], tableLog), values, count);
@@ -131,7 +113,7 @@ function decodeWords(
 }
 
 /** Two bytes a coded symbol: the decoder writes them as one word of this machine's byte order. */
-function decodePairs(payload: Uint8Array, count: number, tableLog: number, table: Table): Uint8Array {
+function decodePairs(payload: Uint8Array, count: number, tableLog: number, table: Sparse): Uint8Array {
   const { symbols: pairs } = table;
   const values = new Uint16Array(
     Uint8Array.from({ length: 2 * pairs.length }, (_, i) => pairs[i >> 1] >>> (8 * (i & 1))).buffer,

@@ -20,6 +20,13 @@ export interface Sparse {
   counts: ArrayLike<number>;
 }
 
+/** Frequencies of bytes, 0 for those that do not occur. */
+export function denseBytes({ symbols, counts }: Sparse): Uint16Array {
+  const dense = new Uint16Array(256);
+  for (let i = 0; i < symbols.length; i++) dense[symbols[i]] = counts[i];
+  return dense;
+}
+
 const bitLength = (value: number): number => 32 - Math.clz32(value);
 
 function putLength(writer: HeaderWriter, length: number, last: number): void {
@@ -61,17 +68,14 @@ export function takeFrequencies(
     let ones = 0;
     while (takeBits(reader, 1) === 1) ones++;
     const length = last + (ones & 1 ? -(ones + 1) / 2 : ones / 2);
-    if (length < 0 || length > bitLength(left)) corrupt("table: sum");
+    if (length < 0 || length > bitLength(left) || (length === 0 && absent)) corrupt("table: length");
     if (length === 0) {
-      if (absent) corrupt("table: two runs in a row");
       absent = true;
       symbol += takeGamma(reader, 65536);
       continue;
     }
     const count = (1 << (length - 1)) | takeBits(reader, length - 1);
-    if (count > left) corrupt("table: sum");
-    if (symbol >= limit) corrupt("table: symbol too large");
-    if (symbols.length === MAX_ALPHABET) corrupt("table: too many symbols");
+    if (count > left || symbol >= limit || symbols.length === MAX_ALPHABET) corrupt("table: symbol");
     symbols.push(symbol++);
     counts.push(count);
     left -= count;

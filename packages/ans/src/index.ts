@@ -20,7 +20,9 @@ export {
   type NeighbourContexts,
   neighbourContexts,
 } from "./contexts.js";
+export { decodeBytes } from "./decode-bytes.js";
 export { decompress } from "./decompress.js";
 export { decompressMap } from "./decompress-map.js";
+export { encodeBytes, estimateEncodedBits } from "./encode-bytes.js";
 export { CorruptInputError } from "./errors.js";
 export { normalizeCounts } from "./normalize.js";

@@ -241,12 +241,15 @@ def decode_cabac(coded, count, row_length, kernel):
     return np.array(levels, dtype=np.int64)
 
 
-# ans: unsigned symbols of 8 or 16 bits.
+# ans: bytes by a frequency table.
 
 
-def decode_ans(stream):
-    bits = np.unpackbits(np.frombuffer(stream, np.uint8), bitorder="little").tolist()
-    at = 8
+def decode_ans(coded, count):
+    if count == 0:
+        need(len(coded) == 0, "bytes follow the end")
+        return np.zeros(0, "u1")
+    bits = np.unpackbits(np.frombuffer(coded, np.uint8), bitorder="little").tolist()
+    at = 0
 
     def field(width):
         nonlocal at
@@ -254,49 +257,27 @@ def decode_ans(stream):
         at += width
         return sum(bit << k for k, bit in enumerate(bits[at - width : at]))
 
-    need(stream[:1] == b"\xb1", "no ans stream")
-    kind, wide, log = field(3), field(1), field(4)
-    reader = Reader(stream)
-    reader.at = 2
-    count = reader.number()
-    at = 8 * reader.at
-    dtype = np.dtype("<u2") if wide else np.dtype("u1")
+    log = field(4)
     frequencies = {}
-    if kind in (2, 3):
-        symbol = total = 0
-        last = log
-        while total < 1 << log:
-            ones = 0
-            while field(1):
-                ones += 1
-            length = last + (ones // 2 if ones % 2 == 0 else -(ones + 1) // 2)
-            if length == 0:
-                zeros = 0
-                while not field(1):
-                    zeros += 1
-                symbol += (1 << zeros) | field(zeros)
-                continue
-            frequencies[symbol] = (1 << (length - 1)) | field(length - 1)
-            total += frequencies[symbol]
-            symbol += 1
-            last = length
-        at = -(-at // 8) * 8
-    start = at // 8 + 4
-    payload = stream[start:]
-    if kind == 0:
-        symbols = np.frombuffer(payload, dtype)
-    elif kind == 1:
-        symbols = np.full(count, np.frombuffer(payload, dtype)[0])
-    else:
-        need(kind in (2, 3), "no ans stream of levels")
-        coded = decode_tans(bits[8 * start :], count if kind == 2 else (count + 1) // 2, frequencies, log)
-        symbols = np.array(coded, dtype="<u2")
-        symbols = symbols.view("u1")[:count] if kind == 3 else symbols.astype(dtype)
-    need(len(symbols) == count, "another number of symbols")
-    header = xxhash32(stream[: start - 4])
-    stored = int.from_bytes(stream[start - 4 : start], "little")
-    need(xxhash32(symbols.tobytes(), header) == stored, "the checksum of an ans stream does not match")
-    return symbols
+    symbol = total = 0
+    last = log
+    while total < 1 << log:
+        ones = 0
+        while field(1):
+            ones += 1
+        length = last + (ones // 2 if ones % 2 == 0 else -(ones + 1) // 2)
+        if length == 0:
+            zeros = 0
+            while not field(1):
+                zeros += 1
+            symbol += (1 << zeros) | field(zeros)
+            continue
+        frequencies[symbol] = (1 << (length - 1)) | field(length - 1)
+        total += frequencies[symbol]
+        symbol += 1
+        last = length
+    start = -(-at // 8)
+    return np.array(decode_tans(bits[8 * start :], count, frequencies, log), dtype="u1")
 
 
 def decode_tans(bits, count, frequencies, log):
@@ -324,7 +305,7 @@ def decode_tans(bits, count, frequencies, log):
         symbol, n, base = table[states[i % len(states)]]
         symbols.append(symbol)
         states[i % len(states)] = base + field(n)
-    need(at == len(bits) and not any(states), "the payload of an ans stream does not end")
+    need(at == len(bits) and not any(states), "the payload of ans does not end")
     return symbols
 
 
@@ -396,7 +377,7 @@ def decode_lossless(reader, dtype, size):
     planes = []
     for _ in range(width):
         plane = reader.take(reader.number())
-        planes.append(np.frombuffer(plane, "u1") if len(plane) == size // width else decode_ans(plane))
+        planes.append(np.frombuffer(plane, "u1") if len(plane) == size // width else decode_ans(plane, size // width))
     values = np.stack(planes, axis=1)
     if dtype in ("float32", "float16", "bfloat16"):
         numbers = values.copy().view(f"<u{width}")
@@ -421,7 +402,7 @@ def decode_levels(coded, coder, count, row_length, kernel):
         return np.zeros(0, np.int64)
     if coder == 0:
         return decode_cabac(coded, count, count if row_length == 1 else row_length, kernel)
-    symbols = decode_ans(coded).astype(np.int64)
+    symbols = decode_ans(coded, count).astype(np.int64)
     return (symbols >> 1) ^ -(symbols & 1)
 
 
@@ -497,7 +478,7 @@ def read_model(data):
     blobs = {}
     for entry in metadata:
         coded = entry["bytes"]
-        decode = (lambda: coded, lambda: decode_text(coded, entry["size"]), lambda: decode_ans(coded).tobytes())
+        decode = (lambda: coded, lambda: decode_text(coded, entry["size"]), lambda: decode_ans(coded, entry["size"]).tobytes())
         blobs[entry["name"]] = decode[entry["coding"]]()
     return {entry["name"]: decode_tensor(entry) for entry in tensors}, blobs
 

@@ -4,7 +4,7 @@
  *     decodeTensor(bytes, readHeader(bytes).tensors[0])
  *     // { name: "conv1.weight", dtype: "float32", shape: [16, 3, 3, 3], values: Float32Array(432) }
  */
-import { decompress } from "@bitdiet/ans";
+import { decodeBytes } from "@bitdiet/ans";
 import { must, named } from "./errors.js";
 import type { DType, MetadataEntry, TensorEntry } from "./header.js";
 import { decodeLossless } from "./lossless.js";
@@ -67,20 +67,18 @@ export function decodeParts(
 }
 
 function dequantized(entry: TensorEntry, parts: TensorParts): Float32Array {
-  const { axis, perSlice, refinement } = entry.quantized as NonNullable<TensorEntry["quantized"]>;
-  const { levels, steps, kept, transform } = readQuantized(entry, parts);
+  const { axis, refinement } = entry.quantized as NonNullable<TensorEntry["quantized"]>;
+  const { levels, steps, transform } = readQuantized(entry, parts);
   const coarse = refinement && !parts.refinement ? 2 ** refinement.bits : 1;
-  const factors = Float64Array.from(kept, (row) => steps[perSlice ? row : 0] * coarse);
   const layout = rowsOf(entry.shape, axis);
-  const values = new Float32Array(entry.size / 4);
-  if (!transform) return scatterRows(values, levels, layout, kept, factors);
   const [rows, middle, inner] = layout.extents;
+  const factors = new Float64Array(rows).map((_, row) => (steps[row] ?? steps[0]) * coarse);
+  const values = new Float32Array(entry.size / 4);
+  if (!transform) return scatterRows(values, levels, layout, factors);
   const length = ((middle * inner) / transform.size) * transform.rows;
-  const matrix = rowsOf([rows, length], 0);
-  const coefficients = scatterRows(new Float32Array(rows * length), levels, matrix, kept, factors);
-  const all = Int32Array.from({ length: rows }, (_, row) => row);
-  const ones = new Float64Array(rows).fill(1);
-  return scatterRows(values, synthesized(coefficients, transform), layout, all, ones);
+  const coefficients = new Float32Array(rows * length);
+  scatterRows(coefficients, levels, rowsOf([rows, length], 0), factors);
+  return scatterRows(values, synthesized(coefficients, transform), layout, factors.fill(1));
 }
 
 /** Each sample is the mean plus the sum of the coefficients' vectors, in float64. */
@@ -88,7 +86,7 @@ function synthesized(coefficients: Float32Array, { rows, size, floats, offset }:
   const values = new Float32Array((coefficients.length / rows) * size);
   for (let at = 0, from = 0; at < values.length; at += size, from += rows) {
     for (let i = 0; i < size; i++) {
-      let sum = offset > 0 ? floats[i] : 0;
+      let sum = offset && floats[i];
       for (let k = 0; k < rows; k++) sum += coefficients[from + k] * floats[offset + k * size + i];
       values[at + i] = sum;
     }
@@ -106,13 +104,8 @@ export function decodeMetadata(
   return named(`metadata "${name}"`, () => {
     checkSize(size, limits, bytes.length);
     const coded = checkedPart(cutOut(bytes, part), part);
-    const decoded =
-      coding === 0
-        ? coded.slice()
-        : coding === 1
-          ? decodeText(coded, size)
-          : decompress(coded, { maxLength: size });
-    must(decoded instanceof Uint8Array && decoded.length === size);
+    const decoded = coding === 0 ? coded.slice() : (coding === 1 ? decodeText : decodeBytes)(coded, size);
+    must(decoded.length === size);
     return { name, bytes: decoded };
   });
 }

@@ -24,7 +24,7 @@ export function decodeQuantized(
   if (!quantized) throw new RangeError(`entry: expected a quantized tensor, got "${name}"`);
   return named(`tensor "${name}"`, () => {
     checkSize(size + transformSize(entry), limits, bytes.length);
-    const { levels, steps, kept, transform } = readQuantized(entry, partsOf(bytes, entry));
+    const { levels, steps, transform } = readQuantized(entry, partsOf(bytes, entry));
     const rows = valueShape[quantized.axis] ?? 1;
     const shape = transform ? [rows, (size / 4 / rows / transform.size) * transform.rows] : valueShape;
     const axis = transform ? 0 : quantized.axis;
@@ -32,7 +32,8 @@ export function decodeQuantized(
     const inRows = levelsOf(levels);
     const { extents, strides } = rowsOf(shape, axis);
     let k = 0;
-    for (const row of kept) {
+    for (let row = 0; row < rows; row++) {
+      if ((steps[row] ?? steps[0]) === 0) continue;
       for (let j = 0; j < extents[1]; j++) {
         for (let l = 0; l < extents[2]; l++)
           target[row * strides[0] + j * strides[1] + l * strides[2]] = inRows[k++];

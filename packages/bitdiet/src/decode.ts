@@ -10,7 +10,7 @@
 import { type DecodedMetadata, type DecodedTensor, decodeMetadata, decodeTensor } from "./decode-part.js";
 import { CorruptInputError } from "./errors.js";
 import { readHeader } from "./header.js";
-import { type DecodeLimits, limitOf } from "./parts.js";
+import { checkSize, type DecodeLimits } from "./parts.js";
 
 export {
   type DecodedMetadata,
@@ -44,10 +44,9 @@ export function decodeModel(
   if (header.fileLength !== bytes.length)
     throw new CorruptInputError(`${bytes.length} bytes of a file of ${header.fileLength}`);
   const claimed = [...header.metadata, ...header.tensors].reduce((sum, { size }) => sum + size, 0);
-  const maxBytes = limitOf(limits, bytes.length);
-  if (claimed > maxBytes) throw new CorruptInputError(`${claimed} bytes claimed, maxBytes is ${maxBytes}`);
+  checkSize(claimed, limits, bytes.length);
   return {
-    metadata: header.metadata.map((entry) => decodeMetadata(bytes, entry, { maxBytes })),
-    tensors: header.tensors.map((entry) => decodeTensor(bytes, entry, { maxBytes })),
+    metadata: header.metadata.map((entry) => decodeMetadata(bytes, entry, limits)),
+    tensors: header.tensors.map((entry) => decodeTensor(bytes, entry, limits)),
   };
 }

@@ -1,5 +1,5 @@
 /** The inverse of `decodeLossless`; lossless.ts says how. */
-import { compress } from "@bitdiet/ans";
+import { encodeBytes } from "@bitdiet/ans";
 import { DTYPES, type DType } from "./header.js";
 import { turn } from "./lossless.js";
 import { writeNumber } from "./write-header.js";
@@ -19,7 +19,7 @@ export function encodeLossless(bytes: Uint8Array, dtype: DType): Uint8Array {
     for (let k = 0; k < width; k++) {
       const plane = new Uint8Array(count);
       for (let i = 0, at = k; i < count; i++, at += width) plane[i] = turned[at];
-      const coded = compress(plane);
+      const coded = encodeBytes(plane);
       const piece = coded.length < count ? coded : plane;
       const length: number[] = [];
       writeNumber(length, piece.length);

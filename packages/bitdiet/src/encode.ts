@@ -26,7 +26,7 @@ import { gatherRows, rowsOf } from "./rows.js";
 import { gridIndex, gridOf } from "./step-grid.js";
 import { encodeText } from "./text-coder.js";
 import { writeHeader, writeNumber } from "./write-header.js";
-import { fitsSymbols, toSymbols } from "./zigzag.js";
+import { byteSymbols } from "./zigzag.js";
 
 /** A tensor of which every bit is kept. */
 export interface LosslessTensor {
@@ -78,7 +78,7 @@ export interface SourceModel {
 export interface EncodeOptions {
   /**
    * cabac is the smallest coder and the slowest to decode. It codes a tensor's levels where it saves more than this share of what ans
-   * would take: 0 (the default) for the smallest file, 1 for the fastest.
+   * would take: 0 (the default) for the smallest file, 1 for the fastest. Levels below -128 or above 127 always go to cabac.
    */
   cabacGain?: number;
 }
@@ -163,7 +163,7 @@ export function encodeMetadata(name: string, bytes: Uint8Array): EncodedMetadata
   if (!(bytes instanceof Uint8Array))
     throw new TypeError(`metadata "${name}": expected a Uint8Array, got ${typeof bytes}`);
   const isShort = bytes.length <= LONGEST_TEXT;
-  const packed = isShort ? encodeText(bytes) : ans.compress(bytes);
+  const packed = isShort ? encodeText(bytes) : ans.encodeBytes(bytes);
   const isSmaller = packed.length < bytes.length;
   const coded = isSmaller ? packed : bytes;
   const coding = isSmaller ? (isShort ? 1 : 2) : 0;
@@ -369,7 +369,8 @@ function encodeLevels(
   { cabacGain = 0 }: EncodeOptions,
 ): { coder: LevelCoder; bytes: Uint8Array } {
   if (levels.length === 0) return { coder: 0, bytes: new Uint8Array(0) };
-  const fast = fitsSymbols(levels) ? ans.compress(toSymbols(levels)) : undefined;
+  const symbols = byteSymbols(levels);
+  const fast = symbols ? ans.encodeBytes(symbols) : undefined;
   if (fast && cabacGain >= 1) return { coder: 1, bytes: fast };
   const small = cabac.encodeWeights(levels, rows);
   return fast && small.length >= (1 - cabacGain) * fast.length
@@ -383,7 +384,8 @@ function estimateLevels(
   { cabacGain = 0 }: EncodeOptions,
 ): { coder: LevelCoder; length: number } {
   if (levels.length === 0) return { coder: 0, length: 0 };
-  const fast = fitsSymbols(levels) ? Math.ceil(ans.estimateCompressedBits(toSymbols(levels)) / 8) : Infinity;
+  const symbols = byteSymbols(levels);
+  const fast = symbols ? ans.estimateEncodedBits(symbols) / 8 : Infinity;
   if (fast < Infinity && cabacGain >= 1) return { coder: 1, length: fast };
   const small = Math.ceil(cabac.estimateBits(levels, rows) / 8);
   return small >= (1 - cabacGain) * fast ? { coder: 1, length: fast } : { coder: 0, length: small };

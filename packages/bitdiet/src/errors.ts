@@ -8,12 +8,11 @@ export class CorruptInputError extends Error {
 }
 
 /**
- * For what cannot be though its hash fits: bytes made up, or by a faulty writer. Damage on the way has messages of its own.
- *
+ * @param otherwise what to say; the default is for what cannot be though its hash fits: bytes made up, or by a faulty writer
  * @throws {CorruptInputError} unless the condition holds
  */
-export function must(condition: boolean): asserts condition {
-  if (!condition) throw new CorruptInputError("it contradicts itself");
+export function must(condition: boolean, otherwise = "it contradicts itself"): asserts condition {
+  if (!condition) throw new CorruptInputError(otherwise);
 }
 
 /** What `decode` gives; errors of the coders become errors of this package, saying what they are about. */

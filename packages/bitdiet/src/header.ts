@@ -122,18 +122,15 @@ export function readBytes(reader: FieldReader, length: number): Uint8Array {
 /** @returns undefined if there are too few bytes to tell */
 function readPrologue(bytes: Uint8Array) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (bytes.length >= 4 && view.getUint32(0, true) !== MAGIC)
-    throw new CorruptInputError("Not a .bitdiet file");
+  must(bytes.length < 4 || view.getUint32(0, true) === MAGIC, "Not a .bitdiet file");
   if (bytes.length >= 5 && bytes[4] !== VERSION)
-    throw new CorruptInputError(`Version ${bytes[4]} of the format; this decoder reads version ${VERSION}`);
-  // Three numbers of at most 7 bytes.
-  let numbers = 0;
-  for (let at = 5; at < bytes.length && at < 26 && numbers < 3; at++) if (bytes[at] < 128) numbers++;
-  if (numbers < 3 && bytes.length < 26) return undefined;
+    throw new CorruptInputError(`Version ${bytes[4]} of the format, not ${VERSION}`);
+  // Three numbers of at most 7 bytes, of which the last is below 128.
+  if (bytes.length < 26 && bytes.slice(5).filter((byte) => byte < 128).length < 3) return undefined;
   const reader = { bytes, position: 5 };
   const [parts, size, codedSize] = [readNumber(reader), readNumber(reader), readNumber(reader)];
-  const start = reader.position;
-  return { parts, size, codedSize, start, length: start + 4 + codedSize + 4 * parts };
+  const hashes = reader.position + 4 + codedSize;
+  return { size, hashes, start: reader.position, length: hashes + 4 * parts };
 }
 
 /**
@@ -154,26 +151,24 @@ export function readHeader(bytes: Uint8Array): Header {
   if (!(bytes instanceof Uint8Array))
     throw new TypeError(`bytes: expected a Uint8Array, got ${typeof bytes}`);
   const prologue = readPrologue(bytes);
-  if (prologue === undefined || prologue.length > bytes.length)
-    throw new CorruptInputError("The header is cut");
-  const { parts, size, codedSize, start, length } = prologue;
+  must(prologue !== undefined && prologue.length <= bytes.length, "The header is cut");
+  const { size, hashes, start, length } = prologue;
   const view = new DataView(bytes.buffer, bytes.byteOffset, length);
-  const coded = bytes.subarray(start + 4, start + 4 + codedSize);
-  if (headerHash(bytes.subarray(0, start), bytes.subarray(start + 4, length)) !== view.getUint32(start, true))
-    throw new CorruptInputError("The header is changed");
+  const hash = headerHash(bytes.subarray(0, start), bytes.subarray(start + 4, length));
+  must(hash === view.getUint32(start, true), "The header is changed");
 
-  const hashesAt = start + 4 + codedSize;
+  let at = hashes;
   let end = length;
-  let hashes = 0;
   const part = (partLength: number): Part => {
-    must(hashes < parts);
-    const range = { start: end, length: partLength, hash: view.getUint32(hashesAt + 4 * hashes++, true) };
+    must(at < length);
+    const range = { start: end, length: partLength, hash: view.getUint32(at, true) };
+    at += 4;
     end += partLength;
-    must(end <= Number.MAX_SAFE_INTEGER);
     return range;
   };
   return named("header", () => {
-    const reader = { bytes: size === codedSize ? coded : decodeText(coded, size), position: 0 };
+    const coded = bytes.subarray(start + 4, hashes);
+    const reader = { bytes: size === coded.length ? coded : decodeText(coded, size), position: 0 };
     const metadata = readList(reader, (name): MetadataEntry => {
       const [blobSize, coding] = [readNumber(reader), readNumber(reader)];
       must(coding < 3);
@@ -186,7 +181,7 @@ export function readHeader(bytes: Uint8Array): Header {
       return entry as TensorEntry;
     });
     for (const [entry, partLength] of refined) entry.refinementPart = part(partLength);
-    must(reader.position === size && hashes === parts);
+    must(reader.position === size && at === length && end <= Number.MAX_SAFE_INTEGER);
     return { metadata, tensors, length, fileLength: end };
   });
 }
@@ -206,7 +201,7 @@ function readTensor(reader: FieldReader, name: string): Omit<TensorEntry, "part"
 
   const flags = next();
   const axis = next();
-  must(elements > 0 && axis < Math.max(1, rank) && flags < 32);
+  must(elements > 0 && elements < 2 ** 31 && axis < Math.max(1, rank) && flags < 32);
   const quantized: TensorEntry["quantized"] = { axis, perSlice: (flags & 1) > 0, coder: coderOf(flags >> 1) };
   if (flags & 4) {
     const [rows, size] = [next(), next()];

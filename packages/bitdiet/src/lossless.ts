@@ -7,9 +7,9 @@
  *     0 · the bytes                                      as they are
  *     1 · (LEB128 length · bytes) for each plane         a plane as long as there are elements is not coded
  */
-import { decompress } from "@bitdiet/ans";
+import { decodeBytes } from "@bitdiet/ans";
 import { must } from "./errors.js";
-import { DTYPES, type DType, type FieldReader, readBytes, readNumber } from "./header.js";
+import { DTYPE_NAMES, DTYPES, type DType, type FieldReader, readBytes, readNumber } from "./header.js";
 
 /**
  * @param size bytes of the decoded tensor, which the caller has found acceptable
@@ -23,9 +23,7 @@ export function decodeLossless(reader: FieldReader, dtype: DType, size: number):
   const count = size / width;
   const planes = Array.from({ length: width }, () => {
     const bytes = readBytes(reader, readNumber(reader));
-    const plane = bytes.length === count ? bytes : decompress(bytes, { maxLength: count });
-    must(plane instanceof Uint8Array && plane.length === count);
-    return plane;
+    return bytes.length === count ? bytes : decodeBytes(bytes, count);
   });
   const values = new Uint8Array(size);
   planes.forEach((plane, k) => {
@@ -37,9 +35,8 @@ export function decodeLossless(reader: FieldReader, dtype: DType, size: number):
 
 /** Turns numbers of the types that have their sign in front of an exponent to the right, in place, by this many bits. */
 export function turn(bytes: Uint8Array, dtype: DType, by: number): void {
-  const isHalf = dtype === "float16" || dtype === "bfloat16";
-  if (!isHalf && dtype !== "float32") return;
-  const numbers = isHalf ? new Uint16Array(bytes.buffer) : new Uint32Array(bytes.buffer);
-  const width = 8 * numbers.BYTES_PER_ELEMENT;
+  if (DTYPE_NAMES.indexOf(dtype) > 2) return;
+  const width = 8 * DTYPES[dtype];
+  const numbers = new (width === 16 ? Uint16Array : Uint32Array)(bytes.buffer as ArrayBuffer);
   for (let i = 0; i < numbers.length; i++) numbers[i] = (numbers[i] >>> by) | (numbers[i] << (width - by));
 }

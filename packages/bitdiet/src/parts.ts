@@ -4,7 +4,7 @@
  *     checkedPart(file.subarray(40, 52), { start: 40, length: 12, hash })   // the 12 bytes, if their hash is that
  */
 import { xxHash32 } from "@bitdiet/xxhash32";
-import { CorruptInputError } from "./errors.js";
+import { CorruptInputError, must } from "./errors.js";
 import type { Part, TensorEntry } from "./header.js";
 
 export interface DecodeLimits {
@@ -31,11 +31,9 @@ export function checkSize(size: number, limits: DecodeLimits, there: number): vo
   if (!(size <= maxBytes)) throw new CorruptInputError(`${size} bytes claimed, maxBytes is ${maxBytes}`);
 }
 
-export function cutOut(bytes: Uint8Array, { start, length }: Part): Uint8Array {
-  if (start + length > bytes.length)
-    throw new CorruptInputError(`it is cut: ${bytes.length} bytes are there`);
-  return bytes.subarray(start, start + length);
-}
+/** As much of it as is there: `checkedPart` finds out. */
+export const cutOut = (bytes: Uint8Array, { start, length }: Part): Uint8Array =>
+  bytes.subarray(start, start + length);
 
 export function partsOf(bytes: Uint8Array, { part, refinementPart }: TensorEntry): TensorParts {
   return { bytes: cutOut(bytes, part), refinement: refinementPart && cutOut(bytes, refinementPart) };
@@ -43,7 +41,6 @@ export function partsOf(bytes: Uint8Array, { part, refinementPart }: TensorEntry
 
 /** The bytes, if they are those that were written. */
 export function checkedPart(bytes: Uint8Array, { length, hash }: Part): Uint8Array {
-  if (bytes.length !== length) throw new CorruptInputError(`${bytes.length} bytes instead of ${length}`);
-  if (xxHash32(bytes) !== hash) throw new CorruptInputError("The checksum does not match");
+  must(bytes.length === length && xxHash32(bytes) === hash, "it is cut or changed");
   return bytes;
 }

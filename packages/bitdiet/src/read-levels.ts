@@ -3,8 +3,8 @@
  *
  *     [mean and synthesis of a transform] · steps · levels
  */
-import { decompress } from "@bitdiet/ans";
-import { decodeWeights } from "@bitdiet/cabac";
+import { decodeBytes } from "@bitdiet/ans";
+import { decodeWeightRows } from "@bitdiet/cabac";
 import { must } from "./errors.js";
 import { type FieldReader, type LevelCoder, readBytes, readNumber, type TensorEntry } from "./header.js";
 import { decodeLossless } from "./lossless.js";
@@ -27,7 +27,6 @@ export interface RowLevels {
   levels: Int32Array | Uint8Array;
   /** 1, or one a slice. */
   steps: Float32Array;
-  kept: Int32Array;
   transform?: Synthesis;
 }
 
@@ -38,9 +37,11 @@ export function readQuantized(
 ): RowLevels {
   const { axis, perSlice, coder, transform, refinement } = quantized as NonNullable<TensorEntry["quantized"]>;
   const reader = { bytes: checkedPart(parts.bytes, part), position: 0 };
-  const { extents, kernel } = rowsOf(shape, axis);
-  const [rows] = extents;
-  let rowLength = extents[1] * extents[2];
+  const {
+    extents: [rows, middle, inner],
+    kernel,
+  } = rowsOf(shape, axis);
+  let rowLength = middle * inner;
   let synthesis: Synthesis | undefined;
   if (transform) {
     const { rows, size, hasMean } = transform;
@@ -50,30 +51,18 @@ export function readQuantized(
     rowLength = (rowLength / size) * rows;
   }
   const steps = readSteps(reader, perSlice ? rows : 1);
-  const isPruned = (row: number) => steps[perSlice ? row : 0] === 0;
-  const keptRows = perSlice
-    ? steps.reduce((sum, step) => sum + (step === 0 ? 0 : 1), 0)
-    : isPruned(0)
-      ? 0
-      : rows;
-  const count = keptRows * rowLength;
-  const coded = {
-    rowLength: rowLength === 1 ? count : rowLength,
-    kernel: transform ? ([1, 1] as const) : kernel,
-  };
-  let levels = readLevels(readBytes(reader, parts.bytes.length - reader.position), count, coder, coded);
+  const count = steps.filter((step) => step > 0).length * (perSlice ? 1 : rows) * rowLength;
+  if (rowLength === 1) rowLength = count;
+  const coded = transform ? ([1, 1] as const) : kernel;
+  const read = (bytes: Uint8Array, coder: LevelCoder) => readLevels(bytes, count, coder, rowLength, coded);
+  let levels = read(readBytes(reader, parts.bytes.length - reader.position), coder);
   if (refinement && refinementPart && parts.refinement) {
     const coarse = levelsOf(levels);
-    const residual = levelsOf(
-      readLevels(checkedPart(parts.refinement, refinementPart), count, refinement.coder, coded),
-    );
+    const residual = levelsOf(read(checkedPart(parts.refinement, refinementPart), refinement.coder));
     const unit = 2 ** refinement.bits;
     levels = coarse.map((level, i) => level * unit + residual[i]);
   }
-  // Only now, as no more memory must be taken than there are levels.
-  const kept = new Int32Array(keptRows);
-  for (let row = 0, k = 0; k < keptRows; row++) if (!isPruned(row)) kept[k++] = row;
-  return { levels, steps, kept, transform: synthesis };
+  return { levels, steps, transform: synthesis };
 }
 
 export const levelsOf = (levels: Int32Array | Uint8Array): Int32Array =>
@@ -86,19 +75,12 @@ function readLevels(
   bytes: Uint8Array,
   count: number,
   coder: LevelCoder,
-  rows: { rowLength: number; kernel: readonly [number, number] },
+  rowLength: number,
+  [height, width]: readonly [number, number],
 ): Int32Array | Uint8Array {
-  if (count === 0) {
-    must(bytes.length === 0);
-    return new Int32Array(0);
-  }
-  if (coder === 1) {
-    const symbols = decompress(bytes, { maxLength: count });
-    must(symbols.length === count);
-    return symbols instanceof Uint8Array ? symbols : fromSymbols(symbols);
-  }
+  if (coder === 1) return decodeBytes(bytes, count);
   must(count <= (bytes.length + 4) * LEVELS_PER_BYTE);
-  return decodeWeights(bytes, count, rows);
+  return decodeWeightRows(bytes, count, rowLength, height, width);
 }
 
 /** One step a row, or one for all; 0 for what is pruned. */
@@ -113,10 +95,10 @@ function readSteps(reader: FieldReader, count: number): Float32Array {
   const isPruned = grid > 127;
   must(parts >= 1 && parts <= 128);
   const zigzag = readNumber(reader);
-  const middle = zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2;
+  const middle = zigzag % 2 ? -(zigzag + 1) / 2 : zigzag / 2;
   const list = (length: number) => {
     const bytes = readBytes(reader, readNumber(reader));
-    return levelsOf(readLevels(bytes, length, 0, { rowLength: length, kernel: [1, 1] }));
+    return readLevels(bytes, length, 0, length, [1, 1]);
   };
   if (count === 1 && isPruned) return new Float32Array(1);
   const pruned = isPruned ? list(count) : undefined;

@@ -6,6 +6,8 @@
  *     rowsOf([32, 16, 3, 3], 0)   // OIHW of torch: the same rows, already in order
  */
 
+import { elementsOf } from "./header.js";
+
 /** Level k of row i, with k = j * extents[2] + l, lies at i * strides[0] + j * strides[1] + l * strides[2] in the tensor. */
 export interface Rows {
   extents: [number, number, number];
@@ -21,7 +23,7 @@ export interface Rows {
  */
 export function rowsOf(shape: readonly number[], axis: number): Rows {
   const rank = shape.length;
-  const product = (from: number, to: number) => shape.slice(from, to).reduce((a, b) => a * b, 1);
+  const product = (from: number, to: number) => elementsOf(shape.slice(from, to));
   const kernelOf = (axes: readonly number[]): [number, number] => [axes.at(-2) ?? 1, axes.at(-1) ?? 1];
   if (rank >= 3 && axis >= rank - 2) {
     const kernels = product(0, rank - 2);
@@ -43,7 +45,7 @@ export function rowsOf(shape: readonly number[], axis: number): Rows {
 }
 
 /** Rows that are gathered or scattered together, so that neighbours in memory are touched together. */
-const TILE = 16;
+const TILE = 32;
 
 /** The rows `kept` of a tensor's values, one after the other. */
 export function gatherRows(
@@ -66,52 +68,87 @@ export function gatherRows(
   return gathered;
 }
 
-/** The inverse of `gatherRows`. @param values where the tensor goes, zeros so far */
+/**
+ * The inverse of `gatherRows`, each level times the factor of its row. Bytes are levels as zigzag.ts writes them.
+ *
+ * @param values where the tensor goes, zeros so far
+ * @param factors one a row; levels are those of the rows with a factor other than 0
+ */
 export function scatterRows(
   values: Float32Array,
   levels: Int32Array | Float32Array | Uint8Array,
   { extents, strides }: Rows,
-  kept: ArrayLike<number>,
-  factors: ArrayLike<number>,
+  factors: Float64Array,
 ): Float32Array {
   const [, middle, inner] = extents;
-  const length = middle * inner;
-  if (middle * strides[2] === 1) {
-    for (let i = 0; i < kept.length; i++)
-      multiply(values, kept[i] * length, levels, i * length, length, factors[i]);
-    return values;
+  const places = new Int32Array(middle * inner);
+  for (let j = 0, k = 0; j < middle; j++) {
+    for (let l = 0; l < inner; l++) places[k++] = j * strides[1] + l * strides[2];
   }
-  // Rows of a power of two would all compete for the same few lines of the cache.
-  const pitch = length + 16;
-  const tile = new Float32Array(Math.min(TILE, kept.length) * pitch);
-  for (let first = 0; first < kept.length; first += TILE) {
-    const last = Math.min(first + TILE, kept.length);
-    for (let i = first; i < last; i++)
-      multiply(tile, (i - first) * pitch, levels, i * length, length, factors[i]);
-    for (let j = 0, k = 0; j < middle; j++) {
-      for (let l = 0; l < inner; l++, k++) {
-        const at = j * strides[1] + l * strides[2];
-        for (let i = first, from = k; i < last; i++, from += pitch)
-          values[at + kept[i] * strides[0]] = tile[from];
-      }
-    }
+  const starts = Int32Array.from(factors, (_, row) => row * strides[0]).filter(
+    (_, row) => factors[row] !== 0,
+  );
+  const scales = factors.filter((factor) => factor !== 0);
+  for (let first = 0; first < starts.length; first += TILE) {
+    const last = Math.min(first + TILE, starts.length);
+    const done =
+      levels instanceof Uint8Array ? scatterFours(values, levels, places, starts, scales, first, last) : 0;
+    scatterOnes(values, levels, places, starts, scales, first, last, done);
   }
   return values;
 }
 
-/** `length` levels times a factor. Bytes are levels as zigzag.ts writes them. */
-function multiply(
-  target: Float32Array,
-  to: number,
-  levels: Int32Array | Float32Array | Uint8Array,
-  from: number,
-  length: number,
-  factor: number,
-): void {
-  if (levels instanceof Uint8Array) {
-    for (let k = 0; k < length; k++) {
-      const symbol = levels[from + k];
-      target[to + k] = ((symbol >>> 1) ^ -(symbol & 1)) * factor;
+/** Four levels of each row by one load, of rows first .. last - 1. @returns how many levels of each row that were */
+function scatterFours(
+  values: Float32Array,
+  levels: Uint8Array,
+  places: Int32Array,
+  starts: Int32Array,
+  factors: Float64Array,
+  first: number,
+  last: number,
+): number {
+  const view = new DataView(levels.buffer, levels.byteOffset, levels.length);
+  const { length } = places;
+  let k = 0;
+  for (; k + 4 <= length; k = (k + 4) | 0) {
+    const a = places[k];
+    const b = places[k + 1];
+    const c = places[k + 2];
+    const d = places[k + 3];
+    for (let i = first, from = (first * length + k) | 0; i < last; i++, from = (from + length) | 0) {
+      let four = view.getInt32(from, true);
+      const factor = factors[i];
+      const start = starts[i];
+      values[(start + a) | 0] = (((four >>> 1) & 127) ^ -(four & 1)) * factor;
+      four >>>= 8;
+      values[(start + b) | 0] = (((four >>> 1) & 127) ^ -(four & 1)) * factor;
+      four >>>= 8;
+      values[(start + c) | 0] = (((four >>> 1) & 127) ^ -(four & 1)) * factor;
+      four >>>= 8;
+      values[(start + d) | 0] = (((four >>> 1) & 127) ^ -(four & 1)) * factor;
     }
-  } else for (let k = 0; k < length; k++) target[to + k] = levels[from + k] * factor;
+  }
+  return k;
+}
+
+/** The same one by one, from level k of each row on. */
+function scatterOnes(
+  values: Float32Array,
+  levels: Int32Array | Float32Array | Uint8Array,
+  places: Int32Array,
+  starts: Int32Array,
+  factors: Float64Array,
+  first: number,
+  last: number,
+  k: number,
+): void {
+  const { length } = places;
+  const isZigzag = levels instanceof Uint8Array;
+  for (; k < length; k++) {
+    for (let i = first, from = first * length + k; i < last; i++, from += length) {
+      const level = levels[from];
+      values[starts[i] + places[k]] = (isZigzag ? (level >>> 1) ^ -(level & 1) : level) * factors[i];
+    }
+  }
 }

@@ -41,7 +41,7 @@ export function gridStep(index: number, partsPerOctave: number): number {
   for (let bit = partsPerOctave >> 1, root = Math.SQRT2; bit > 0; bit >>= 1, root = Math.sqrt(root)) {
     if ((index - octave * partsPerOctave) & bit) step *= root;
   }
-  return Math.fround(octave < 0 ? step / powerOfTwo(-octave) : step * powerOfTwo(octave));
+  return Math.fround(step * powerOfTwo(octave));
 }
 
 /**
@@ -75,9 +75,7 @@ function checkParts(partsPerOctave: number): void {
     throw new RangeError(`partsPerOctave: expected 1, 2, 4 … ${MAX_PARTS_PER_OCTAVE}, got ${partsPerOctave}`);
 }
 
-/** 2^exponent, exactly. @param exponent 0 .. 127 */
+/** 2^exponent, exactly: the float32 with these exponent bits. @param exponent -126 .. 127 */
 function powerOfTwo(exponent: number): number {
-  let power = 1;
-  for (let i = 0; i < exponent; i++) power *= 2;
-  return power;
+  return new Float32Array(Int32Array.of((exponent + 127) << 23).buffer)[0];
 }

@@ -33,6 +33,17 @@ export function toSymbols(levels: Int32Array): Uint8Array | Uint16Array {
   return symbols;
 }
 
+/** The same where one byte a symbol is all there is; undefined if a level is below -128 or above 127. */
+export function byteSymbols(levels: Int32Array): Uint8Array | undefined {
+  const symbols = new Uint8Array(levels.length);
+  for (let i = 0; i < levels.length; i++) {
+    const level = levels[i];
+    if (level < -128 || level > 127) return undefined;
+    symbols[i] = (level << 1) ^ (level >> 31);
+  }
+  return symbols;
+}
+
 export function fromSymbols(symbols: ArrayLike<number>): Int32Array {
   const levels = new Int32Array(symbols.length);
   for (let i = 0; i < symbols.length; i++) levels[i] = (symbols[i] >>> 1) ^ -(symbols[i] & 1);

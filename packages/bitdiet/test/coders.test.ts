@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ansCoder, type Coder, cabacCoder, huffmanCoder, smallestCoder, smallestOf } from "../src/index.js";
-import { fromSymbols, toSymbols } from "../src/zigzag.js";
+import { byteSymbols, fromSymbols, toSymbols } from "../src/zigzag.js";
 
 const coders = [huffmanCoder, ansCoder, cabacCoder];
 
@@ -108,4 +108,8 @@ test("zigzag puts small magnitudes first and comes back", () => {
   const levels = Int32Array.of(0, -1, 1, -2, 2, 32767, -32767);
   expect([...toSymbols(levels)]).toEqual([0, 1, 2, 3, 4, 65534, 65533]);
   expect(fromSymbols(toSymbols(levels))).toEqual(levels);
+  const bytes = Int32Array.of(0, -1, 1, 127, -128);
+  expect(byteSymbols(bytes)).toEqual(Uint8Array.of(0, 1, 2, 254, 255));
+  for (const level of [128, -129, 2 ** 30, 2 ** 31 - 1, -(2 ** 31)])
+    expect(byteSymbols(Int32Array.of(0, level))).toBeUndefined();
 });

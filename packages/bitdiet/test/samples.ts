@@ -136,17 +136,23 @@ export function everyKind(): SourceModel {
   };
 }
 
-/** Levels that ans codes in pairs, and as symbols of 16 bits. */
+/** Levels enough for the four states of ans, some that are all equal, and some too large for its bytes. */
 export function longStreams(): SourceModel {
   const twice = laplace(20_000, 0.5, 12);
-  const pairs = Int32Array.from({ length: 40_000 }, (_, i) => twice[i >> 1]);
+  const long = Int32Array.from({ length: 40_000 }, (_, i) => twice[i >> 1]);
+  const equal = new Int32Array(600).fill(-3);
   const wide = laplace(600, 200, 13);
   return {
     tensors: [
       {
-        name: "pairs",
+        name: "long",
         dtype: "float32",
-        quantized: { shape: [40_000], levels: pairs, axis: 0, steps: Float32Array.of(1) },
+        quantized: { shape: [200, 200], levels: long, axis: 1, steps: Float32Array.of(1) },
+      },
+      {
+        name: "equal",
+        dtype: "float32",
+        quantized: { shape: [600], levels: equal, axis: 0, steps: Float32Array.of(1) },
       },
       {
         name: "wide",

@@ -21,6 +21,7 @@ import {
   signContext,
   startRun,
   startWalk,
+  weightContexts,
 } from "./contexts.js";
 import { CorruptInputError } from "./errors.js";
 import type { RangeDecoder } from "./range-coder.js";
@@ -37,13 +38,26 @@ export function decodeWeights(bytes: Uint8Array, count: number, options: WeightO
   return decodePayload(bytes, count, contexts, startWalk(rowLength, height, width));
 }
 
-/** The same from the start of a tensor whose shape is known to be valid. */
-export function decodePayload(
+/**
+ * The same with fresh contexts, for decoders that have checked the shape themselves: `decodeWeights` without its checks of arguments,
+ * which then stay out of a bundle.
+ *
+ * @param count levels, a multiple of rowLength
+ * @param rowLength a multiple of kernelHeight * kernelWidth; all are above 0
+ * @throws CorruptInputError if the bytes do not end exactly with the last level
+ */
+export function decodeWeightRows(
   bytes: Uint8Array,
   count: number,
-  contexts: WeightContexts,
-  walk: Walk,
+  rowLength: number,
+  kernelHeight: number,
+  kernelWidth: number,
 ): Int32Array {
+  return decodePayload(bytes, count, weightContexts(), startWalk(rowLength, kernelHeight, kernelWidth));
+}
+
+/** The same from the start of a tensor whose shape is known to be valid. */
+function decodePayload(bytes: Uint8Array, count: number, contexts: WeightContexts, walk: Walk): Int32Array {
   const coder = rangeDecoder(bytes);
   let levels: Int32Array = new Int32Array(Math.min(count, 2 * LONGEST_RUN));
   for (let i = 0; i < count; ) {

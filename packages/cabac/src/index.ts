@@ -1,6 +1,6 @@
 export type { WeightContexts } from "./contexts.js";
 export { weightContexts } from "./contexts.js";
-export { decodeWeights } from "./decode.js";
+export { decodeWeightRows, decodeWeights } from "./decode.js";
 export { encodeWeights } from "./encode.js";
 export { CorruptInputError } from "./errors.js";
 export type { RangeDecoder, RangeEncoder } from "./range-coder.js";

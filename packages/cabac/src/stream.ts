@@ -6,8 +6,7 @@
  *     0xC1 · count · row length · kernel height · kernel width (LEB128 each) · xxHash32 (4 bytes, little-endian) · payload
  */
 import { xxHash32 } from "@bitdiet/xxhash32";
-import { startWalk, weightContexts } from "./contexts.js";
-import { decodePayload } from "./decode.js";
+import { decodeWeightRows } from "./decode.js";
 import { encodeWeights } from "./encode.js";
 import { CorruptInputError } from "./errors.js";
 import { estimateBits } from "./rate.js";
@@ -84,7 +83,7 @@ export function decompress(
   ) {
     throw new CorruptInputError("The header is cut or changed");
   }
-  const levels = decodePayload(payload, count, weightContexts(), startWalk(rowLength, height, width));
+  const levels = decodeWeightRows(payload, count, rowLength, height, width);
   const stored = new DataView(bytes.buffer, bytes.byteOffset).getUint32(at, true);
   if (checksum(bytes.subarray(0, at), levels) !== stored)
     throw new CorruptInputError("The checksum does not match");

@@ -1,6 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { CorruptInputError, decodeWeights, encodeWeights, weightContexts } from "../src/index.js";
+import {
+  CorruptInputError,
+  decodeWeightRows,
+  decodeWeights,
+  encodeWeights,
+  weightContexts,
+} from "../src/index.js";
 import { referenceDecode } from "./reference-decoder.js";
 import { entropy, geometric, kernels, random } from "./sources.js";
 
@@ -35,6 +41,16 @@ describe("encodeWeights and decodeWeights", () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  it("are undone by decodeWeightRows as well", () => {
+    fc.assert(
+      fc.property(tensor, ({ levels, rowLength, kernel }) => {
+        const bytes = encodeWeights(levels, { rowLength, kernel });
+        expect(decodeWeightRows(bytes, levels.length, rowLength, ...kernel)).toEqual(levels);
+      }),
+    );
+    expect(() => decodeWeightRows(Uint8Array.of(1, 2, 3), 720, 72, 3, 3)).toThrow(CorruptInputError);
   });
 
   it("agree with a decoder written from FORMAT.md in exact arithmetic", () => {
