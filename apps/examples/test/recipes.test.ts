@@ -9,6 +9,7 @@ import { jointPruning } from "../methods/ajpq.js";
 import { dctMaps } from "../methods/dct-cm.js";
 import { featureMaps } from "../methods/feature-map-coding.js";
 import { type Ground, imagesFrom } from "../methods/ground.js";
+import { matchedBiases } from "../methods/match-means.js";
 import type { Recipe } from "../methods/recipe.js";
 import { transforms } from "../methods/transform-quantization.js";
 import { foldBatchNorm } from "../models/batch-norm.js";
@@ -100,5 +101,32 @@ it.skipIf(!isHere)(
     expect(weights!.fixedWidth).toBeLessThanOrEqual(6.4);
     expect(notes!["evaluations"]).toBe(0);
     expect(Number.parseFloat(String(notes!["multiplications left"]))).toBeLessThan(100);
+  },
+);
+
+it.skipIf(!isHere)("factors trained on keep their widths and their file its size", async () => {
+  const before = tf.memory().numTensors;
+  const { weights } = await measured(transforms, "ELT-retrained-2");
+  expect(tf.memory().numTensors).toBe(before);
+  expect(weights!.fixedWidth).toBeLessThanOrEqual(2);
+  expect(weights!.fixedWidth).toBeGreaterThan(1.9);
+});
+
+it.skipIf(!isHere)(
+  "means of float filters are matched by the float biases, and a masked channel gets none",
+  () => {
+    const biases = matchedBiases(ground, {}, (name) =>
+      name === "layer1.0.conv1"
+        ? tf.tensor1d(Array.from({ length: 16 }, (_, c) => Number(c > 0)))
+        : undefined,
+    );
+    expect(Object.keys(biases).length).toBe(19);
+    expect(biases["layer1.0.conv1.bias"]!.dataSync()[0]).toBe(0);
+    for (const name of ["conv1.bias", "layer1.0.conv1.bias"]) {
+      const expected = ground.start[name]!.dataSync();
+      for (const [c, bias] of biases[name]!.dataSync().entries())
+        if (c > 0) expect(Math.abs(bias - expected[c]!)).toBeLessThan(1e-4);
+    }
+    tf.dispose(biases);
   },
 );
