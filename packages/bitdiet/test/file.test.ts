@@ -102,6 +102,35 @@ describe("a quantized tensor", () => {
     expect(b).toBeLessThan(0.54 * a);
   });
 
+  test("comes back from bytes by ans, rows and columns of any number in any layout, some of them pruned", () => {
+    const next = random(8);
+    const layouts: [number[], number][] = [
+      [[3, 3, 5, 70], 3],
+      [[70, 5, 3, 3], 0],
+      [[3, 3, 64, 33], 2],
+      [[33, 65], 1],
+      [[97, 31], 0],
+      [[31], 0],
+      [[2, 3, 7], 1],
+      [[40_000], 0],
+    ];
+    for (const [shape, axis] of layouts) {
+      const levels = Int32Array.from({ length: shape.reduce((a, b) => a * b) }, () =>
+        Math.floor(256 * next() - 128),
+      );
+      for (const count of [1, shape[axis]]) {
+        const steps = Float32Array.from({ length: count }, () => (count > 1 && next() < 0.2 ? 0 : next()));
+        const quantized = { shape, levels, axis, steps };
+        const tensor = source(quantized);
+        expect(encodeTensor(tensor, { cabacGain: 1 }).entry.quantized?.coder).toBe(1);
+        // -0 of pruned levels is 0.
+        const expected = dequantize(quantized).map((value) => value + 0);
+        expect(throughFile(tensor, 1).tensor.values).toEqual(expected);
+        expect(throughFile({ ...tensor, refinementBits: 3 }, 1).tensor.values).toEqual(expected);
+      }
+    }
+  });
+
   test("takes no more than the entropy of its levels, a per cent and a few bytes; less where it has structure", () => {
     for (const scale of [0.2, 0.6, 1.5, 6]) {
       const levels = laplace(40_000, scale, 11);
