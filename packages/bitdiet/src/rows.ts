@@ -85,9 +85,9 @@ export function scatterRows(
   for (let j = 0, k = 0; j < middle; j++) {
     for (let l = 0; l < inner; l++) places[k++] = j * strides[1] + l * strides[2];
   }
-  const starts = Int32Array.from(factors, (_, row) => row * strides[0]).filter(
-    (_, row) => factors[row] !== 0,
-  );
+  const starts = new Int32Array(factors.length)
+    .map((_, row) => row * strides[0])
+    .filter((_, row) => factors[row] !== 0);
   const scales = factors.filter((factor) => factor !== 0);
   for (let first = 0; first < starts.length; first += TILE) {
     const last = Math.min(first + TILE, starts.length);
