@@ -6,9 +6,13 @@
  */
 import { xxHash32 } from "@bitdiet/xxhash32";
 import { type DecodedTensor, decodeMetadata, decodeParts } from "./decode-part.js";
+import type { DecodeRequest } from "./decode-request.js";
 import { type ByteSource, type DownloadOptions, joinPieces, openSource, readRange } from "./download.js";
 import { CorruptInputError } from "./errors.js";
 import { type Header, headerLength, type Part, readHeader } from "./header.js";
+import { type DecodeWorker, workerPool } from "./worker-pool.js";
+
+export type { DecodeWorker } from "./worker-pool.js";
 
 export type BitdietSource = string | URL | Blob | ArrayBuffer | Uint8Array;
 
@@ -17,7 +21,17 @@ export interface FetchOptions extends DownloadOptions {
   onProgress?(fraction: number): void;
   /** The most bytes to make of one tensor. Default: 64 MiB and 1,024 for each of its coded bytes. */
   maxBytes?: number;
+  /**
+   * Makes a Worker that runs `bitdiet/worker`: tensors are decoded there. Default, and where Workers do not start: on this thread,
+   * between the pieces that arrive.
+   */
+  worker?: () => DecodeWorker;
+  /** How many Workers to make, for as long as the model loads. Default: 2. */
+  workers?: number;
 }
+
+/** Tensors given to a Worker before the first of them is waited for. */
+const AHEAD = 8;
 
 export interface ArrivingModel {
   /** Of the source, for messages. */
@@ -36,7 +50,7 @@ export async function fetchBitdiet(
   source: BitdietSource,
   options: FetchOptions = {},
 ): Promise<ArrivingModel> {
-  const { onProgress = () => {}, maxBytes } = options;
+  const { onProgress = () => {}, maxBytes, worker, workers = 2 } = options;
   const opened = await openSource(source, options);
   const stream = arriving(opened, (received) => {
     if (total !== undefined) onProgress(Math.min(1, received / total));
@@ -67,21 +81,40 @@ export async function fetchBitdiet(
     metadata[entry.name] = decodeMetadata(bytes, moved, { maxBytes }).bytes;
   }
 
-  async function* tensors(): AsyncGenerator<DecodedTensor> {
+  async function* requests(): AsyncGenerator<DecodeRequest> {
     const coarse = new Map<string, Uint8Array>();
     for (const entry of header.tensors) {
       const bytes = await take(entry.part, `tensor "${entry.name}"`);
       if (entry.refinementPart) coarse.set(entry.name, bytes);
-      else yield decodeParts(entry, { bytes }, { maxBytes });
+      else yield { entry, parts: { bytes }, limits: { maxBytes } };
     }
     for (const entry of header.tensors) {
       const bytes = coarse.get(entry.name);
       if (!bytes || !entry.refinementPart) continue;
       const refinement = await take(entry.refinementPart, `tensor "${entry.name}"`);
       coarse.delete(entry.name);
-      yield decodeParts(entry, { bytes, refinement }, { maxBytes });
+      yield { entry, parts: { bytes, refinement }, limits: { maxBytes } };
     }
-    onProgress(1);
+  }
+
+  async function* tensors(): AsyncGenerator<DecodedTensor> {
+    const size = worker ? Math.min(workers, header.tensors.length) : 0;
+    const pool = worker && workerPool(worker, size);
+    const decoding: Promise<DecodedTensor>[] = [];
+    try {
+      for await (const request of requests()) {
+        const { entry, parts, limits } = request;
+        const tensor = pool ? pool.decode(request) : Promise.resolve(decodeParts(entry, parts, limits));
+        // Whoever awaits it later hears of its failure.
+        tensor.catch(() => {});
+        decoding.push(tensor);
+        if (decoding.length > size * AHEAD) yield await (decoding.shift() as Promise<DecodedTensor>);
+      }
+      yield* decoding;
+      onProgress(1);
+    } finally {
+      pool?.close();
+    }
   }
   return { name: opened.name, header, metadata, tensors: tensors() };
 }

@@ -13,7 +13,7 @@ import { inlineWeights, WEIGHTS_FILE } from "./models/onnx-layout.js";
 
 export { DownloadError } from "./download.js";
 export { CorruptInputError } from "./errors.js";
-export type { BitdietSource, FetchOptions } from "./fetch-model.js";
+export type { BitdietSource, DecodeWorker, FetchOptions } from "./fetch-model.js";
 
 /** What `InferenceSession.create(model, { externalData })` takes. */
 export interface OnnxModel {

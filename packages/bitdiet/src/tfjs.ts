@@ -10,22 +10,20 @@ import type { io } from "@tensorflow/tfjs-core";
 import { modelOf, tensorBytes } from "./bitdiet-file.js";
 import { type CompressTarget, compressModel } from "./compress.js";
 import { CorruptInputError } from "./errors.js";
-import { type ArrivingModel, type BitdietSource, fetchBitdiet } from "./fetch-model.js";
+import { type ArrivingModel, type BitdietSource, type FetchOptions, fetchBitdiet } from "./fetch-model.js";
 import { memoryFiles } from "./models/files.js";
 import { readTfjs, tfjsArtifacts } from "./models/tfjs.js";
 
 export { DownloadError } from "./download.js";
 export { CorruptInputError } from "./errors.js";
-export type { BitdietSource } from "./fetch-model.js";
+export type { BitdietSource, DecodeWorker } from "./fetch-model.js";
 
-/** Those of TF.js's own loaders, and what a file may become in memory. */
+/** Those of TF.js's own loaders; what a file may become in memory, and where it is decoded. */
 export type FromBitdietOptions = Pick<
   io.LoadOptions,
   "requestInit" | "onProgress" | "fetchFunc" | "streamWeights"
-> & {
-  /** The most bytes to make of one tensor. Default: 64 MiB and 1,024 for each of its coded bytes. */
-  maxBytes?: number;
-};
+> &
+  Pick<FetchOptions, "maxBytes" | "worker" | "workers">;
 
 /**
  * A handler for `tf.loadLayersModel` and `tf.loadGraphModel`. Weights are decoded while they arrive; with `streamWeights` (graph

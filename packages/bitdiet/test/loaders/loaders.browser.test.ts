@@ -53,3 +53,25 @@ test("a truncated file gives a readable message", async () => {
   const loading = fromBitdiet(new File([bytes.slice(0, 700)], "model.bitdiet")).load!();
   await expect(loading).rejects.toThrow(/^model\.bitdiet: cut: 700 bytes of a file of \d+$/);
 });
+
+test("Workers decode what this thread would, or this thread does where there are none", async () => {
+  const bytes = await compressed();
+  const here = await fromBitdiet(bytes).load!();
+  let [started, answers] = [0, 0];
+  const worker = () => {
+    const made = new Worker(new URL("../../src/worker.ts", import.meta.url), { type: "module" });
+    made.addEventListener("message", () => void answers++);
+    started++;
+    return made;
+  };
+  for (const workers of [1, 2, 8]) {
+    [started, answers] = [0, 0];
+    const loaded = await fromBitdiet(bytes, { worker, workers }).load!();
+    expect(loaded.weightData).toEqual(here.weightData);
+    // Not more Workers than there are tensors; none in Node, which has no such class.
+    const expected = typeof Worker === "undefined" ? [0, 0] : [Math.min(workers, 3), 3];
+    expect([started, answers]).toEqual(expected);
+  }
+  const nowhere = () => new Worker("data:text/javascript,throw 1", { type: "module" });
+  expect((await fromBitdiet(bytes, { worker: nowhere }).load!()).weightData).toEqual(here.weightData);
+});

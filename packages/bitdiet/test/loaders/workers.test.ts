@@ -1,0 +1,105 @@
+/** Loading with Workers of node:worker_threads. */
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
+import { buildSync } from "esbuild";
+import { afterEach, expect, test } from "vitest";
+import { compressModel } from "../../src/compress.js";
+import { encodeModel } from "../../src/encode.js";
+import { type DecodeWorker, fetchBitdiet } from "../../src/fetch-model.js";
+import { readHeader } from "../../src/header.js";
+import type { Model } from "../../src/model.js";
+import { CorruptInputError } from "../../src/onnx.js";
+import { bytesOf, normals } from "../models/small-models.js";
+
+const model: Model = {
+  format: "safetensors",
+  metadata: {},
+  tensors: Array.from({ length: 40 }, (_, i) => ({
+    name: `w${i}`,
+    dtype: "float32" as const,
+    shape: [32, 9 * (i + 1)],
+    channelAxis: i % 2 ? 0 : undefined,
+    bytes: async () => bytesOf(normals(288 * (i + 1), i + 1)),
+  })),
+};
+
+const running = new Set<Worker>();
+const source = fileURLToPath(new URL("../../src/worker.ts", import.meta.url));
+const bundled = buildSync({ entryPoints: [source], bundle: true, platform: "node", write: false });
+function worker(code = bundled.outputFiles[0].text): Worker {
+  const made = new Worker(code, { eval: true });
+  running.add(made);
+  made.on("exit", () => running.delete(made));
+  return made;
+}
+afterEach(() => expect.poll(() => running.size, { timeout: 10_000 }).toBe(0));
+
+async function decoded(bytes: Uint8Array, options: { worker?: () => DecodeWorker; workers?: number } = {}) {
+  const tensors = [];
+  for await (const tensor of (await fetchBitdiet(bytes, options)).tensors) tensors.push(tensor);
+  return tensors;
+}
+
+test("two Workers give the tensors that one thread gives, in the same order, and end", async () => {
+  const { bytes } = await compressModel(model, { quality: 50 });
+  const expected = await decoded(bytes);
+  const answers = [0, 0];
+  let started = 0;
+  const counted = () => {
+    const index = started++;
+    return worker().on("message", () => void answers[index]++);
+  };
+  expect(await decoded(bytes, { worker: counted })).toEqual(expected);
+  expect(started).toBe(2);
+  expect(answers[0] + answers[1]).toBe(40);
+  expect(Math.min(...answers)).toBeGreaterThan(5);
+});
+
+test("tensors in two parts come out refined", async () => {
+  const quantized = {
+    shape: [20, 30],
+    levels: Int32Array.from({ length: 600 }, (_, i) => ((i * i) % 61) - 30),
+    axis: 0,
+    steps: Float32Array.of(0.5),
+  };
+  const source = { name: "w", dtype: "float32" as const, quantized, refinementBits: 2 };
+  const bytes = encodeModel({ tensors: [source] });
+  const [tensor] = await decoded(bytes, { worker });
+  expect(tensor.values).toEqual(Float32Array.from(quantized.levels, (level) => level / 2));
+});
+
+test("Workers that do not start, or end in the middle, are done without", async () => {
+  const { bytes } = await compressModel(model, { quality: 50 });
+  const expected = await decoded(bytes);
+  const none = () => {
+    throw new Error("forbidden");
+  };
+  expect(await decoded(bytes, { worker: none })).toEqual(expected);
+  expect(await decoded(bytes, { worker: () => worker("import('./nowhere.js')") })).toEqual(expected);
+  let answered = 0;
+  const mortal = () => {
+    const made = worker();
+    return made.on("message", () => ++answered === 3 && made.emit("error", new Error("out of memory")));
+  };
+  expect(await decoded(bytes, { worker: mortal, workers: 1 })).toEqual(expected);
+  expect(answered).toBeLessThan(40);
+});
+
+test("bytes that contradict themselves are the loader's CorruptInputError, and Workers end", async () => {
+  const { bytes } = await compressModel(model, { quality: 50 });
+  const { tensors } = readHeader(bytes);
+  const loading = decoded(bytes, {
+    worker: () => {
+      const made = worker();
+      const { postMessage } = made;
+      // Changed on the way, where no hash has been compared yet.
+      made.postMessage = (request) => {
+        if (request.entry.name === tensors[7].name) request.parts.bytes[5] ^= 1;
+        postMessage.call(made, request);
+      };
+      return made;
+    },
+  });
+  await expect(loading).rejects.toThrow(CorruptInputError);
+  await expect(loading).rejects.toThrow(`tensor "${tensors[7].name}"`);
+});
