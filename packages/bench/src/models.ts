@@ -344,11 +344,11 @@ function resnet(folder: string, depth: 20 | 56): Model {
     options: { seed: SEED, samplesPerColumn: 40, gradientInputs: 400, temperature: 1000 },
     ...(depth === 20
       ? {
-          lambdas: [8e-5, 5e-5, 3.5e-5, 2.5e-5, 1.6e-5],
+          lambdas: [8e-5, 5e-5, 3.5e-5, 2.5e-5, 1.6e-5, 1e-5, 6e-6],
           quoted: { nncodec: [116698, 98866, 86068], prototype: [67729, 56364, 45904] },
         }
       : {
-          lambdas: [1.6e-5, 1e-5, 6e-6, 4e-6],
+          lambdas: [1.6e-5, 1e-5, 6e-6, 3e-6, 1.6e-6],
           quoted: { nncodec: [304007, 242882, 210931], prototype: [177792, 142388, 120017] },
         }),
   };
@@ -378,7 +378,7 @@ async function darknet(folder: string): Promise<Model> {
     test: joined(test, 8),
     labels,
     options: { seed: SEED, samplesPerColumn: 40, gradientInputs: 100, temperature: 1 },
-    lambdas: [4e-7, 2e-7, 1e-7, 5e-8],
+    lambdas: [8e-7, 4e-7, 2e-7, 1e-7],
     quoted: { nncodec: [null, null, 529825], prototype: [431966, 369207, 309978] },
   };
 }
