@@ -34,6 +34,8 @@ interface FeatureMapCoding {
   transformOf: (maps: rotated.Preactivations) => Transform;
   /** Of an entry of the basis as it is stored; 32 unless given. */
   basisBits?: number;
+  /** Maps are written after the ReLU, as without transform one would: what is negative is clipped to the lowest level, 0. */
+  rectified?: boolean;
   /** Tables by the magnitudes of neighbours instead of by component, which is not in the paper. */
   byNeighbours?: boolean;
 }
@@ -52,7 +54,10 @@ const CALIBRATION_IMAGES = 256;
 /** Codes the maps of all test images, and evaluates the network on what was decoded. Weights have 8 bits. */
 export async function featureMapCoding(ground: Ground, coding: FeatureMapCoding): Promise<Measured> {
   const calibration = calibrationImages(ground, CALIBRATION_IMAGES);
-  const layers = Object.entries(rotated.preactivations(ground.start, calibration)).map(([name, maps]) => {
+  const layers = Object.entries(rotated.preactivations(ground.start, calibration)).map(([name, seen]) => {
+    const maps = coding.rectified
+      ? { ...seen, values: seen.values.map((value) => Math.max(0, value)) }
+      : seen;
     const transform = coding.transformOf(maps);
     const coefficients = forward(transform, maps.values);
     const grid = rotated.mapGrid(transform, coefficients, coding.bits);
@@ -124,6 +129,19 @@ export const featureMaps: Recipe = {
         bits,
         transformOf: none,
       }),
+    ),
+    ...[6, 5].map((bits) =>
+      run(
+        `rectified-${bits}`,
+        `after ReLU, no transform, ${bits} bits, contexts`,
+        "after ReLU, no transform, contexts",
+        {
+          bits,
+          rectified: true,
+          byNeighbours: true,
+          transformOf: none,
+        },
+      ),
     ),
     ...[7, 6, 5].map((bits) => run(`pca-${bits}`, `PCA, ${bits} bits`, "PCA", { bits, transformOf: pca(1) })),
     ...[0.99, 0.97].map((energy) =>
