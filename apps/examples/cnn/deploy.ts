@@ -104,7 +104,15 @@ export interface CodedMaps {
 
 /** Feature maps are coded channel by channel, row by row: neighbours in a row are alike. */
 function toSymbols(indices: tf.Tensor): Uint8Array {
-  return tf.tidy(() => new Uint8Array(tf.transpose(indices, [0, 3, 1, 2]).dataSync()));
+  return bytesOf(() => tf.transpose(indices, [0, 3, 1, 2]));
+}
+
+/** A tensor's values as bytes. A tidy that returns an array looks for tensors in each of its elements: read outside. */
+function bytesOf(make: () => tf.Tensor): Uint8Array {
+  const tensor = tf.tidy(make);
+  const bytes = new Uint8Array(tensor.dataSync());
+  tensor.dispose();
+  return bytes;
 }
 
 function toMaps(symbols: ArrayLike<number>, [batch, height, width, channels]: number[]): tf.Tensor {
@@ -254,5 +262,5 @@ function packedBrotliBytes(
 
 /** Levels of a weight as indices; at most 255 of them, so bytes hold them. */
 function weightSymbols(weight: tf.Tensor, quantizer: () => Quantizer): Uint8Array {
-  return new Uint8Array(tf.tidy(() => quantizer().quantize(weight).dataSync()));
+  return bytesOf(() => quantizer().quantize(weight));
 }
