@@ -20,6 +20,8 @@ export interface LayerTensors {
 export interface Operation {
   inputs: number[];
   run(values: tf.Tensor[], parameters?: LayerTensors): tf.Tensor;
+  /** What follows and nothing else needs the value before, such as an activation and a pooling: less has to be kept. */
+  finish?(output: tf.Tensor): tf.Tensor;
   /** Of an operation with weights: its index among the layers, and how patches lie. */
   layer?: { index: number; strides: [number, number]; kernel: [number, number]; pad: "same" | "valid" };
   /** The value that this operation's output is only added to. */
@@ -77,6 +79,15 @@ export function layersNetwork(model: LayersModel): LayersNetwork {
     network.operations.push(operation);
     values.set(step.id, network.operations.length);
   };
+  /** Appends to the operation before where that is all that its value is for. */
+  const follow = (input: number, isOnlyUse: boolean, run: (x: tf.Tensor) => tf.Tensor, step: Symbolic) => {
+    const before = network.operations.at(-1);
+    if (!before || input !== network.operations.length || !isOnlyUse)
+      return add({ inputs: [input], run: ([x]) => run(x) }, step);
+    const { finish } = before;
+    before.finish = finish ? (x) => run(finish(x)) : run;
+    values.set(step.id, network.operations.length);
+  };
   for (const step of steps) {
     const { sourceLayer: layer } = step;
     if (values.has(step.id)) continue;
@@ -92,7 +103,11 @@ export function layersNetwork(model: LayersModel): LayersNetwork {
         network.isClassifier = true;
         continue;
       }
-      add({ inputs, run: (tensors) => callLayer(layer, tensors) }, step);
+      if (inputs.length !== 1) add({ inputs, run: (tensors) => callLayer(layer, tensors) }, step);
+      else {
+        const isOnlyUse = consumers.get(nodeOf(step).inputTensors[0].id)?.length === 1;
+        follow(inputs[0], isOnlyUse, (x) => callLayer(layer, [x]), step);
+      }
       continue;
     }
     const { weights, biases, names, kernel, strides, pad, rows, columns } = folded(
@@ -114,7 +129,7 @@ export function layersNetwork(model: LayersModel): LayersNetwork {
     const { activation } = layer as Layer & Activated;
     if (!activation || isLinear(layer)) continue;
     if (isLast && isSoftmax(layer)) network.isClassifier = true;
-    else add({ inputs: [network.operations.length], run: ([x]) => activation.apply(x) }, step);
+    else follow(network.operations.length, true, (x) => activation.apply(x), step);
   }
   return network;
 }
@@ -139,7 +154,8 @@ function nodeOf({ sourceLayer, nodeIndex }: Symbolic): Node {
 
 function callLayer(layer: Layer, tensors: tf.Tensor[]): tf.Tensor {
   const output = layer.call(tensors.length === 1 ? tensors[0] : tensors, { training: false });
-  return Array.isArray(output) ? output[0] : output;
+  // A value of its own, even of a layer that gives back its input, such as dropout.
+  return tf.clone(Array.isArray(output) ? output[0] : output);
 }
 
 interface Weighted {

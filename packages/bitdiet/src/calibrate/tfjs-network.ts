@@ -6,6 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type {
+  CalibrationLayer,
   CalibrationNetwork,
   InputStatistics,
   LayerParameters,
@@ -57,7 +58,7 @@ export function calibrationNetwork(
     const exact: tf.Tensor[][] = [batches];
     const changed: tf.Tensor[][] = [batches.map((batch) => tf.clone(batch))];
     for (const [i, operation] of operations.entries()) {
-      const { layer, inputs: from } = operation;
+      const { layer, inputs: from, finish } = operation;
       const run = (values: tf.Tensor[][], b: number, tensors?: LayerTensors) =>
         tf.tidy(() =>
           operation.run(
@@ -65,23 +66,27 @@ export function calibrationNetwork(
             tensors,
           ),
         );
+      const finished = (output: tf.Tensor) => {
+        if (!finish) return output;
+        const value = tf.tidy(() => finish(output));
+        output.dispose();
+        return value;
+      };
       const floats = layer && tensorsOf(layer.index, layers[layer.index]);
-      exact.push(batches.map((_, b) => run(exact, b, floats)));
+      const statistics = layer && sumsOf(operation, layers[layer.index], count, next);
+      exact.push(
+        batches.map((_, b) => {
+          const output = run(exact, b, floats);
+          statistics?.add(output, () => run(changed, b, floats), exact, changed, b);
+          return finished(output);
+        }),
+      );
       let replaced: LayerTensors | undefined;
-      if (layer && floats) {
+      if (layer && statistics) {
         onLayer(layer.index);
-        const statistics = inputStatistics(
-          operation,
-          i,
-          exact,
-          changed,
-          (b) => run(changed, b, floats),
-          count,
-          next,
-        );
-        replaced = tensorsOf(layer.index, replace(layer.index, statistics));
+        replaced = tensorsOf(layer.index, replace(layer.index, statistics.means()));
       }
-      changed.push(batches.map((_, b) => run(changed, b, replaced)));
+      changed.push(batches.map((_, b) => finished(run(changed, b, replaced))));
       if (floats && replaced) tf.dispose([floats.filter, floats.bias, replaced.filter, replaced.bias]);
       for (let j = 0; j <= i; j++) {
         if ((lastUses[j] ?? -1) > i) continue;
@@ -105,14 +110,13 @@ export function calibrationNetwork(
     const tensors = layers.map((_, index) => tensorsOf(index, parameters[index]));
     const outputsOf = (x: tf.Tensor, filters: tf.Tensor[]) => {
       const values = [x];
-      for (const { inputs: from, run, layer } of operations) {
+      for (const { inputs: from, run, finish, layer } of operations) {
         const given = layer && { ...tensors[layer.index], filter: filters[layer.index] as tf.Tensor4D };
-        values.push(
-          run(
-            from.map((j) => values[j]),
-            given,
-          ),
+        const output = run(
+          from.map((j) => values[j]),
+          given,
         );
+        values.push(finish ? finish(output) : output);
       }
       return tf.reshape(values.at(-1)!, [x.shape[0], -1]);
     };
@@ -202,26 +206,27 @@ function uniform(seed: number): () => number {
   };
 }
 
-/** Second moments of a layer's inputs and of the error that it has to make good, from a sample of its patches. */
-function inputStatistics(
+/** Second moments of a layer's inputs and of the error that it has to make good, from a sample of its patches in each batch. */
+function sumsOf(
   { inputs: [input], layer, addedTo }: Operation,
-  index: number,
-  exact: tf.Tensor[][],
-  changed: tf.Tensor[][],
-  runFloat: (batch: number) => tf.Tensor,
+  { rows, columns }: CalibrationLayer,
   count: number,
   next: () => number,
-): InputStatistics {
-  const output = exact[index + 1];
-  const rows = output[0].shape.at(-1)!;
-  const columns = changed[input][0].shape.at(-1)! * layer!.kernel[0] * layer!.kernel[1];
+) {
   const n = columns + 1;
   const gram = new Float64Array(n * n);
   const residual = new Float64Array(rows * n);
   let samples = 0;
-  for (const [b, target] of output.entries()) {
+  /** @param target what the float network has here; `run` gives what it would have with the values as they have changed */
+  const add = (
+    target: tf.Tensor,
+    run: () => tf.Tensor,
+    exact: tf.Tensor[][],
+    changed: tf.Tensor[][],
+    b: number,
+  ): void =>
     tf.tidy(() => {
-      let error = tf.sub(target, runFloat(b));
+      let error = tf.sub(target, run());
       if (addedTo !== undefined) error = tf.add(error, tf.sub(exact[addedTo][b], changed[addedTo][b]));
       const asImages = (x: tf.Tensor) =>
         (x.rank === 4 ? x : tf.reshape(x, [x.shape[0], 1, 1, -1])) as tf.Tensor4D;
@@ -241,8 +246,11 @@ function inputStatistics(
       addTo(residual, tf.matMul(tf.transpose(tf.tensor2d(errors, [sampled, rows])), x));
       samples += sampled;
     });
-  }
-  return { gram: gram.map((sum) => sum / samples), residual: residual.map((sum) => sum / samples) };
+  const means = (): InputStatistics => ({
+    gram: gram.map((sum) => sum / samples),
+    residual: residual.map((sum) => sum / samples),
+  });
+  return { add, means };
 }
 
 function addTo(sum: Float64Array, tensor: tf.Tensor): void {

@@ -14,7 +14,7 @@ import { artifactFiles, collect, type Files, filesHandler, normals } from "../mo
 
 const { layers: make } = layers;
 
-/** A residual block with batch norms, strides and every padding, and a softmax at its end. */
+/** A residual block with batch norms, strides and every padding, a dropout, and a softmax at its end. */
 function residualModel(): layers.LayersModel {
   const input = layers.input({ shape: [9, 8, 3] });
   const conv = (filters: number, more: object) =>
@@ -29,7 +29,8 @@ function residualModel(): layers.LayersModel {
   const valid = make.conv2d({ filters: 5, kernelSize: [2, 3], activation: "relu" }).apply(sum);
   const depthwise = make.depthwiseConv2d({ kernelSize: 2 }).apply(valid);
   const pooled = make.globalAveragePooling2d({}).apply(depthwise);
-  const output = make.dense({ units: 4, activation: "softmax" }).apply(pooled);
+  const dropped = make.dropout({ rate: 0.5 }).apply(pooled);
+  const output = make.dense({ units: 4, activation: "softmax" }).apply(dropped);
   const model = layers.model({ inputs: input, outputs: output as layers.SymbolicTensor });
   model.setWeights(
     model.weights.map((weight, i) => {
