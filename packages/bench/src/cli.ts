@@ -27,6 +27,10 @@ const benchmarks: Record<string, { what: string; load: () => Promise<{ run: Benc
     what: "Bytes of trained models at equal KL divergence, calibrated and by weights alone, beside plain widths",
     load: () => import("./models.js"),
   },
+  file: {
+    what: ".bitdiet files: M weights/s by coder, two Workers against one thread, memory",
+    load: () => import("./file.js"),
+  },
   transforms: {
     what: "DCT, 8 × 8 blocks and eigensolver against matrix products and SciPy",
     load: () => import("./transforms.js"),

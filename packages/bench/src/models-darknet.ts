@@ -1,13 +1,14 @@
 /**
- * Tiny Darknet for ImageNet, a TF.js layers model in one line: convolutions, each with batch norm (folded), leaky ReLU and at
+ * Tiny Darknet for ImageNet, a TF.js layers model in one line: convolutions, each with batch norm (folded here), leaky ReLU and at
  * times max pooling, then a mean over positions. Input x / 255, 224 x 224.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
+import { type LayersModel, layers, sequential } from "@tensorflow/tfjs-layers";
+import { readModel } from "bitdiet";
+import { folderFiles } from "bitdiet/node";
 import sharp from "sharp";
-import type { CalibrationLayer } from "../../bitdiet/src/quantize/calibration-network.js";
-import type { Operation, TensorNetwork } from "./models-network.js";
 
 const SIDE = 224;
 
@@ -15,8 +16,8 @@ interface LayerConfig {
   class_name: string;
   config: {
     name: string;
+    filters: number;
     kernel_size: [number, number];
-    use_bias: boolean;
     epsilon: number;
     alpha: number;
     pool_size: [number, number];
@@ -25,62 +26,49 @@ interface LayerConfig {
 }
 
 /** @param folder holds model.json */
-export function readDarknet(folder: string): TensorNetwork {
-  const json = JSON.parse(readFileSync(join(folder, "model.json"), "utf8"));
-  const floats: Record<string, Float32Array> = {};
-  const shapes: Record<string, number[]> = {};
-  for (const { paths, weights } of json.weightsManifest) {
-    const bytes = Buffer.concat(paths.map((path: string) => readFileSync(join(folder, path))));
-    let at = bytes.byteOffset;
-    for (const { name, shape } of weights) {
-      const size = shape.reduce((a: number, b: number) => a * b, 1);
-      floats[name] = new Float32Array(bytes.buffer.slice(at, at + 4 * size) as ArrayBuffer);
-      shapes[name] = shape;
-      at += 4 * size;
-    }
+export async function readDarknet(folder: string): Promise<LayersModel> {
+  const { tensors, metadata } = await readModel(folderFiles(folder), "model.json");
+  const floats = new Map<string, Float32Array>();
+  const shapes = new Map<string, number[]>();
+  for (const { name, shape, bytes } of tensors) {
+    floats.set(name, new Float32Array(new Uint8Array(await bytes()).buffer));
+    shapes.set(name, shape);
   }
-  const configs: LayerConfig[] = (json.modelTopology.model_config ?? json.modelTopology).config.layers;
-  const layers: CalibrationLayer[] = [];
-  const operations: Operation[] = [];
+  const { modelTopology } = JSON.parse(new TextDecoder().decode(metadata["model.json"]));
+  const configs: LayerConfig[] = (modelTopology.model_config ?? modelTopology).config.layers;
+  const network = sequential();
   configs.forEach(({ class_name, config }, i) => {
-    if (class_name === "GlobalAveragePooling2D")
-      operations.push({ inputs: [operations.length], run: ([x]) => tf.mean(x, [1, 2]) });
-    if (class_name !== "Conv2D") return;
-    const kernel = floats[`${config.name}/kernel`];
-    const [height, width, inputs, rows] = shapes[`${config.name}/kernel`];
-    const columns = height * width * inputs;
-    const weights = new Float32Array(kernel.length);
-    for (let p = 0; p < height * width; p++)
-      for (let c = 0; c < inputs; c++)
-        for (let row = 0; row < rows; row++)
-          weights[row * columns + c * height * width + p] = kernel[(p * inputs + c) * rows + row];
-    const biases = floats[`${config.name}/bias`]?.slice() ?? new Float32Array(rows);
-    const after: ((x: tf.Tensor) => tf.Tensor)[] = [];
-    for (const next of configs.slice(i + 1)) {
-      const { name, epsilon, alpha, pool_size, strides } = next.config;
-      if (next.class_name === "BatchNormalization") {
-        for (let row = 0; row < rows; row++) {
-          const gain =
-            floats[`${name}/gamma`][row] / Math.sqrt(floats[`${name}/moving_variance`][row] + epsilon);
-          for (let k = row * columns; k < (row + 1) * columns; k++) weights[k] *= gain;
-          biases[row] =
-            floats[`${name}/beta`][row] + gain * (biases[row] - floats[`${name}/moving_mean`][row]);
-        }
-      } else if (next.class_name === "LeakyReLU") after.push((x) => tf.leakyRelu(x, alpha));
-      else if (next.class_name === "MaxPooling2D")
-        after.push((x) => tf.maxPool(x as tf.Tensor4D, pool_size, strides, "same"));
-      else break;
-    }
-    const index = layers.length;
-    layers.push({ name: config.name, rows, columns, kernel: [height, width], weights, biases });
-    operations.push({
-      inputs: [operations.length],
-      run: ([x], p) => tf.add(tf.conv2d(x as tf.Tensor4D, p!.filter, 1, "same"), p!.bias),
-      finish: (x) => after.reduce((value, f) => f(value), x),
-      layer: { index, kernel: [height, width], stride: 1, pad: "same" },
-    });
+    const { name, alpha, pool_size, strides } = config;
+    if (class_name === "Conv2D") {
+      const kernel = floats.get(`${name}/kernel`)!;
+      const biases = floats.get(`${name}/bias`)?.slice() ?? new Float32Array(config.filters);
+      const norm = configs[i + 1];
+      if (norm.class_name === "BatchNormalization") fold(kernel, biases, norm.config);
+      network.add(
+        layers.conv2d({
+          name,
+          filters: config.filters,
+          kernelSize: config.kernel_size,
+          padding: "same",
+          weights: [tf.tensor(kernel, shapes.get(`${name}/kernel`)), tf.tensor1d(biases)],
+          ...(network.layers.length === 0 ? { inputShape: [SIDE, SIDE, 3] } : {}),
+        }),
+      );
+    } else if (class_name === "LeakyReLU") network.add(layers.leakyReLU({ alpha }));
+    else if (class_name === "MaxPooling2D")
+      network.add(layers.maxPooling2d({ poolSize: pool_size, strides, padding: "same" }));
+    else if (class_name === "GlobalAveragePooling2D") network.add(layers.globalAveragePooling2d({}));
   });
-  return { layers, operations, shape: [SIDE, SIDE, 3] };
+  return network;
+
+  /** Rows are output channels, the last axis. */
+  function fold(kernel: Float32Array, biases: Float32Array, { name, epsilon }: LayerConfig["config"]): void {
+    const of = (what: string) => floats.get(`${name}/${what}`)!;
+    const gains = of("gamma").map((gamma, row) => gamma / Math.sqrt(of("moving_variance")[row] + epsilon));
+    for (let k = 0; k < kernel.length; k++) kernel[k] *= gains[k % gains.length];
+    for (const [row, gain] of gains.entries())
+      biases[row] = of("beta")[row] + gain * (biases[row] - of("moving_mean")[row]);
+  }
 }
 
 /** The middle of an image, [224, 224, 3], 0 .. 1. */

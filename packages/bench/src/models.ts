@@ -1,7 +1,8 @@
 /**
- * What trained models weigh after quantization: bytes at equal KL divergence of the outputs from the float model's, calibrated and
- * by weights alone, beside plain widths with gzip and brotli. Sizes are those of whole files without topology, quality is judged on
- * weights as a decoder gives them, on images that were not used for calibration.
+ * What trained models weigh after quantization: bytes at equal KL divergence of the outputs from the float model's, as `bitdiet`
+ * compresses them with calibration inputs and by weights alone, beside plain widths with gzip and brotli. Its sizes are those of whole
+ * files, topology and names included, the others those of the numbers; quality is judged on weights as a decoder gives them, on
+ * images that were not used for calibration.
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -10,46 +11,42 @@ import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { normalizedBatch, readCifar10 } from "@bitdiet/examples/data/cifar10";
 import { imageFolder } from "@bitdiet/examples/data/imagenet";
 import { useBackend } from "@bitdiet/examples/setup";
-import { decodeModel } from "../../bitdiet/src/decode.js";
-import { encodeModel, type SourceTensor } from "../../bitdiet/src/encode.js";
-import { floatBytes, floatValues } from "../../bitdiet/src/floats.js";
-import { measureSensitivities, quantizeCalibrated } from "../../bitdiet/src/quantize/calibrated.js";
-import type { CalibrationLayer, LayerParameters } from "../../bitdiet/src/quantize/calibration-network.js";
-import { quantizeWeights } from "../../bitdiet/src/quantize/weight-only.js";
+import * as tf from "@tensorflow/tfjs-core";
+import { type LayersModel, loadLayersModel } from "@tensorflow/tfjs-layers";
+import { compressModel, floatBytes, floatValues, type Model, memoryFiles, readModel } from "bitdiet";
+import { type CalibrationData, calibrate } from "bitdiet/calibrate";
+import { fromBitdiet } from "bitdiet/tfjs";
 import { darknetClasses, darknetInput, readDarknet } from "./models-darknet.js";
-import {
-  type CalibrationOptions,
-  calibrationNetwork,
-  outputs,
-  type TensorNetwork,
-} from "./models-network.js";
 import { readResnet } from "./models-resnet.js";
 import { dataFolder } from "./sources.js";
 
-const SEED = 1;
 const DIVERGENCES = [0.03, 0.06, 0.12];
+/** Of compressModel, for the curve by weights alone: about 1 to 5 bits. */
+const QUALITIES = [15, 30, 45, 60, 75];
+const BATCH = 16;
 
-interface Model {
+interface Subject {
   name: string;
-  network: TensorNetwork;
-  classes: number;
-  calibration: Float32Array[];
-  test: Float32Array[];
+  /** Its weights are kernels, output channels last, and biases; its outputs logits. */
+  network: LayersModel;
+  calibration: CalibrationData;
+  test: CalibrationData;
   labels: ArrayLike<number>;
-  options: CalibrationOptions;
-  /** From coarse to fine. */
-  lambdas: number[];
+  /** Bytes that calibrated files may have, ascending. */
+  sizes: number[];
   /** Bytes at DIVERGENCES as stated for these weights: by NNCodec 0.3.1's best setting, and by the prototype of this method. */
   quoted: { nncodec: (number | null)[]; prototype: number[] };
 }
 
 /** One point of a curve. */
-interface Point {
+export interface Point {
   setting: string;
   bytes: number;
   divergence: number;
   right: number;
 }
+
+export type ModelResult = Awaited<ReturnType<typeof measure>>;
 
 /** BITDIET_MODELS names some, by commas; all by default. */
 export async function run({ quick }: { quick: boolean }): Promise<unknown> {
@@ -59,107 +56,95 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
     return {};
   }
   await useBackend("wasm");
-  const sources: Record<string, () => Model | Promise<Model>> = {
+  const sources: Record<string, () => Subject | Promise<Subject>> = {
     "ResNet-20": () => resnet(folder, 20),
     "ResNet-56": () => resnet(folder, 56),
     "Tiny Darknet": () => darknet(folder),
   };
   const names = process.env.BITDIET_MODELS?.split(",") ?? Object.keys(sources);
-  const models = [];
+  const models: ModelResult[] = [];
   for (const name of quick ? names.slice(0, 1) : names) {
     if (!(name in sources)) throw new Error(`BITDIET_MODELS: no ${name}; there are ${Object.keys(sources)}`);
-    const model = await sources[name]();
-    models.push(await measure(quick ? { ...model, lambdas: model.lambdas.slice(1, 3) } : model));
+    const subject = await sources[name]();
+    models.push(await measure(quick ? { ...subject, sizes: subject.sizes.slice(0, 2) } : subject));
   }
   return {
-    command: "npm run bench -- models",
+    command: `npm run bench -- models${quick ? " --quick" : ""}`,
     commit: execFileSync("git", ["rev-parse", "HEAD"], { encoding: "utf8" }).trim(),
-    seed: SEED,
+    // Of bitdiet's calibration; everything else is determined.
+    seed: 20,
     models,
   };
 }
 
-async function measure(model: Model) {
-  const { name, network, test, labels, classes, quoted } = model;
-  const float = outputs(network, test);
+async function measure({ name, network, calibration, test, labels, sizes, quoted }: Subject) {
   const images = labels.length;
-  const judge = (sizes: Record<string, number>, parameters: readonly LayerParameters[]): Point[] => {
-    const logits = outputs(network, test, parameters);
-    const quality = {
-      divergence: divergence(float, logits, classes),
-      right: right(logits, labels, classes),
-    };
+  const float = outputs(network, test);
+  const classes = float.length / images;
+  const judged = (sizes: Record<string, number>, logits: Float32Array): Point[] => {
+    const quality = { divergence: divergence(float, logits, classes), right: right(logits, labels, classes) };
     const points = Object.entries(sizes).map(([setting, bytes]) => ({ setting, bytes, ...quality }));
     for (const point of points) print(point, images);
     return points;
   };
-  const floatBytes = 4 * network.layers.reduce((sum, layer) => sum + layer.weights.length + layer.rows, 0);
-  console.log(`\n${name}: ${floatBytes} float32 bytes, ${right(float, labels, classes)} of ${images} right`);
+  const judgedFile = async (setting: string, file: Uint8Array): Promise<Point> => {
+    const decoded = await loadLayersModel(fromBitdiet(file));
+    const [point] = judged({ [setting]: file.length }, outputs(decoded, test));
+    decoded.dispose();
+    return point;
+  };
+  const parameters = parametersOf(network);
+  const floatSize = 4 * parameters.reduce((sum, { values }) => sum + values.length, 0);
+  console.log(`\n${name}: ${floatSize} float32 bytes, ${right(float, labels, classes)} of ${images} right`);
 
-  const calibration = calibrationNetwork(network, model.calibration, model.options);
+  const model = await asModel(network);
   let started = performance.now();
-  const sensitivities = await measureSensitivities(calibration);
-  const sensitivitySeconds = (performance.now() - started) / 1000;
-  const calibrated: (Point & { seconds: number })[] = [];
-  for (const lambda of model.lambdas) {
+  const seconds = () => (performance.now() - started) / 1000;
+  const compress = await calibrate(model, { ...calibration, logits: true });
+  const sensitivitySeconds = seconds();
+  const calibrated: (Point & { seconds: number; overheadBytes: number })[] = [];
+  for (const maxBytes of sizes) {
     started = performance.now();
-    const { layers } = await quantizeCalibrated(calibration, sensitivities, lambda);
-    const seconds = (performance.now() - started) / 1000;
-    const tensors = network.layers.flatMap((layer, i): SourceTensor[] => {
-      const { levels, steps, biasLevels, biasStep } = layers[i];
-      const biases = { shape: [layer.rows], levels: biasLevels, axis: 0, steps: Float32Array.of(biasStep) };
-      return [
-        {
-          name: `${layer.name}.weight`,
-          dtype: "float32",
-          quantized: { shape: shapeOf(layer), levels, axis: 0, steps },
-        },
-        { name: `${layer.name}.bias`, dtype: "float32", quantized: biases },
-      ];
+    const { pieces, report } = await compress({ maxBytes });
+    const about = { seconds: seconds(), overheadBytes: report.overheadBytes };
+    calibrated.push({
+      ...(await judgedFile(`calibrated, ${maxBytes} bytes`, Buffer.concat(pieces))),
+      ...about,
     });
-    const { bytes, parameters } = throughFile(network.layers, tensors);
-    const [point] = judge({ [`calibrated, lambda ${lambda}`]: bytes }, parameters);
-    calibrated.push({ ...point, seconds });
+  }
+
+  const weightOnly: Point[] = [];
+  for (const quality of QUALITIES) {
+    const { bytes } = await compressModel(model, { quality });
+    weightOnly.push(await judgedFile(`weights alone, quality ${quality}`, bytes));
   }
 
   const plain: Point[] = [];
-  for (const { sizes, parameters } of plainWidths(network.layers)) plain.push(...judge(sizes, parameters));
-
-  const weightOnly = [1, 2, 3, 4, 5].map((fineness) => {
-    const tensors = network.layers.flatMap((layer): SourceTensor[] => [
-      {
-        name: `${layer.name}.weight`,
-        dtype: "float32",
-        quantized: quantizeWeights({ values: layer.weights, shape: shapeOf(layer), axis: 0 }, fineness)!,
-      },
-      halfBiases(layer),
-    ]);
-    const { bytes, parameters } = throughFile(network.layers, tensors);
-    return judge({ [`weights alone, fineness ${fineness}`]: bytes }, parameters)[0];
-  });
+  for (const { sizes, values } of plainWidths(parameters)) {
+    setValues(network, values);
+    plain.push(...judged(sizes, outputs(network, test)));
+  }
+  network.dispose();
 
   const integers = plain.filter(({ setting }) => /^per-channel.*brotli/.test(setting));
   const rows = {
     "per-channel int-N + brotli-11": DIVERGENCES.map((kl) => bytesAt(integers, kl)),
     "NNCodec, best (quoted)": quoted.nncodec,
     "prototype (quoted)": quoted.prototype,
-    "weights alone": DIVERGENCES.map((kl) => bytesAt(weightOnly, kl)),
-    calibrated: DIVERGENCES.map((kl) => bytesAt(calibrated, kl)),
+    "bitdiet, weights alone": DIVERGENCES.map((kl) => bytesAt(weightOnly, kl)),
+    "bitdiet, calibrated": DIVERGENCES.map((kl) => bytesAt(calibrated, kl)),
   };
   console.log(`\n${name}, bytes at KL ${DIVERGENCES.join(" / ")}`);
   for (const [row, bytes] of Object.entries(rows))
     console.log(`  ${row.padEnd(32)}${bytes.map((b) => `${b ?? "–"}`.padStart(10)).join("")}`);
   return {
     name,
-    floatBytes,
+    floatBytes: floatSize,
     floatRight: right(float, labels, classes),
     images,
-    calibrationImages: model.calibration.reduce(
-      (sum, batch) => sum + batch.length / network.shape.reduce((a, b) => a * b),
-      0,
-    ),
-    options: model.options,
-    bytesAtDivergence: { divergences: DIVERGENCES, ...rows },
+    calibrationImages: calibration.shape[0],
+    divergences: DIVERGENCES,
+    bytesAtDivergence: rows as Record<string, (number | null)[]>,
     sensitivitySeconds,
     plain,
     weightOnly,
@@ -172,76 +157,113 @@ function print({ setting, bytes, divergence, right }: Point, images: number): vo
   console.log(`  ${setting.padEnd(32)}${figures}`);
 }
 
-/** PyTorch's layout. */
-function shapeOf({ rows, columns, kernel: [height, width] }: CalibrationLayer): number[] {
-  return [rows, columns / (height * width), height, width];
+/** Logits, images x classes. */
+function outputs(network: LayersModel, { inputs, shape: [count, ...shape] }: CalibrationData): Float32Array {
+  const size = inputs.length / count;
+  const parts: Float32Array[] = [];
+  for (let from = 0; from < count; from += BATCH) {
+    const images = Math.min(BATCH, count - from);
+    const batch = inputs.subarray(from * size, (from + images) * size);
+    const logits = tf.tidy(() => network.predict(tf.tensor(batch, [images, ...shape])) as tf.Tensor);
+    parts.push(logits.dataSync<"float32">().slice());
+    logits.dispose();
+  }
+  return joined(parts);
 }
 
-/** float32 with the precision of float16, whose last bytes take no room. */
-function halfBiases({ name, rows, biases }: CalibrationLayer): SourceTensor {
-  const halves = floatValues("float16", floatBytes("float16", biases));
-  return { name: `${name}.bias`, dtype: "float32", shape: [rows], bytes: floatBytes("float32", halves) };
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
-/** The size of the file, and what it decodes to. */
-function throughFile(layers: readonly CalibrationLayer[], tensors: SourceTensor[]) {
-  const file = encodeModel({ tensors });
-  const decoded = new Map(decodeModel(file).tensors.map(({ name, values }) => [name, values]));
-  const parameters = layers.map(({ name }) => ({
-    weights: decoded.get(`${name}.weight`) as Float32Array,
-    biases: Float32Array.from(decoded.get(`${name}.bias`) as Float32Array),
+/** A kernel or the biases of a layer; channels are the last axis. */
+interface Parameter {
+  isKernel: boolean;
+  channels: number;
+  values: Float32Array;
+}
+
+function parametersOf(network: LayersModel): Parameter[] {
+  return network.getWeights().map((weight) => ({
+    isKernel: weight.rank > 1,
+    channels: weight.shape.at(-1)!,
+    values: weight.dataSync<"float32">().slice(),
   }));
-  return { bytes: file.length, parameters };
+}
+
+function setValues(network: LayersModel, values: readonly Float32Array[]): void {
+  const tensors = network.getWeights().map(({ shape }, i) => tf.tensor(values[i], shape));
+  network.setWeights(tensors);
+  tf.dispose(tensors);
+}
+
+/** As if it had been read from model.json and its shards. */
+async function asModel(network: LayersModel): Promise<Model> {
+  const files: Record<string, Uint8Array> = {};
+  const handler = tf.io.withSaveHandler(async ({ modelTopology, weightSpecs, weightData }) => {
+    const weightsManifest = [{ paths: ["weights.bin"], weights: weightSpecs }];
+    files["model.json"] = new TextEncoder().encode(JSON.stringify({ modelTopology, weightsManifest }));
+    files["weights.bin"] = new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData));
+    return { modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: "JSON" } };
+  });
+  await network.save(handler);
+  return readModel(memoryFiles(files), "model.json");
 }
 
 /** The usual ways: floats, uint8 a tensor (as the TF.js converter does), integers with a float32 scale a channel. */
-function* plainWidths(layers: readonly CalibrationLayer[]) {
+function* plainWidths(parameters: readonly Parameter[]) {
   // Of several ways to lay out the bytes, the one that comes out smallest.
-  const packed = (setting: string, layouts: Uint8Array[], parameters: LayerParameters[]) => {
+  const packed = (setting: string, layouts: Uint8Array[], values: Float32Array[]) => {
     const least = (size: (bytes: Uint8Array) => number) => Math.min(...layouts.map(size));
     const sizes = {
       [setting]: least((bytes) => bytes.length),
       [`${setting} + gzip-9`]: least((bytes) => gzipSync(bytes, { level: 9 }).length),
       [`${setting} + brotli-11`]: least(brotli),
     };
-    return { sizes, parameters };
+    return { sizes, values };
   };
   const bytesOf = (array: ArrayBufferView) =>
     new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-  const biases = layers.map((layer) => bytesOf(layer.biases));
-  const floats = layers.map(({ weights }) => bytesOf(weights));
-  yield packed("float32", [Buffer.concat([...floats, ...biases])], [...layers]);
+  const kernels = parameters.filter(({ isKernel }) => isKernel);
+  const biases = parameters.filter(({ isKernel }) => !isKernel).map(({ values }) => bytesOf(values));
+  /** The parameters with these kernels in place of theirs. */
+  const withKernels = (values: readonly Float32Array[]) => {
+    let next = 0;
+    return parameters.map((parameter) => (parameter.isKernel ? values[next++] : parameter.values));
+  };
+  const floats = parameters.map(({ values }) => values);
+  yield packed("float32", [Buffer.concat(floats.map(bytesOf))], floats);
 
-  const halves = layers.flatMap((layer) =>
-    [layer.weights, layer.biases].map((values) => floatBytes("float16", values)),
-  );
+  const halves = floats.map((values) => floatBytes("float16", values));
   yield packed(
     "float16",
     [Buffer.concat(halves)],
-    layers.map((_, i) => ({
-      weights: floatValues("float16", halves[2 * i]),
-      biases: floatValues("float16", halves[2 * i + 1]),
-    })),
+    halves.map((bytes) => floatValues("float16", bytes)),
   );
 
   const codes: Uint8Array[] = [];
-  const affine = layers.map(({ weights, biases }) => {
-    const [least, most] = [Math.min(...weights), Math.max(...weights)];
+  const affine = kernels.map(({ values }) => {
+    const [least, most] = [Math.min(...values), Math.max(...values)];
     const step = Math.fround((most - least) / 255);
-    const symbols = Uint8Array.from(weights, (weight) => Math.round((weight - least) / step));
+    const symbols = Uint8Array.from(values, (weight) => Math.round((weight - least) / step));
     codes.push(symbols, bytesOf(Float32Array.of(least, step)));
-    return { weights: Float32Array.from(symbols, (symbol) => least + step * symbol), biases };
+    return Float32Array.from(symbols, (symbol) => least + step * symbol);
   });
-  yield packed("uint8 a tensor", [Buffer.concat([...codes, ...biases])], affine);
+  yield packed("uint8 a tensor", [Buffer.concat([...codes, ...biases])], withKernels(affine));
 
   for (const bits of [8, 7, 6, 5, 4]) {
-    const integers = layers.map((layer) => perChannel(layer, bits));
+    const integers = kernels.map((kernel) => perChannel(kernel, bits));
     const levels = integers.map((each) => each.levels);
     const side = [...integers.map(({ scales }) => bytesOf(scales)), ...biases];
-    const parameters = integers.map(({ weights }, i) => ({ weights, biases: layers[i].biases }));
     const bytes = Buffer.concat([...levels.map(bytesOf), ...side]);
     const bitPacked = Buffer.concat([...levels.map((l) => packBits(l, bits)), ...side]);
-    yield packed(`per-channel int${bits}`, [bytes, bitPacked], parameters);
+    const values = withKernels(integers.map((each) => each.values));
+    yield packed(`per-channel int${bits}`, [bytes, bitPacked], values);
   }
 }
 
@@ -254,21 +276,23 @@ function brotli(bytes: Uint8Array): number {
   return brotliCompressSync(bytes, { params }).length;
 }
 
-/** Symmetric, the largest magnitude of a row at the last level. */
-function perChannel({ rows, columns, weights }: CalibrationLayer, bits: number) {
+/** Symmetric, the largest magnitude of a channel at the last level. */
+function perChannel({ channels, values }: Parameter, bits: number) {
   const top = 2 ** (bits - 1) - 1;
-  const levels = new Int8Array(weights.length);
-  const scales = new Float32Array(rows);
-  const values = new Float32Array(weights.length);
-  for (let row = 0; row < rows; row++) {
-    for (let i = row * columns; i < (row + 1) * columns; i++)
-      scales[row] = Math.max(scales[row], Math.abs(weights[i]) / top);
-    for (let i = row * columns; i < (row + 1) * columns; i++) {
-      levels[i] = scales[row] === 0 ? 0 : Math.round(weights[i] / scales[row]);
-      values[i] = levels[i] * scales[row];
-    }
+  const scales = new Float32Array(channels);
+  for (const [i, value] of values.entries())
+    scales[i % channels] = Math.max(scales[i % channels], Math.abs(value) / top);
+  // Channel by channel, as PyTorch lays them out: neighbours have one scale.
+  const rowLength = values.length / channels;
+  const levels = new Int8Array(values.length);
+  const rounded = new Float32Array(values.length);
+  for (const [i, value] of values.entries()) {
+    const channel = i % channels;
+    const level = scales[channel] === 0 ? 0 : Math.round(value / scales[channel]);
+    levels[channel * rowLength + Math.floor(i / channels)] = level;
+    rounded[i] = level * scales[channel];
   }
-  return { levels, scales, weights: values };
+  return { levels, scales, values: rounded };
 }
 
 function packBits(levels: Int8Array, bits: number): Uint8Array {
@@ -321,41 +345,34 @@ function bytesAt(points: readonly Point[], divergence: number): number | null {
   return null;
 }
 
-function resnet(folder: string, depth: 20 | 56): Model {
-  const network = readResnet(join(folder, `models/resnet${depth}-cifar10.safetensors`));
-  const batches = (file: string, count: number) => {
-    const images = readCifar10(readFileSync(join(folder, "cifar10-lossless", file)));
-    const batch = (from: number) =>
-      normalizedBatch(
-        images,
-        Array.from({ length: 50 }, (_, i) => from + i),
-      );
-    return { images, batches: Array.from({ length: count / 50 }, (_, b) => batch(50 * b)) };
+function resnet(folder: string, depth: 20 | 56): Subject {
+  const images = (file: string, count: number) => {
+    const pictures = readCifar10(readFileSync(join(folder, "cifar10-lossless", file)));
+    const indices = Array.from({ length: count }, (_, i) => i);
+    const inputs = normalizedBatch(pictures, indices);
+    return { labels: pictures.labels, data: { inputs, shape: [count, 32, 32, 3] } };
   };
-  const test = batches("test_500.bin", 500);
+  const test = images("test_500.bin", 500);
   return {
     name: `ResNet-${depth}`,
-    network,
-    classes: 10,
-    calibration: batches("train_1000.bin", 400).batches,
-    test: test.batches,
-    labels: test.images.labels,
-    // These networks have memorised the training images that calibrate them: all classes alike.
-    options: { seed: SEED, samplesPerColumn: 40, gradientInputs: 400, temperature: 1000 },
+    network: readResnet(join(folder, `models/resnet${depth}-cifar10.safetensors`)),
+    calibration: images("train_1000.bin", 400).data,
+    test: test.data,
+    labels: test.labels,
     ...(depth === 20
       ? {
-          lambdas: [8e-5, 5e-5, 3.5e-5, 2.5e-5, 1.6e-5, 1e-5, 6e-6],
+          sizes: [40_000, 44_000, 49_000, 55_000, 60_000],
           quoted: { nncodec: [116698, 98866, 86068], prototype: [67729, 56364, 45904] },
         }
       : {
-          lambdas: [1.6e-5, 1e-5, 6e-6, 3e-6, 1.6e-6],
+          sizes: [95_000, 110_000, 130_000, 160_000],
           quoted: { nncodec: [304007, 242882, 210931], prototype: [177792, 142388, 120017] },
         }),
   };
 }
 
 /** 200 of the images calibrate, spread over all; the others judge. */
-async function darknet(folder: string): Promise<Model> {
+async function darknet(folder: string): Promise<Subject> {
   const path = join(folder, "models/tiny-darknet-imagenet-tfjs");
   const classes = darknetClasses(path);
   const files = imageFolder(join(folder, "imagenet-val"));
@@ -370,27 +387,14 @@ async function darknet(folder: string): Promise<Model> {
       labels.push(classes[label]);
     }
   }
+  const data = (images: Float32Array[]) => ({ inputs: joined(images), shape: [images.length, 224, 224, 3] });
   return {
     name: "Tiny Darknet",
-    network: readDarknet(path),
-    classes: classes.length,
-    calibration: joined(calibration, 8),
-    test: joined(test, 8),
+    network: await readDarknet(path),
+    calibration: data(calibration),
+    test: data(test),
     labels,
-    options: { seed: SEED, samplesPerColumn: 40, gradientInputs: 100, temperature: 1 },
-    lambdas: [8e-7, 4e-7, 2e-7, 1e-7],
+    sizes: [280_000, 320_000, 370_000, 430_000],
     quoted: { nncodec: [null, null, 529825], prototype: [431966, 369207, 309978] },
   };
-}
-
-/** Images together in batches of `count`, the last one smaller. */
-function joined(images: readonly Float32Array[], count: number): Float32Array[] {
-  const batches: Float32Array[] = [];
-  for (let from = 0; from < images.length; from += count) {
-    const part = images.slice(from, from + count);
-    const batch = new Float32Array(part.reduce((sum, { length }) => sum + length, 0));
-    part.forEach((image, i) => void batch.set(image, i * image.length));
-    batches.push(batch);
-  }
-  return batches;
 }

@@ -45,6 +45,7 @@ export {
   type SourceTensor,
 } from "./encode.js";
 export { CorruptInputError } from "./errors.js";
+export { floatBytes, floatValues } from "./floats.js";
 export { type Dtype, type Model, ModelFileError, type ModelFormat, type ModelTensor } from "./model.js";
 export { type FilePiece, type ModelFiles, memoryFiles } from "./models/files.js";
 export { readModel, writeModel } from "./models/read.js";

@@ -1,0 +1,151 @@
+/**
+ * How fast .bitdiet files decode, and in how much memory: by coder, on one thread and in two Workers, the latter with their start.
+ * Memory is what a process grows by, the engine's own included: it says something of large models only.
+ *
+ * With `cabacGain` 1 all levels are coded by ans, with 0 each tensor by the smaller coder, which is nearly always cabac.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Worker } from "node:worker_threads";
+import {
+  compressModel,
+  encodeModel,
+  openBitdiet,
+  openSource,
+  type QuantizedTensor,
+  readModel,
+} from "bitdiet";
+import { decodeModel, readHeader } from "bitdiet/decode";
+import { folderFiles } from "bitdiet/node";
+import { onnxFromBitdiet } from "bitdiet/onnx";
+import { markdownTable, type Row } from "./report.js";
+import { dataFolder, laplaceSource } from "./sources.js";
+import { median } from "./timing.js";
+
+const CODERS = { ans: 1, mixed: 0.12, smallest: 0 };
+const worker = () => new Worker(new URL(import.meta.resolve("bitdiet/worker")));
+
+export async function run({ quick }: { quick: boolean }): Promise<unknown> {
+  const models: Record<string, QuantizedTensor[]> = {
+    "Laplace, 3 bits": syntheticModel(quick ? 4 : 40),
+    ...(await resnetModel()),
+  };
+  const rows: Row[] = [];
+  for (const [model, tensors] of Object.entries(models)) {
+    const files = Object.entries(CODERS).map(
+      ([coder, cabacGain]) => [coder, fileOf(tensors, cabacGain)] as const,
+    );
+    const weights = tensors.reduce((sum, { levels }) => sum + levels.length, 0);
+    const times = await inTurn(
+      Object.fromEntries(
+        files.flatMap(([coder, file]) => [
+          [coder, () => decodeModel(file)],
+          [`${coder}, loaded`, () => onnxFromBitdiet(file)],
+          [`${coder}, 2 Workers`, () => onnxFromBitdiet(file, { worker, workers: 2 })],
+        ]),
+      ),
+      quick ? 2 : 7,
+    );
+    for (const [coder, file] of files) {
+      const header = readHeader(file);
+      const byCabac = header.tensors.reduce(
+        (sum, { quantized, size }) => sum + (quantized?.coder === 0 ? size / 4 : 0),
+        0,
+      );
+      rows.push({
+        model,
+        coder,
+        "bits/weight": rounded((8 * file.length) / weights, 3),
+        "% by cabac": Math.round((100 * byCabac) / weights),
+        "M weights/s": rounded(weights / times[coder].ms / 1000, 1),
+        "by CPU time": rounded(weights / times[coder].cpuMs / 1000, 1),
+        "2 Workers": rounded(times[`${coder}, loaded`].ms / times[`${coder}, 2 Workers`].ms, 2),
+        "their CPU time": rounded(times[`${coder}, 2 Workers`].cpuMs / times[`${coder}, loaded`].cpuMs, 2),
+        "memory / decoded": rounded(peakBytes(file) / (4 * weights), 2),
+      });
+    }
+  }
+  console.log(markdownTable(rows));
+  return { command: "npm run bench -- file", seed: 1, rows };
+}
+
+const rounded = (value: number, digits: number) => Number(value.toFixed(digits));
+
+/**
+ * Medians over the rounds, the contenders one after another in each, of wall and of CPU time, which other programs on the machine
+ * disturb less. The first round does not count.
+ */
+async function inTurn(contenders: Record<string, () => unknown>, rounds: number) {
+  const names = Object.keys(contenders);
+  const times = Object.fromEntries(
+    names.map((name) => [name, { ms: [] as number[], cpuMs: [] as number[] }]),
+  );
+  for (let round = 0; round <= rounds; round++) {
+    for (const name of names) {
+      const [start, startCpu] = [performance.now(), process.cpuUsage()];
+      await contenders[name]();
+      const [ms, cpu] = [performance.now() - start, process.cpuUsage(startCpu)];
+      if (round === 0) continue;
+      times[name].ms.push(ms);
+      times[name].cpuMs.push((cpu.user + cpu.system) / 1000);
+    }
+  }
+  const medians = names.map((name) => {
+    const { ms, cpuMs } = times[name];
+    return [name, { ms: median(ms), cpuMs: median(cpuMs) }];
+  });
+  return Object.fromEntries(medians) as Record<string, { ms: number; cpuMs: number }>;
+}
+
+/** Tensors of 512 x 512 levels of 3 bits each. */
+function syntheticModel(count: number): QuantizedTensor[] {
+  return Array.from({ length: count }, (_, seed) => {
+    const { symbols } = laplaceSource(3, 512 * 512, seed + 1);
+    const levels = Int32Array.from(symbols, (symbol) => (symbol % 2 ? -(symbol + 1) / 2 : symbol / 2));
+    return { shape: [512, 512], levels, axis: 0, steps: Float32Array.of(0.125) };
+  });
+}
+
+/** ResNet-56 as `bitdiet compress --bits 4` quantizes it. */
+async function resnetModel(): Promise<Record<string, QuantizedTensor[]>> {
+  const folder = dataFolder();
+  if (folder === undefined) return {};
+  const model = await readModel(folderFiles(join(folder, "models")), "resnet56-cifar10.safetensors");
+  const { bytes } = await compressModel(model, { bits: 4 });
+  const { header, quantized } = await openBitdiet(await openSource(bytes));
+  const tensors = await Promise.all(header.tensors.map(quantized));
+  return { "ResNet-56, 4 bits": tensors.filter((tensor) => tensor !== undefined) };
+}
+
+/** Such as onnxFromBitdiet loads. */
+function fileOf(tensors: readonly QuantizedTensor[], cabacGain: number): Uint8Array {
+  const metadata = [
+    { name: "format", bytes: new TextEncoder().encode("onnx") },
+    { name: "graph.onnx", bytes: new Uint8Array(8) },
+  ];
+  const named = tensors.map((quantized, i) => ({ name: `w${i}`, dtype: "float32" as const, quantized }));
+  return encodeModel({ metadata, tensors: named }, { cabacGain });
+}
+
+/** By how much a process grows that reads and decodes a file. */
+function peakBytes(file: Uint8Array): number {
+  const folder = mkdtempSync(join(tmpdir(), "bitdiet-bench-"));
+  try {
+    const path = join(folder, "model.bitdiet");
+    writeFileSync(path, file);
+    const program = `
+      import { readFileSync } from "node:fs";
+      import { decodeModel } from ${JSON.stringify(import.meta.resolve("bitdiet/decode"))};
+      const before = process.memoryUsage.rss();
+      const decoded = decodeModel(readFileSync(process.argv[1]));
+      console.log(1024 * process.resourceUsage().maxRSS - before);
+      if (decoded.tensors.length === 0) throw new Error("nothing decoded");`;
+    return Number(
+      execFileSync(process.execPath, ["--input-type=module", "-e", program, path], { encoding: "utf8" }),
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
