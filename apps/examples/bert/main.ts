@@ -4,6 +4,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
+import { exitWith, kebab, UsageError } from "../command-line.js";
 import { bert } from "../models/bert.js";
 import { CheckpointError, writeBertCheckpoint } from "../models/bert-checkpoint.js";
 import type { Parameters } from "../models/hooks.js";
@@ -18,7 +19,7 @@ import { dequantizedParameters } from "./deploy.js";
 import type { FineTuning } from "./fine-tune.js";
 import { predict, trainFloat } from "./float.js";
 import { runJobs } from "./jobs.js";
-import { type Options, parseOptions, UsageError } from "./options.js";
+import { type Options, parseOptions } from "./options.js";
 import {
   headlines,
   NETWORK_NAMES,
@@ -164,7 +165,7 @@ function checkResumed({ resume, out, json: _, backend: __, ...training }: Option
 }
 
 /** quantizedWideRange is the folder quantized-wide-range. */
-const folderOf = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+const folderOf = kebab;
 
 /** Writes a network as a Hugging Face folder, its tokenizer included. */
 async function save({ out, checkpoint }: Options, start: Start, name: string, parameters: Parameters) {
@@ -173,12 +174,7 @@ async function save({ out, checkpoint }: Options, start: Start, name: string, pa
   if (start.vocabulary !== undefined) writeWhole(join(folder, "vocab.txt"), start.vocabulary);
 }
 
-try {
+await exitWith("npm run bert", async () => {
   const options = parseOptions(process.argv.slice(2));
   if (options) await run(options);
-} catch (error) {
-  console.error(
-    error instanceof UsageError ? `npm run bert: ${error.message} (see npm run bert -- --help)` : error,
-  );
-  process.exit(error instanceof UsageError ? 2 : 1);
-}
+});

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import cac from "cac";
+import { type Flags, kebab, numberFlag, parseFlags, pathFlag, UsageError } from "../command-line.js";
 import type { Backend } from "../setup.js";
 import { type Columns, TASK_NAMES } from "./task.js";
 
@@ -32,9 +33,6 @@ export interface Options {
   backend: Backend;
   json: boolean;
 }
-
-/** Wrong use of the command line; the message is for the user. */
-export class UsageError extends Error {}
 
 const SCRATCH = { epochs: 2, learningRate: 1e-3, fineTuneEpochs: 1.5, fineTuneLearningRate: 5e-4 };
 /** As BERT is usually fine-tuned. */
@@ -94,36 +92,15 @@ export function parseOptions(argv: string[]): Options | undefined {
     .option("--backend <name>", `wasm or cpu, which is slow (default ${d.backend})`)
     .option("--json", "Print the report as JSON instead of the table")
     .action(() => {});
-  cli.help();
-  let flags: Record<string, unknown>;
-  try {
-    const parsed = cli.parse(["node", "main", ...argv], { run: false });
-    if (parsed.options.help) return undefined;
-    if (parsed.args.length > 0) throw new UsageError(`unexpected argument "${parsed.args[0]}"`);
-    cli.runMatchedCommand(); // checks for unknown options and missing values
-    flags = parsed.options;
-  } catch (error) {
-    throw error instanceof UsageError ? error : new UsageError((error as Error).message);
-  }
-  return checkedOptions(flags);
+  const parsed = parseFlags(cli, argv);
+  if (parsed === undefined) return undefined;
+  return checkedOptions(parsed.flags);
 }
 
-function checkedOptions(flags: Record<string, unknown>): Options {
+function checkedOptions(flags: Flags): Options {
   const d = DEFAULTS;
-  const number = (flag: string, fallback: number, least: number, most: number, whole: boolean): number => {
-    const value = flags[flag] ?? fallback;
-    if (
-      typeof value !== "number" ||
-      !(value >= least && value <= most) ||
-      (whole && !Number.isInteger(value))
-    ) {
-      const kind = whole ? "a whole number" : "a number";
-      throw new UsageError(
-        `--${kebab(flag)}: expected ${kind} from ${least} to ${most}, got ${JSON.stringify(value)}`,
-      );
-    }
-    return value;
-  };
+  const number = (flag: string, fallback: number, least: number, most: number, whole: boolean) =>
+    numberFlag(flags, flag, { fallback, least, most, whole });
   const text = (flag: string): string | undefined => {
     const value = flags[flag];
     if (value === undefined) return undefined;
@@ -132,12 +109,10 @@ function checkedOptions(flags: Record<string, unknown>): Options {
     if (typeof value === "number") return String(value);
     throw new UsageError(`--${kebab(flag)}: expected one name, got ${JSON.stringify(value)}`);
   };
-  // Relative to where the user stands: npm runs a workspace's script in the workspace's folder.
-  const path = (name: string | undefined) =>
-    name === undefined ? undefined : resolve(process.env["INIT_CWD"] ?? ".", name);
   const folder = (flag: string): string | undefined => {
-    const found = path(text(flag));
-    if (found !== undefined && !existsSync(found)) {
+    if (flags[flag] === undefined) return undefined;
+    const found = pathFlag(flags, flag);
+    if (!existsSync(found)) {
       throw new UsageError(`--${kebab(flag)}: there is no folder ${found}`);
     }
     return found;
@@ -181,10 +156,8 @@ function checkedOptions(flags: Record<string, unknown>): Options {
     distill: flags["distill"] === true,
     resume: flags["resume"] === true,
     seed: number("seed", d.seed, 0, 2 ** 31 - 1, true),
-    out: path(text("out")) ?? resolve(import.meta.dirname, "..", "out", task),
+    out: pathFlag(flags, "out", resolve(import.meta.dirname, "..", "out", task)),
     backend,
     json: flags["json"] === true,
   };
 }
-
-const kebab = (flag: string) => flag.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

@@ -2,6 +2,7 @@
 // and decode everything, evaluate what was decoded, and report.
 import { join, relative } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
+import { exitWith } from "../command-line.js";
 import { loadDigits } from "../data/mnist.js";
 import { digitCnn } from "../models/digit-cnn.js";
 import { plainOf, tensorsOf } from "../plain-tensors.js";
@@ -11,7 +12,7 @@ import { traceCurves } from "./curve.js";
 import type { FineTuning } from "./fine-tune.js";
 import { accuracy, trainFloat } from "./float.js";
 import { type JobResult, runJobs } from "./jobs.js";
-import { type Options, parseOptions, UsageError } from "./options.js";
+import { type Options, parseOptions } from "./options.js";
 import {
   headlines,
   NETWORK_NAMES,
@@ -74,12 +75,7 @@ async function run(options: Options): Promise<void> {
   tf.dispose([float, ...Object.values(networks).map(({ parameters }) => parameters)]);
 }
 
-try {
+await exitWith("npm start", async () => {
   const options = parseOptions(process.argv.slice(2));
   if (options) await run(options);
-} catch (error) {
-  console.error(
-    error instanceof UsageError ? `npm start: ${error.message} (see npm start -- --help)` : error,
-  );
-  process.exit(error instanceof UsageError ? 2 : 1);
-}
+});

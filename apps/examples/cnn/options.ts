@@ -1,6 +1,7 @@
 // The command line of the main job. A wrong value is one clear line and exit code 2; nothing starts before all are checked.
 import { resolve } from "node:path";
 import cac from "cac";
+import { numberFlag, parseFlags, pathFlag, UsageError } from "../command-line.js";
 import type { Backend } from "../setup.js";
 
 export interface Options {
@@ -16,9 +17,6 @@ export interface Options {
   curve: boolean;
   json: boolean;
 }
-
-/** Wrong use of the command line; the message is for the user. */
-export class UsageError extends Error {}
 
 export const DEFAULTS: Options = {
   bits: 4,
@@ -61,54 +59,26 @@ export function parseOptions(argv: string[]): Options | undefined {
     )
     .option("--json", "Print the report as JSON instead of the table")
     .action(() => {});
-  cli.help();
-  let flags: Record<string, unknown>;
-  try {
-    const parsed = cli.parse(["node", "main", ...argv], { run: false });
-    if (parsed.options.help) return undefined;
-    if (parsed.args.length > 0) throw new UsageError(`unexpected argument "${parsed.args[0]}"`);
-    cli.runMatchedCommand(); // checks for unknown options and missing values
-    flags = parsed.options;
-  } catch (error) {
-    throw error instanceof UsageError ? error : new UsageError((error as Error).message);
-  }
-
-  const number = (flag: string, fallback: number, least: number, most: number, whole: boolean): number => {
-    const value = flags[flag] ?? fallback;
-    const kind = whole ? "a whole number" : "a number";
-    if (
-      typeof value !== "number" ||
-      !(value >= least && value <= most) ||
-      (whole && !Number.isInteger(value))
-    ) {
-      const name = flag.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-      throw new UsageError(
-        `--${name}: expected ${kind} from ${least} to ${most}, got ${JSON.stringify(value)}`,
-      );
-    }
-    return value;
-  };
+  const parsed = parseFlags(cli, argv);
+  if (parsed === undefined) return undefined;
+  const { flags } = parsed;
+  const whole = (flag: keyof Options & string, least: number, most: number) =>
+    numberFlag(flags, flag, { fallback: d[flag] as number, least, most });
+  const factor = (flag: keyof Options & string) =>
+    numberFlag(flags, flag, { fallback: d[flag] as number, least: 0, most: 100, whole: false });
   const backend = flags["backend"] ?? d.backend;
   if (backend !== "wasm" && backend !== "cpu") {
     throw new UsageError(`--backend: expected wasm or cpu, got ${JSON.stringify(backend)}`);
   }
-  const out = flags["out"] ?? d.out;
-  if (typeof out !== "string" || out === "") {
-    throw new UsageError(`--out: expected a folder, got ${JSON.stringify(out)}`);
-  }
   return {
-    bits: number("bits", d.bits, 1, 8, true),
-    weightBits: number("weightBits", d.weightBits, 2, 8, true),
-    lambda: number("lambda", d.lambda, 0, 100, false),
-    weightLambda: number("weightLambda", d.weightLambda, 0, 100, false),
-    epochs: number("epochs", d.epochs, 1, 1000, true),
-    fineTuneEpochs: number("fineTuneEpochs", d.fineTuneEpochs, 1, 1000, true),
-    seed: number("seed", d.seed, 0, 2 ** 31 - 1, true),
-    // Relative to where the user stands: npm runs a workspace's script in the workspace's folder.
-    out:
-      flags["out"] === undefined
-        ? resolve(import.meta.dirname, "..", out)
-        : resolve(process.env["INIT_CWD"] ?? ".", out),
+    bits: whole("bits", 1, 8),
+    weightBits: whole("weightBits", 2, 8),
+    lambda: factor("lambda"),
+    weightLambda: factor("weightLambda"),
+    epochs: whole("epochs", 1, 1000),
+    fineTuneEpochs: whole("fineTuneEpochs", 1, 1000),
+    seed: whole("seed", 0, 2 ** 31 - 1),
+    out: pathFlag(flags, "out", resolve(import.meta.dirname, "..", d.out)),
     backend,
     curve: flags["curve"] === true,
     json: flags["json"] === true,

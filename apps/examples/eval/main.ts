@@ -1,8 +1,9 @@
 // `npm run eval -- --model resnet18 --checkpoint F --data DIR`: the accuracy of a checkpoint of one's own.
 import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import cac from "cac";
+import { exitWith, type Flags, numberFlag, parseFlags, pathFlag, UsageError } from "../command-line.js";
 import { loadCifar10, normalizedBatch } from "../data/cifar10.js";
 import { imageFolder, imagenetInput } from "../data/imagenet.js";
 import { readCheckpoint } from "../models/checkpoint-file.js";
@@ -32,32 +33,28 @@ const CIFAR: Record<string, Model> = {
 const NAMES = [...Object.keys(CIFAR), ...Object.keys(IMAGENET)];
 const SIDE = 224;
 
-/** Wrong use of the command line; the message is for the user. */
-class UsageError extends Error {}
-
-async function run(flags: Record<string, unknown>): Promise<void> {
+async function run(flags: Flags): Promise<void> {
   const name = String(flags["model"]);
   const model = IMAGENET[name] ?? CIFAR[name];
   if (!model) throw new UsageError(`--model: expected one of ${NAMES.join(", ")}, got ${flags["model"]}`);
   const [checkpoint, folder] = ["checkpoint", "data"].map((flag) => {
-    const value = flags[flag];
-    if (typeof value !== "string" || value === "") throw new UsageError(`--${flag}: expected a path`);
-    // Relative to where the user stands: npm runs a workspace's script in the workspace's folder.
-    const path = resolve(process.env["INIT_CWD"] ?? ".", value);
+    const path = pathFlag(flags, flag);
     if (!existsSync(path)) throw new UsageError(`--${flag}: ${path} is not there`);
     return path;
   });
-  const most = flags["images"] ?? Number.POSITIVE_INFINITY;
-  if (typeof most !== "number" || !(most >= 1))
-    throw new UsageError(`--images: expected a number from 1, got ${most}`);
+  const images = numberFlag(flags, "images", {
+    fallback: Number.MAX_SAFE_INTEGER,
+    least: 1,
+    most: Number.MAX_SAFE_INTEGER,
+  });
 
   await useBackend("wasm");
   const parameters = parametersFromPyTorch((await readCheckpoint(checkpoint)).tensors);
   const start = performance.now();
   const isCifar = name in CIFAR;
-  const images = (isCifar ? await cifarImages(folder) : imagenetImages(folder)).slice(0, most);
+  const chosen = (isCifar ? await cifarImages(folder) : imagenetImages(folder)).slice(0, images);
   const side = isCifar ? 32 : SIDE;
-  const score = await evaluate((x) => model(parameters, x), images, [side, side, 3], isCifar ? 100 : 8);
+  const score = await evaluate((x) => model(parameters, x), chosen, [side, side, 3], isCifar ? 100 : 8);
   tf.dispose(parameters);
   const seconds = (performance.now() - start) / 1000;
   const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
@@ -89,13 +86,9 @@ cli
     "CIFAR-10 in its binary layout; ImageNet: a folder a class, or images and labels.txt",
   )
   .option("--images <n>", "Only the first so many")
-  .action(run);
-cli.help();
-try {
-  cli.parse(process.argv, { run: false });
-  await cli.runMatchedCommand();
-} catch (error) {
-  const isUsage = error instanceof UsageError || (error as Error).name === "CACError";
-  console.error(isUsage ? `npm run eval: ${(error as Error).message} (see npm run eval -- --help)` : error);
-  process.exit(isUsage ? 2 : 1);
-}
+  .action(() => {});
+await exitWith("npm run eval", async () => {
+  const parsed = parseFlags(cli, process.argv.slice(2));
+  if (parsed === undefined) return;
+  await run(parsed.flags);
+});

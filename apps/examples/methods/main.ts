@@ -1,8 +1,9 @@
 // `npm run method -- NAME` and `npm run methods`: runs recipes on the common ground, keeps their results, and draws the
 // table and the curves of all results there are.
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import cac from "cac";
+import { exitWith, numberFlag, parseFlags, pathFlag, UsageError } from "../command-line.js";
 import { useBackend } from "../setup.js";
 import { float } from "./float.js";
 import { type GroundSource, loadGround } from "./ground.js";
@@ -11,13 +12,8 @@ import { runRecipes } from "./run.js";
 import { writeTable } from "./table.js";
 import { trainOnWorkers } from "./workers.js";
 
-/** Wrong use of the command line; the message is for the user. */
-class UsageError extends Error {}
-
 const ROOM = import.meta.dirname;
 const RESULTS = join(ROOM, "results");
-/** Relative to where the user stands: npm runs a workspace's script in the workspace's folder. */
-const pathOf = (path: string): string => resolve(process.env["INIT_CWD"] ?? ".", path);
 
 interface Options {
   name?: string;
@@ -46,56 +42,34 @@ export function parseOptions(argv: string[]): Options | undefined {
     .option("--workers <n>", "Threads that share each batch (default 1)")
     .option("--fresh", "Make results again that are there")
     .action(() => {});
-  cli.help();
-  let flags: Record<string, unknown>;
-  let name: string | undefined;
-  try {
-    const parsed = cli.parse(["node", "main", ...argv], { run: false });
-    if (parsed.options.help) return undefined;
-    cli.runMatchedCommand(); // checks for unknown options and missing values
-    flags = parsed.options;
-    name = parsed.args[0];
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
+  const parsed = parseFlags(cli, argv);
+  if (parsed === undefined) return undefined;
+  const { flags } = parsed;
+  const name = parsed.args[0];
   if (name !== undefined && !RECIPES.some((recipe) => recipe.name === name)) {
     const names = RECIPES.map((recipe) => recipe.name).join(", ");
     throw new UsageError(`NAME: expected one of ${names}, got "${name}"`);
   }
-  const path = (flag: string, fallback?: string): string => {
-    const value = flags[flag];
-    if (value === undefined && fallback !== undefined) return fallback;
-    if (typeof value !== "string" || value === "") throw new UsageError(`--${flag}: expected a path`);
-    return pathOf(value);
-  };
-  const number = (flag: string, fallback: number, least: number, most: number, whole: boolean): number => {
-    const value = flags[flag] ?? fallback;
-    const isRight = typeof value === "number" && value >= least && value <= most;
-    if (isRight && (!whole || Number.isInteger(value))) return value;
-    const name = flag.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    const kind = whole ? "a whole number" : "a number";
-    throw new UsageError(
-      `--${name}: expected ${kind} from ${least} to ${most}, got ${JSON.stringify(value)}`,
-    );
-  };
-  const batch = number("batch", 64, 1, 1000, true);
-  const workers = number("workers", 1, 1, 64, true);
+  const number = (flag: string, fallback: number, least: number, most: number, whole = true) =>
+    numberFlag(flags, flag, { fallback, least, most, whole });
+  const batch = number("batch", 64, 1, 1000);
+  const workers = number("workers", 1, 1, 64);
   if (batch % workers !== 0) {
     throw new UsageError(`--workers: expected a divisor of the ${batch} images of a batch, got ${workers}`);
   }
   return {
     name,
     source: {
-      data: path("data"),
-      checkpoint: path("checkpoint"),
-      steps: number("steps", 400, 1, 1e6, true),
+      data: pathFlag(flags, "data"),
+      checkpoint: pathFlag(flags, "checkpoint"),
+      steps: number("steps", 400, 1, 1e6),
       batch,
       distill: number("distill", 0.5, 0, 1, false),
-      seed: number("seed", 1, 0, 2 ** 31 - 1, true),
-      testImages: number("images", 10_000, 100, 10_000, true),
-      codedImages: number("codedImages", 1000, 100, 10_000, true),
+      seed: number("seed", 1, 0, 2 ** 31 - 1),
+      testImages: number("images", 10_000, 100, 10_000),
+      codedImages: number("codedImages", 1000, 100, 10_000),
     },
-    results: path("results", RESULTS),
+    results: pathFlag(flags, "results", RESULTS),
     run: flags["run"] === undefined ? undefined : String(flags["run"]),
     fresh: flags["fresh"] === true,
     workers,
@@ -123,11 +97,8 @@ async function run({ name, source, run, results, fresh, workers }: Options): Pro
 }
 
 if (process.argv[1] === import.meta.filename) {
-  try {
+  await exitWith("npm run method", async () => {
     const options = parseOptions(process.argv.slice(2));
     if (options) await run(options);
-  } catch (error) {
-    console.error(error instanceof UsageError ? `npm run method: ${error.message} (see --help)` : error);
-    process.exit(error instanceof UsageError ? 2 : 1);
-  }
+  });
 }

@@ -7,8 +7,9 @@ import { batches, encodeExamples, stepsPerEpoch, tokenCounts } from "../bert/bat
 import { deploy, dequantizedParameters } from "../bert/deploy.js";
 import { calibratedRanges, fineTuneBert, type QuantizedBert } from "../bert/fine-tune.js";
 import { predict, trainFloat } from "../bert/float.js";
-import { parseOptions, UsageError } from "../bert/options.js";
+import { parseOptions } from "../bert/options.js";
 import { activationGrid, bertQuantizers, rangesOnGrid } from "../bert/quantization.js";
+import { UsageError } from "../command-line.js";
 import { tokenizerFromVocabulary } from "../data/tokenizer.js";
 import { learnVocabulary } from "../data/vocabulary.js";
 import { bert, initialBert } from "../models/bert.js";
