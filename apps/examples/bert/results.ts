@@ -1,9 +1,9 @@
 // Keeps what was measured: copies reports into results/ and writes their tables into README.md, between two marks.
 //
-//     npx tsx bert/results.ts out/spam/report.json     results/spam.json, and the README's tables anew
+//     npx tsx bert/results.ts out/spam/report.json     results/spam.json, after the folder, and the README's tables anew
 //     npx tsx bert/results.ts                          the README's tables anew
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { writeWhole } from "../report/write.js";
 import { headlines, type Report } from "./report.js";
 
@@ -14,12 +14,14 @@ const [BEGIN, END] = ["<!-- results: written by results.ts -->", "<!-- end of re
 for (const path of process.argv.slice(2)) {
   const report = JSON.parse(readFileSync(path, "utf8")) as Report;
   writeWhole(
-    join(RESULTS, `${report.task.name}.json`),
+    join(RESULTS, `${basename(dirname(resolve(path)))}.json`),
     `${JSON.stringify(withoutPlaces(report), null, 2)}\n`,
   );
 }
 const files = readdirSync(RESULTS).filter((name) => name.endsWith(".json"));
-const sections = files.sort().map((name) => section(JSON.parse(readFileSync(join(RESULTS, name), "utf8"))));
+const sections = files
+  .sort()
+  .map((name) => section(basename(name, ".json"), JSON.parse(readFileSync(join(RESULTS, name), "utf8"))));
 const readme = readFileSync(README, "utf8");
 const [before, after] = [readme.indexOf(BEGIN), readme.indexOf(END)];
 if (before < 0 || after < before) throw new Error(`${README} lacks the marks "${BEGIN}" and "${END}".`);
@@ -35,13 +37,13 @@ function withoutPlaces(report: Report): Report {
   return { ...report, command, task: { ...report.task, notes } };
 }
 
-function section(report: Report): string {
+function section(title: string, report: Report): string {
   const { task, ratios, machine, seed, seconds, cpuSeconds, command, config } = report;
   const [head, rows] = headlines(report);
   const sizes = Object.entries(task.development).map(([set, count]) => `${count} of ${set}`);
   const share = (ratio: number) => `${ratio.toFixed(2)} ×`;
   return [
-    `### ${task.name}`,
+    `### ${title}`,
     "",
     `${task.training} texts for training, ${sizes.join(", ")}; L${config.numHiddenLayers} H${config.hiddenSize}, ` +
       `vocabulary ${config.vocabSize}; seed ${seed}; ${Math.round(seconds)} s (${cpuSeconds} s of computing) on ${machine}. \`${command}\``,
