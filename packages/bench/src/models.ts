@@ -361,7 +361,7 @@ function resnet(folder: string, depth: 20 | 56): Subject {
     labels: test.labels,
     ...(depth === 20
       ? {
-          sizes: [40_000, 44_000, 49_000, 55_000, 60_000],
+          sizes: [37_000, 41_000, 46_000, 52_000, 60_000],
           quoted: { nncodec: [116698, 98866, 86068], prototype: [67729, 56364, 45904] },
         }
       : {
@@ -394,7 +394,7 @@ async function darknet(folder: string): Promise<Subject> {
     calibration: data(calibration),
     test: data(test),
     labels,
-    sizes: [280_000, 320_000, 370_000, 430_000],
+    sizes: [260_000, 310_000, 360_000, 420_000],
     quoted: { nncodec: [null, null, 529825], prototype: [431966, 369207, 309978] },
   };
 }
