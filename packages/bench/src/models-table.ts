@@ -28,9 +28,10 @@ export function modelTables(result: ModelResult): string {
   return [about, markdownTable(atEqual), markdownTable(points)].join("\n\n");
 }
 
-const files = process.argv.slice(2);
-for (const file of files) {
-  const { command, commit, seed, models } = JSON.parse(readFileSync(file, "utf8"));
-  console.log(`\`${command}\`, commit ${commit.slice(0, 12)}, seed ${seed}.\n`);
-  for (const result of models) console.log(`${modelTables(result)}\n`);
+if (import.meta.filename === process.argv[1]) {
+  for (const file of process.argv.slice(2)) {
+    const { command, commit, seed, models } = JSON.parse(readFileSync(file, "utf8"));
+    console.log(`\`${command}\`, commit ${commit.slice(0, 12)}, seed ${seed}.\n`);
+    for (const result of models) console.log(`${modelTables(result)}\n`);
+  }
 }
