@@ -248,7 +248,8 @@ function* plainWidths(parameters: readonly Parameter[]) {
 
   const codes: Uint8Array[] = [];
   const affine = kernels.map(({ values }) => {
-    const [least, most] = [Math.min(...values), Math.max(...values)];
+    const least = values.reduce((low, value) => Math.min(low, value));
+    const most = values.reduce((high, value) => Math.max(high, value));
     const step = Math.fround((most - least) / 255);
     const symbols = Uint8Array.from(values, (weight) => Math.round((weight - least) / step));
     codes.push(symbols, bytesOf(Float32Array.of(least, step)));
