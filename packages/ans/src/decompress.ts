@@ -97,7 +97,7 @@ function plainSymbols(payload: Uint8Array, count: number, allocate: (length: num
   const width = allocate(0).BYTES_PER_ELEMENT;
   if (payload.length !== count * width) corrupt("payload: end");
   return width === 1
-    ? payload.slice()
+    ? new Uint8Array(payload)
     : allocate(count).map((_, i) => payload[2 * i] | (payload[2 * i + 1] << 8));
 }
 

@@ -104,7 +104,8 @@ export function decodeMetadata(
   return named(`metadata "${name}"`, () => {
     checkSize(size, limits, bytes.length);
     const coded = checkedPart(cutOut(bytes, part), part);
-    const decoded = coding === 0 ? coded.slice() : (coding === 1 ? decodeText : decodeBytes)(coded, size);
+    const decoded =
+      coding === 0 ? new Uint8Array(coded) : (coding === 1 ? decodeText : decodeBytes)(coded, size);
     must(decoded.length === size);
     return { name, bytes: decoded };
   });

@@ -12,7 +12,7 @@ export function encodeLossless(bytes: Uint8Array, dtype: DType): Uint8Array {
   const width = DTYPES[dtype] || 1;
   const count = bytes.length / width;
   if (count >= LEAST_COUNT) {
-    const turned = bytes.slice();
+    const turned = new Uint8Array(bytes); // a copy of Node's Buffers, too, whose slice() is a view
     // All the way round but one: a turn to the left.
     turn(turned, dtype, 8 * width - 1);
     const pieces: (Uint8Array | number[])[] = [[1]];

@@ -17,7 +17,7 @@ import { DTYPE_NAMES, DTYPES, type DType, type FieldReader, readBytes, readNumbe
  */
 export function decodeLossless(reader: FieldReader, dtype: DType, size: number): Uint8Array {
   const kind = readBytes(reader, 1)[0];
-  if (kind === 0) return readBytes(reader, size).slice();
+  if (kind === 0) return new Uint8Array(readBytes(reader, size));
   must(kind === 1);
   const width = DTYPES[dtype] || 1;
   const count = size / width;

@@ -87,7 +87,7 @@ function readLevels(
 function readSteps(reader: FieldReader, count: number): Float32Array {
   const grid = readBytes(reader, 1)[0];
   if (grid === 0) {
-    const steps = new Float32Array(readBytes(reader, 4 * count).slice().buffer);
+    const steps = new Float32Array(new Uint8Array(readBytes(reader, 4 * count)).buffer);
     must(steps.every((step) => step >= 0 && step < Infinity));
     return steps;
   }

@@ -102,7 +102,7 @@ function learned(old: number, bit: number): number {
 
 export function encodeText(bytes: Uint8Array): Uint8Array {
   const coder = rangeEncoder();
-  mixContexts(bytes.slice(), (probability, bit) => {
+  mixContexts(new Uint8Array(bytes), (probability, bit) => {
     encodeBit(coder, probability, bit);
     return bit;
   });

@@ -379,3 +379,24 @@ describe("the chain from the training loss to the file", () => {
     expect(file.length).toBeLessThan(entry.part.length + 40);
   });
 });
+
+test("Node's Buffers, whose slice() is a view, are read like any bytes, and left as they are", () => {
+  const model = everyKind();
+  const file = encodeModel(model);
+  const buffered = {
+    ...model,
+    tensors: model.tensors.map((tensor) =>
+      "bytes" in tensor ? { ...tensor, bytes: Buffer.from(tensor.bytes) } : tensor,
+    ),
+  };
+  expect(encodeModel(buffered)).toEqual(file);
+  expect(buffered.tensors.map((tensor) => "bytes" in tensor && [...tensor.bytes])).toEqual(
+    model.tensors.map((tensor) => "bytes" in tensor && [...tensor.bytes]),
+  );
+  // At an odd place of a larger memory, as small files are in Node.
+  const pool = Buffer.alloc(file.length + 3, 0xaa);
+  pool.set(file, 3);
+  const decoded = decodeModel(pool.subarray(3));
+  expect(decoded.tensors).toEqual(decodeModel(file).tensors);
+  expect(pool.subarray(3).equals(file)).toBe(true);
+});
