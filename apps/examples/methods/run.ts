@@ -49,6 +49,8 @@ function conditions(
   { steps, batch, distill, seed, test, codedImages }: Ground,
 ): Conditions {
   const { id, title, curve, of, trains } = run;
+  const images = test.labels.length;
+  const coded = Math.min(codedImages, images);
   const training = trains ? ` --steps ${steps} --batch ${batch} --distill ${distill}` : "";
   return {
     recipe: recipe.name,
@@ -60,9 +62,11 @@ function conditions(
     batch: trains ? batch : 0,
     distill: trains ? distill : 0,
     seed,
-    images: test.labels.length,
-    codedImages: Math.min(codedImages, test.labels.length),
-    command: `npm run method -- ${recipe.name} --run ${id}${training} --seed ${seed}`,
+    images,
+    codedImages: coded,
+    command:
+      `npm run method -- ${recipe.name} --run ${id}${training} ` +
+      `--images ${images} --coded-images ${coded} --seed ${seed}`,
   };
 }
 
