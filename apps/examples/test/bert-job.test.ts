@@ -300,6 +300,6 @@ describe("the options", () => {
     expect(wrong("--task", "tsv", "--data", folder)).toMatch(/^--task tsv: expected --first and --label/);
     expect(wrong("--backend", "gpu")).toBe('--backend: expected wasm or cpu, got "gpu"');
     expect(wrong("--no-such-thing")).toMatch(/Unknown option/);
-    expect(wrong("extra")).toBe('unexpected argument "extra"');
+    expect(wrong("extra")).toBe("Unused args: `extra`");
   });
 });

@@ -154,7 +154,7 @@ describe("npm start's options", () => {
     [["--epochs", "1.5"], "--epochs: expected a whole number from 1 to 1000, got 1.5"],
     [["--backend", "webgl"], '--backend: expected wasm or cpu, got "webgl"'],
     [["--colour"], "Unknown option `--colour`"],
-    [["digits"], 'unexpected argument "digits"'],
+    [["digits"], "Unused args: `digits`"],
   ])("%j is refused in one line that names it", (argv, message) => {
     expect(() => parseOptions(argv)).toThrow(message);
   });
