@@ -70,7 +70,7 @@ export function initialParameters(seed: number): Record<string, tf.Variable> {
 /** Means and variances of every normalized layer, over a data set. */
 export type Statistics = Record<string, { mean: tf.Tensor; variance: tf.Tensor }>;
 
-/** Batch norm with fixed statistics is an affine map, so it disappears into the kernel and a bias (methods.md 2b). */
+/** Batch norm with fixed statistics is an affine map, so it disappears into the kernel and a bias. */
 export function foldBatchNorm(parameters: Parameters, statistics: Statistics, epsilon: number): Parameters {
   const folded: Parameters = {
     "dense.weight": parameters["dense.weight"].clone(),

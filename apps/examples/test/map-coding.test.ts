@@ -23,7 +23,7 @@ beforeAll(() => useBackend("wasm"));
 
 describe("coefficients of feature maps", () => {
   it("keep the worked example's coefficients to half a step, the small component on few levels", () => {
-    // methods.md 2: x = (1, 1.1), (2, 1.9), (3, 3.2), (4, 3.8); 4 bits for the range of both components.
+    // x = (1, 1.1), (2, 1.9), (3, 3.2), (4, 3.8); 4 bits for the range of both components.
     const samples = Float32Array.of(1, 1.1, 2, 1.9, 3, 3.2, 4, 3.8);
     const pca = pcaTransform(samples, 2);
     expect(pca.variances[0]).toBeCloseTo(2.364161, 5);

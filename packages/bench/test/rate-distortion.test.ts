@@ -7,7 +7,7 @@ import { gaussianRate, gaussMarkovCovariance, gaussMarkovRows } from "../src/sou
 describe("sources of known R(D)", () => {
   it("give half a bit per factor of 2 in a single variance, and reverse water-filling over several", () => {
     expect(gaussianRate([1], 0.25)).toBeCloseTo(1, 10);
-    // methods.md 3b: variances 16, 4, 1, 0.1 at distortion (3 · 0.25 + 0.1) / 4 take 3, 2, 1, 0 bits.
+    // Variances 16, 4, 1, 0.1 at distortion (3 · 0.25 + 0.1) / 4 take 3, 2, 1, 0 bits.
     expect(gaussianRate([16, 4, 1, 0.1], 0.2125)).toBeCloseTo(1.5, 10);
   });
 
