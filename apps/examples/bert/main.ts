@@ -51,7 +51,7 @@ async function run(options: Options): Promise<void> {
   );
   const { bits, weightBits, lambda, weightLambda, seed, distill, backend } = options;
   const checkpoint = (name: string): Checkpoint => ({
-    path: join(options.out, "training", `${folderOf(name)}.safetensors`),
+    path: join(options.out, "training", `${kebab(name)}.safetensors`),
     every: stepsPerEpoch(training),
     resume: options.resume,
   });
@@ -164,12 +164,9 @@ function checkResumed({ resume, out, json: _, backend: __, ...training }: Option
   writeWhole(path, text);
 }
 
-/** quantizedWideRange is the folder quantized-wide-range. */
-const folderOf = kebab;
-
 /** Writes a network as a Hugging Face folder, its tokenizer included. */
 async function save({ out, checkpoint }: Options, start: Start, name: string, parameters: Parameters) {
-  const folder = join(out, folderOf(name));
+  const folder = join(out, kebab(name)); // quantizedWideRange is the folder quantized-wide-range
   await writeBertCheckpoint(folder, { config: start.config, parameters, json: start.json }, checkpoint);
   if (start.vocabulary !== undefined) writeWhole(join(folder, "vocab.txt"), start.vocabulary);
 }

@@ -265,17 +265,8 @@ export function toRows<Values extends Float32Array | Int32Array>(
   columns: number,
   [height, width]: readonly [number, number],
 ): Values {
-  const turned = hwio.slice() as Values;
   const positions = height * width;
-  const channels = columns / positions;
-  for (let position = 0; position < positions; position++) {
-    for (let channel = 0; channel < channels; channel++) {
-      for (let row = 0; row < rows; row++)
-        turned[row * columns + channel * positions + position] =
-          hwio[(position * channels + channel) * rows + row];
-    }
-  }
-  return turned;
+  return reverseAxes(hwio, [positions, columns / positions, rows]);
 }
 
 /** The inverse of `toRows`. */
@@ -285,17 +276,23 @@ export function fromRows<Values extends Float32Array | Int32Array>(
   columns: number,
   [height, width]: readonly [number, number],
 ): Values {
-  const hwio = inRows.slice() as Values;
   const positions = height * width;
-  const channels = columns / positions;
-  for (let position = 0; position < positions; position++) {
-    for (let channel = 0; channel < channels; channel++) {
-      for (let row = 0; row < rows; row++)
-        hwio[(position * channels + channel) * rows + row] =
-          inRows[row * columns + channel * positions + position];
+  return reverseAxes(inRows, [rows, columns / positions, positions]);
+}
+
+/** The transpose of a tensor of three axes, last axis first: [i][j][k] goes to [k][j][i]. */
+function reverseAxes<Values extends Float32Array | Int32Array>(
+  values: Values,
+  [first, second, third]: readonly [number, number, number],
+): Values {
+  const reversed = values.slice() as Values;
+  for (let i = 0; i < first; i++) {
+    for (let j = 0; j < second; j++) {
+      for (let k = 0; k < third; k++)
+        reversed[(k * second + j) * first + i] = values[(i * second + j) * third + k];
     }
   }
-  return hwio;
+  return reversed;
 }
 
 function runWeighted(
