@@ -10,14 +10,15 @@ import { join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { normalizedBatch, readCifar10 } from "@bitdiet/examples/data/cifar10";
 import { imageFolder } from "@bitdiet/examples/data/imagenet";
+import { modelOf } from "@bitdiet/examples/models/layers-model";
+import { readResnetLayers } from "@bitdiet/examples/models/resnet-layers";
 import { useBackend } from "@bitdiet/examples/setup";
 import * as tf from "@tensorflow/tfjs-core";
 import { type LayersModel, loadLayersModel } from "@tensorflow/tfjs-layers";
-import { compressModel, floatBytes, floatValues, type Model, memoryFiles, readModel } from "bitdiet";
+import { compressModel, floatBytes, floatValues } from "bitdiet";
 import { type CalibrationData, calibrate } from "bitdiet/calibrate";
 import { fromBitdiet } from "bitdiet/tfjs";
 import { darknetClasses, darknetInput, readDarknet } from "./models-darknet.js";
-import { readResnet } from "./models-resnet.js";
 import { dataFolder } from "./sources.js";
 
 const DIVERGENCES = [0.03, 0.06, 0.12];
@@ -97,7 +98,7 @@ async function measure({ name, network, calibration, test, labels, sizes, quoted
   const floatSize = 4 * parameters.reduce((sum, { values }) => sum + values.length, 0);
   console.log(`\n${name}: ${floatSize} float32 bytes, ${right(float, labels, classes)} of ${images} right`);
 
-  const model = await asModel(network);
+  const model = await modelOf(network);
   let started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   const compress = await calibrate(model, { ...calibration, logits: true });
@@ -200,19 +201,6 @@ function setValues(network: LayersModel, values: readonly Float32Array[]): void 
   const tensors = network.getWeights().map(({ shape }, i) => tf.tensor(values[i], shape));
   network.setWeights(tensors);
   tf.dispose(tensors);
-}
-
-/** As if it had been read from model.json and its shards. */
-async function asModel(network: LayersModel): Promise<Model> {
-  const files: Record<string, Uint8Array> = {};
-  const handler = tf.io.withSaveHandler(async ({ modelTopology, weightSpecs, weightData }) => {
-    const weightsManifest = [{ paths: ["weights.bin"], weights: weightSpecs }];
-    files["model.json"] = new TextEncoder().encode(JSON.stringify({ modelTopology, weightsManifest }));
-    files["weights.bin"] = new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData));
-    return { modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: "JSON" } };
-  });
-  await network.save(handler);
-  return readModel(memoryFiles(files), "model.json");
 }
 
 /** The usual ways: floats, uint8 a tensor (as the TF.js converter does), integers with a float32 scale a channel. */
@@ -346,7 +334,7 @@ function bytesAt(points: readonly Point[], divergence: number): number | null {
   return null;
 }
 
-function resnet(folder: string, depth: 20 | 56): Subject {
+async function resnet(folder: string, depth: 20 | 56): Promise<Subject> {
   const images = (file: string, count: number) => {
     const pictures = readCifar10(readFileSync(join(folder, "cifar10-lossless", file)));
     const indices = Array.from({ length: count }, (_, i) => i);
@@ -356,7 +344,7 @@ function resnet(folder: string, depth: 20 | 56): Subject {
   const test = images("test_500.bin", 500);
   return {
     name: `ResNet-${depth}`,
-    network: readResnet(join(folder, `models/resnet${depth}-cifar10.safetensors`)),
+    network: await readResnetLayers(join(folder, `models/resnet${depth}-cifar10.safetensors`)),
     calibration: images("train_1000.bin", 400).data,
     test: test.data,
     labels: test.labels,

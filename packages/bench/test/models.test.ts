@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { readCheckpoint, writeCheckpoint } from "@bitdiet/examples/models/checkpoint-file";
 import { parametersFromPyTorch, pyTorchFromParameters } from "@bitdiet/examples/models/parameters";
 import { cifarResnet, initialCifarResnet } from "@bitdiet/examples/models/resnet";
+import { readResnetLayers } from "@bitdiet/examples/models/resnet-layers";
 import { useBackend } from "@bitdiet/examples/setup";
 import * as tf from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
-import { readResnet } from "../src/models-resnet.js";
 import { modelTables } from "../src/models-table.js";
 import { random } from "../src/sources.js";
 
@@ -29,7 +29,7 @@ test("the ResNet with its batch norms folded gives the logits of the one that tr
     [2, 32, 32, 3],
   );
   const expected = tf.tidy(() => cifarResnet(parameters, x)).dataSync();
-  const logits = (readResnet(path).predict(x) as tf.Tensor).dataSync();
+  const logits = ((await readResnetLayers(path)).predict(x) as tf.Tensor).dataSync();
   rmSync(folder, { recursive: true });
   const scale = Math.max(...expected.map(Math.abs));
   for (const [i, value] of logits.entries()) expect(Math.abs(value - expected[i])).toBeLessThan(1e-4 * scale);
