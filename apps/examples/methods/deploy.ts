@@ -159,7 +159,7 @@ export function measuredMaps(maps: CodedMaps[]): Measured["activations"] {
   return { ...mapBits(maps), layers };
 }
 
-function measuredWeights(weights: CodedWeight[], side: Uint8Array): Measured["weights"] {
+export function measuredWeights(weights: CodedWeight[], side: Uint8Array): NonNullable<Measured["weights"]> {
   const layers = weights.map(({ name, values, entropy, bytes }) => ({
     name,
     values,

@@ -1,5 +1,6 @@
 // All methods, in the order of the table.
 import { jointPruning } from "./ajpq.js";
+import { calibratedWeights } from "./calibrated.js";
 import { cat } from "./cat.js";
 import { crq } from "./crq.js";
 import { dctMaps } from "./dct-cm.js";
@@ -9,4 +10,14 @@ import { float } from "./float.js";
 import type { Recipe } from "./recipe.js";
 import { transforms } from "./transform-quantization.js";
 
-export const RECIPES: Recipe[] = [float, cat, featureMaps, transforms, dctMaps, diffq, crq, jointPruning];
+export const RECIPES: Recipe[] = [
+  float,
+  cat,
+  featureMaps,
+  transforms,
+  dctMaps,
+  diffq,
+  crq,
+  jointPruning,
+  calibratedWeights,
+];

@@ -31,19 +31,26 @@ export function encodeWeight(name: string, weight: tf.Tensor, quantizer: Quantiz
   );
   const indices = turned.dataSync<"int32">();
   turned.dispose();
-  const width = Math.ceil(Math.log2(quantizer.levels.size));
   const symbols = new Uint16Array(indices);
   return {
     name,
     values: indices.length,
     entropy: shannonEntropy(countSymbols(symbols)),
-    fixedWidth: width,
     bytes: compress(
       indices.map((index) => index - zeroOf(quantizer)),
       rowsOf(shape),
     ),
-    // A Huffman code whose words are all equally long is plain bit-packing.
-    packed: huffmanCode(new Uint8Array(2 ** width).fill(width)).encode(symbols),
+    ...packLevels(symbols, quantizer.levels.size),
+  };
+}
+
+/** Symbols 0 .. levels - 1 at the least width that holds them, bits. */
+export function packLevels(symbols: Uint16Array, levels: number): Pick<CodedWeight, "fixedWidth" | "packed"> {
+  const fixedWidth = Math.ceil(Math.log2(levels));
+  // A Huffman code whose words are all equally long is plain bit-packing.
+  return {
+    fixedWidth,
+    packed: huffmanCode(new Uint8Array(2 ** fixedWidth).fill(fixedWidth)).encode(symbols),
   };
 }
 

@@ -1,0 +1,85 @@
+// What weights can weigh without training: `bitdiet`'s own calibration, second-order rounding along rows and columns, for a file
+// of so many bits a weight, everything counted. No method of the seven; what those must beat.
+// Example: 2 bits for each of ResNet-20's 270,896 weights are a file of 67,724 bytes, topology and names included.
+import { countSymbols, shannonEntropy } from "@bitdiet/huffman";
+import type * as tf from "@tensorflow/tfjs-core";
+import { loadLayersModel } from "@tensorflow/tfjs-layers";
+import { decodeQuantized, readHeader } from "bitdiet";
+import { calibrate } from "bitdiet/calibrate";
+import { fromBitdiet } from "bitdiet/tfjs";
+import { modelOf } from "../models/layers-model.js";
+import { cifarResnetLayers } from "../models/resnet-layers.js";
+import { type Measured, measuredWeights } from "./deploy.js";
+import { accuracy, calibrationImages, type Ground } from "./ground.js";
+import type { Recipe, Run } from "./recipe.js";
+import { type CodedWeight, packLevels } from "./weight-coding.js";
+
+/** Training images that rounding goes by. */
+const IMAGES = 400;
+
+/** Compresses to a file, and answers the test images with the model that TF.js loads from it. */
+async function calibrated(ground: Ground, bits: number): Promise<Measured> {
+  const images = calibrationImages(ground, IMAGES);
+  const [inputs, shape] = [images.dataSync<"float32">(), images.shape];
+  images.dispose();
+  const network = cifarResnetLayers(ground.start);
+  const compress = await calibrate(await modelOf(network), { inputs, shape, logits: true });
+  network.dispose();
+  const values = Object.entries(ground.start).reduce(
+    (sum, [name, { size }]) => sum + (name.endsWith(".weight") ? size : 0),
+    0,
+  );
+  const { pieces } = await compress({ maxBytes: Math.floor((bits * values) / 8) });
+  const file = new Uint8Array(Buffer.concat(pieces));
+  const decoded = await loadLayersModel(fromBitdiet(file));
+  const right = accuracy(ground.test, (x) => decoded.predict(x) as tf.Tensor2D);
+  decoded.dispose();
+  const { weights, side } = contents(file);
+  const measured = measuredWeights(weights, side);
+  return {
+    accuracy: right,
+    weights: { ...measured, coded: (8 * file.length) / values, bytes: file.length },
+  };
+}
+
+/** Levels of a file's kernels; and its steps and biases, a byte or four each, for the comparison with plain packing. */
+function contents(file: Uint8Array): { weights: CodedWeight[]; side: Uint8Array } {
+  const weights: CodedWeight[] = [];
+  const side: number[] = [];
+  for (const entry of readHeader(file).tensors) {
+    const { levels, steps } = decodeQuantized(file, entry);
+    if (!entry.name.endsWith("/kernel")) {
+      side.push(...levels.map((level) => level & 0xff));
+      continue;
+    }
+    // Steps are powers of an eighth of an octave: a byte says which.
+    side.push(...Array.from(steps, (step) => (step > 0 ? (8 * Math.log2(step)) & 0xff : 0)));
+    const low = levels.reduce((least, level) => Math.min(least, level), 0);
+    const symbols = Uint16Array.from(levels, (level) => level - low);
+    const counts = countSymbols(symbols);
+    weights.push({
+      name: entry.name,
+      values: levels.length,
+      entropy: shannonEntropy(counts),
+      ...packLevels(symbols, counts.length),
+      bytes: file.subarray(entry.part.start, entry.part.start + entry.part.length),
+    });
+  }
+  return { weights, side: Uint8Array.from(side) };
+}
+
+const run = (bits: number): Run => ({
+  id: `weights-${bits}`,
+  title: `second-order rounding, ${bits} bits`,
+  curve: "second-order rounding",
+  of: "weights",
+  trains: false,
+  measure: (ground) => calibrated(ground, bits),
+});
+
+export const calibratedWeights: Recipe = {
+  name: "calibrated",
+  paper: "None of the seven: `bitdiet/calibrate`, without training",
+  published: "–",
+  runs: [2, 1.6, 1.2].map(run),
+};
