@@ -23,16 +23,17 @@ const plain = [
   { bits: 4, rangeFactor: 1 },
   { bits: 4, rangeFactor: 1.5 },
   { bits: 4, rangeFactor: 2 },
+  { bits: 4, rangeFactor: 3 },
   { bits: 3, rangeFactor: 1.5 },
 ].map((options) => {
   const title = `λ = 0, ${options.bits} bits, range ×${options.rangeFactor}`;
   return run("activations", `plain-${options.bits}-${options.rangeFactor}`, title, options, "λ = 0");
 });
 
-/** A term does best from steps that are a little too coarse. */
-const wide = { rangeFactor: 1.25 };
+/** A term does best with more levels than it will leave in use, and from steps that are a little too coarse for them. */
+const wide = { bits: 5, rangeFactor: 1.25 };
 /** More levels than a channel needs: the coder sees to it that they cost nothing. */
-const perChannel = { bits: 6, channelRanges: true };
+const perChannel = { bits: 6, rangeFactor: 1.25, channelRanges: true };
 
 const curves: [
   id: string,
@@ -41,10 +42,10 @@ const curves: [
   rate: Rate | undefined,
   lambdas: number[],
 ][] = [
-  ["entropy", "entropy", wide, undefined, [0.1, 0.3]],
-  ["context", "entropy given neighbours", wide, contextRate(), [0.03, 0.1, 0.3]],
-  ["channels", "entropy given neighbours, a range a channel", perChannel, contextRate(), [0, 0.03, 0.1, 0.3]],
-  ["proxy", "L1 / L2 ratio", wide, (x) => ({ x, bits: sparsityProxy(x) }), [0.5]],
+  ["entropy", "entropy", wide, undefined, [1, 3]],
+  ["context", "entropy given neighbours", wide, contextRate(), [1, 3, 6]],
+  ["channels", "entropy given neighbours, a range a channel", perChannel, contextRate(), [0, 0.3, 1, 3, 6]],
+  ["proxy", "L1 / L2 ratio", wide, (x) => ({ x, bits: sparsityProxy(x) }), [1, 10]],
 ];
 
 const priced = curves.flatMap(([id, curve, options, rate, lambdas]) =>
@@ -56,26 +57,42 @@ const priced = curves.flatMap(([id, curve, options, rate, lambdas]) =>
 
 /** Maps inside the blocks are noise to their neighbours, and dear; those between blocks are smooth, and read twice. */
 const inside = (name: string): number => (name.endsWith("relu1") ? 1 : 0);
-const perLayer = run("activations", "layers-0.1", "entropy given neighbours, λ 0.1 inside the blocks alone", {
+const perLayer = run("activations", "layers-3", "entropy given neighbours, λ 3 inside the blocks alone", {
   ...wide,
-  activationPressure: { lambda: 0.1, rate: contextRate(), layer: inside },
+  activationPressure: { lambda: 3, rate: contextRate(), layer: inside },
 });
 
-const weights = [0.05, 0.1, 0.3].map((lambda) => {
-  const options = { bits: "float", weightBits: 4, weightPressure: { lambda } } as const;
-  return run("weights", `weights-${lambda}`, `entropy, 4 bits, λ ${lambda}`, options, "entropy");
+/** Five times as long: what more training would give. */
+const long = ([1, 3] as const).map((lambda) => ({
+  ...run(
+    "activations",
+    `long-${lambda}`,
+    `entropy given neighbours, a range a channel, λ ${lambda}, longer`,
+    {
+      ...perChannel,
+      activationPressure: { lambda, rate: contextRate() },
+    },
+  ),
+  longer: 5,
+}));
+
+const weights = [0.3, 1, 3].map((lambda) => {
+  const options = { bits: "float", weightBits: 5, weightPressure: { lambda } } as const;
+  return run("weights", `weights-${lambda}`, `entropy, 5 bits, λ ${lambda}`, options, "entropy");
 });
 
-const both = run("both", "both", "entropy of both, λ 0.1", {
-  ...perChannel,
-  weightBits: 4,
-  activationPressure: { lambda: 0.1, rate: contextRate() },
-  weightPressure: { lambda: 0.1 },
-});
+const both = [0.3, 1].map((lambda) =>
+  run("both", `both-${lambda}`, `entropy of both, λ 1 and ${lambda}`, {
+    ...perChannel,
+    weightBits: 5,
+    activationPressure: { lambda: 1, rate: contextRate() },
+    weightPressure: { lambda },
+  }),
+);
 
 export const cat: Recipe = {
   name: "cat",
   paper: "CAT (Baskin et al., JMLR 22, 2021)",
   published: "ResNet-18, ImageNet: 1.5 bit/value, 69.2 % (float 69.7); ResNet-34: 1.79, 73.1 % (73.3)",
-  runs: [...plain, ...priced, perLayer, ...weights, both],
+  runs: [...plain, ...priced, perLayer, ...long, ...weights, ...both],
 };

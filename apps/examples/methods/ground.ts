@@ -98,6 +98,12 @@ export function batchOf({
   };
 }
 
+/**
+ * Of distillation. The float network is sure of the images that it was trained on: at temperature 1 its answers are little but
+ * labels, and to follow them does not keep a network close to it on others.
+ */
+const TEMPERATURE = 4;
+
 /** The task's loss of every fine-tuned method: cross entropy, and the distance from the float network's answers. */
 export function taskLoss(ground: Ground): (parameters: Parameters, hooks: Hooks, step: number) => tf.Scalar {
   const batch = batchOf(ground);
@@ -108,7 +114,8 @@ export function taskLoss(ground: Ground): (parameters: Parameters, hooks: Hooks,
     const logits = cifarResnet(parameters, x, hooks);
     const onLabels = crossEntropy(labels, logits);
     if (!teacher) return onLabels;
-    return tf.add(tf.mul(onLabels, 1 - distill), tf.mul(distillation(teacher, logits), distill));
+    const onAnswers = distillation(teacher, logits, TEMPERATURE);
+    return tf.add(tf.mul(onLabels, 1 - distill), tf.mul(onAnswers, distill));
   };
 }
 

@@ -31,9 +31,9 @@ export function parseOptions(argv: string[]): Options | undefined {
     .command("[name]", `Run one method (${RECIPES.map(({ name }) => name).join(", ")}), or all`)
     .option("--data <dir>", "CIFAR-10 in its official binary layout (npm run data -- cifar10)")
     .option("--checkpoint <file>", "The float ResNet to start from: safetensors with PyTorch's names")
-    .option("--steps <n>", "Of fine-tuning (default 400)")
-    .option("--batch <n>", "Images of a step (default 64)")
-    .option("--distill <x>", "Weight of the float network's answers in the loss, 0 .. 1 (default 0.5)")
+    .option("--steps <n>", "Of fine-tuning (default 300)")
+    .option("--batch <n>", "Images of a step (default 32)")
+    .option("--distill <x>", "Weight of the float network's answers in the loss, 0 .. 1 (default 1)")
     .option("--seed <n>", "Of data order and sampling (default 1)")
     .option("--images <n>", "Test images, the first so many (default all)")
     .option("--coded-images <n>", "Test images whose feature maps are coded and decoded (default 1000)")
@@ -52,7 +52,7 @@ export function parseOptions(argv: string[]): Options | undefined {
   }
   const number = (flag: string, fallback: number, least: number, most: number, whole = true) =>
     numberFlag(flags, flag, { fallback, least, most, whole });
-  const batch = number("batch", 64, 1, 1000);
+  const batch = number("batch", 32, 1, 1000);
   const workers = number("workers", 1, 1, 64);
   if (batch % workers !== 0) {
     throw new UsageError(`--workers: expected a divisor of the ${batch} images of a batch, got ${workers}`);
@@ -62,9 +62,9 @@ export function parseOptions(argv: string[]): Options | undefined {
     source: {
       data: pathFlag(flags, "data"),
       checkpoint: pathFlag(flags, "checkpoint"),
-      steps: number("steps", 400, 1, 1e6),
+      steps: number("steps", 300, 1, 1e6),
       batch,
-      distill: number("distill", 0.5, 0, 1, false),
+      distill: number("distill", 1, 0, 1, false),
       seed: number("seed", 1, 0, 2 ** 31 - 1),
       testImages: number("images", 10_000, 100, 10_000),
       codedImages: number("codedImages", 1000, 100, 10_000),

@@ -16,9 +16,17 @@ export interface Run {
   of: "activations" | "weights" | "both";
   /** Whether it trains: then its row names the steps. */
   trains: boolean;
-  /** Makes the network, codes it, decodes it and measures. Leaves no tensor behind. */
+  /** How many times the ground's steps; 1 unless given. Such a row is a point of no curve: those compare equal steps. */
+  longer?: number;
+  /** Makes the network with the ground's steps, codes it, decodes it and measures. Leaves no tensor behind. */
   measure: (ground: Ground) => Promise<Measured>;
 }
+
+/** The ground that a run is measured on: the common one, but for steps. */
+export const groundOf = ({ longer = 1 }: Run, ground: Ground): Ground => ({
+  ...ground,
+  steps: longer * ground.steps,
+});
 
 export interface Recipe {
   /** For the command line: npm run method -- NAME. */

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeWhole } from "../report/write.js";
 import type { Ground } from "./ground.js";
-import type { Recipe, Row, Run } from "./recipe.js";
+import { groundOf, type Recipe, type Row, type Run } from "./recipe.js";
 
 export interface RunOptions {
   /** Folder of the result files. */
@@ -48,7 +48,7 @@ function conditions(
   run: Run,
   { steps, batch, distill, seed, test, codedImages }: Ground,
 ): Conditions {
-  const { id, title, curve, of, trains } = run;
+  const { id, title, curve, of, trains, longer = 1 } = run;
   const images = test.labels.length;
   const coded = Math.min(codedImages, images);
   const training = trains ? ` --steps ${steps} --batch ${batch} --distill ${distill}` : "";
@@ -58,7 +58,7 @@ function conditions(
     title,
     curve,
     of,
-    steps: trains ? steps : 0,
+    steps: trains ? steps * longer : 0,
     batch: trains ? batch : 0,
     distill: trains ? distill : 0,
     seed,
@@ -81,7 +81,7 @@ function isSame(stored: Row | undefined, expected: Conditions): stored is Row {
 
 async function runOne(run: Run, ground: Ground, conditions: Conditions, path: string): Promise<Row> {
   const start = performance.now();
-  const measured = await run.measure(ground);
+  const measured = await run.measure(groundOf(run, ground));
   const row: Row = { ...conditions, ...measured, seconds: Math.round((performance.now() - start) / 1000) };
   writeWhole(path, `${JSON.stringify(row, null, 1)}\n`);
   return row;

@@ -5,7 +5,7 @@ import type { TrainOn } from "../fine-tune.js";
 import { type Replica, startWorkers } from "../parallel.js";
 import { train } from "../train.js";
 import { type GroundSource, loadGround } from "./ground.js";
-import type { Recipe } from "./recipe.js";
+import { groundOf, type Recipe } from "./recipe.js";
 
 interface Order {
   source: GroundSource;
@@ -44,6 +44,6 @@ export const replica: Replica<Order> = async ({ source, recipe, run, training },
       resolve({ variables: groups.flatMap(({ variables }) => variables), loss });
       await new Promise<never>(() => {}); // from here on, the trainer has the word
     };
-    found.measure({ ...ground, share, trainOn }).catch(reject);
+    found.measure({ ...groundOf(found, ground), share, trainOn }).catch(reject);
   });
 };
