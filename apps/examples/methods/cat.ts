@@ -62,19 +62,19 @@ const perLayer = run("activations", "layers-3", "entropy given neighbours, λ 3 
   activationPressure: { lambda: 3, rate: contextRate(), layer: inside },
 });
 
-/** Five times as long: what more training would give. */
-const long = ([1, 3] as const).map((lambda) => ({
-  ...run(
-    "activations",
-    `long-${lambda}`,
-    `entropy given neighbours, a range a channel, λ ${lambda}, longer`,
-    {
-      ...perChannel,
-      activationPressure: { lambda, rate: contextRate() },
-    },
-  ),
-  longer: 5,
-}));
+/** The term goes on working when a network without it has long settled: both curves again, over five times the steps. */
+const long = [
+  ...plain.filter(({ id }) => ["plain-4-2", "plain-4-3", "plain-3-1.5"].includes(id)),
+  ...priced.filter(({ id }) => ["channels-1", "channels-3"].includes(id)),
+].map(
+  (one): Run => ({
+    ...one,
+    id: `long-${one.id}`,
+    title: `${one.title}, longer`,
+    curve: `${one.curve}, longer`,
+    longer: 5,
+  }),
+);
 
 const weights = [0.3, 1, 3].map((lambda) => {
   const options = { bits: "float", weightBits: 5, weightPressure: { lambda } } as const;

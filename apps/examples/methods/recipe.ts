@@ -16,7 +16,7 @@ export interface Run {
   of: "activations" | "weights" | "both";
   /** Whether it trains: then its row names the steps. */
   trains: boolean;
-  /** How many times the ground's steps; 1 unless given. Such a row is a point of no curve: those compare equal steps. */
+  /** How many times the ground's steps; 1 unless given. */
   longer?: number;
   /** Makes the network with the ground's steps, codes it, decodes it and measures. Leaves no tensor behind. */
   measure: (ground: Ground) => Promise<Measured>;

@@ -41,7 +41,7 @@ export async function writeTable(results: string, readme: string): Promise<void>
     );
     writeWhole(picture, await ratePlot(marks, float?.accuracy, side.unit));
     sections.push(`![Rate against accuracy](${relative(dirname(readme), picture)})\n`);
-    sections.push(...deltaRates(curves, side.anchor));
+    sections.push(...side.anchors.flatMap((anchor) => deltaRates(curves, anchor)));
   }
   const text = existsSync(readme) ? readFileSync(readme, "utf8") : `${START}\n${END}\n`;
   const [before, after] = [text.indexOf(START), text.indexOf(END)];
@@ -55,9 +55,9 @@ const SIDES = [
     of: "activations",
     title: "Feature maps",
     unit: "coded bits per value",
-    anchor: "cat: λ = 0",
+    anchors: ["cat: λ = 0", "cat: λ = 0, longer"],
   },
-  { of: "weights", title: "Weights", unit: "coded bits per weight", anchor: "diffq: fixed width" },
+  { of: "weights", title: "Weights", unit: "coded bits per weight", anchors: ["diffq: fixed width"] },
 ] as const;
 type Side = (typeof SIDES)[number]["of"];
 

@@ -8,7 +8,14 @@ import { learnMapCoder, mapBits } from "../coding/maps.js";
 import { contextRate } from "../context-rate.js";
 import { uniform } from "../data/random.js";
 import { deploy } from "../methods/deploy.js";
-import { accuracy, batchOf, calibrationImages, type Ground, loadGround } from "../methods/ground.js";
+import {
+  accuracy,
+  batchOf,
+  calibrationImages,
+  type Ground,
+  loadGround,
+  taskLoss,
+} from "../methods/ground.js";
 import { parseOptions } from "../methods/main.js";
 import { decodeMixed, encodeMixed, packedBits } from "../methods/mixed-weights.js";
 import { quantizationAware } from "../methods/quantization-aware.js";
@@ -18,6 +25,7 @@ import { runRecipes } from "../methods/run.js";
 import { writeTable } from "../methods/table.js";
 import { trainOnWorkers } from "../methods/workers.js";
 import { writeCheckpoint } from "../models/checkpoint-file.js";
+import type { Parameters } from "../models/hooks.js";
 import { pyTorchFromParameters } from "../models/parameters.js";
 import { cifarResnet, initialCifarResnet } from "../models/resnet.js";
 import { calibrate, quantize, quantizersOf } from "../quantized.js";
@@ -68,6 +76,31 @@ describe("the ground", () => {
       expect(parts.flatMap(({ x }) => x)).toEqual(whole.x);
       expect(parts.flatMap(({ labels }) => labels)).toEqual(whole.labels);
     });
+  });
+});
+
+describe("the task's loss", () => {
+  const at = (distill: number, parameters: Parameters) =>
+    tf.tidy(() => taskLoss({ ...ground, distill })(parameters, {}, 0).dataSync()[0]);
+
+  test("is the divergence from the float network's answers at temperature 4, and what the labels' share leaves of it", () => {
+    expect(at(1, ground.start)).toBeCloseTo(0, 5);
+    const bias = tf.tidy(() => tf.add(ground.start["linear.bias"], tf.oneHot(3, 10)));
+    const other = { ...ground.start, "linear.bias": bias };
+    const answers = (parameters: Parameters) =>
+      tf.tidy(() => cifarResnet(parameters, batchOf(ground)(0).x).arraySync());
+    const softmax = (logits: number[]) => {
+      const powers = logits.map((logit) => Math.exp(logit / 4));
+      return powers.map((power) => power / powers.reduce((a, b) => a + b));
+    };
+    const [teacher, student] = [answers(ground.start), answers(other)].map((rows) => rows.map(softmax));
+    const divergence = teacher
+      .flatMap((row, i) => row.map((p, c) => p * Math.log(p / student[i][c])))
+      .reduce((a, b) => a + b);
+    expect(divergence).toBeGreaterThan(1e-3);
+    expect(at(1, other)).toBeCloseTo((16 * divergence) / ground.batch, 4);
+    expect(at(0.5, other)).toBeCloseTo((at(0, other) + at(1, other)) / 2, 5);
+    bias.dispose();
   });
 });
 
@@ -185,6 +218,19 @@ describe("running recipes", () => {
     expect(readdirSync(results).sort()).toEqual(["toy.one.json", "toy.two.json"]);
   });
 
+  test("trains a longer run for as many times the steps, and its row says how many", async () => {
+    const seen: number[] = [];
+    const measure = async ({ steps }: Ground) => {
+      seen.push(steps);
+      return { accuracy: 0.5 };
+    };
+    const longer = { ...recipe, name: "long", runs: [{ ...run("five", true), longer: 5, measure }] };
+    const [row] = await runRecipes([longer], ground, { results: join(folder, "longer"), fresh: false });
+    expect(seen).toEqual([5 * ground.steps]);
+    expect(row.steps).toBe(5 * ground.steps);
+    expect(row.command).toContain(`--steps ${ground.steps} `);
+  });
+
   test("every recipe's rows have ids of their own, fit for files", () => {
     const ids = RECIPES.flatMap(({ name, runs }) => runs.map(({ id }) => `${name}.${id}`));
     expect(new Set(ids).size).toBe(ids.length);
@@ -205,8 +251,24 @@ describe("running recipes", () => {
       row("float", "float32", 0.86),
       row("plain-5-1", "a network", 0.85, 2, "λ = 0"),
       row("plain-4-1", "another", 0.8, 1, "λ = 0"),
-      row("context-0.1", "a third", 0.85, 1, "context"),
-      row("context-0.3", "a fourth", 0.8, 0.5, "context"),
+      row("context-1", "a third", 0.85, 1, "context"),
+      row("context-3", "a fourth", 0.8, 0.5, "context"),
+      ...[0.85, 0.8].flatMap((accuracy, i) => [
+        {
+          ...row(["long-plain-4-2", "long-plain-4-3"][i], "longer", accuracy, 3 - i, "λ = 0, longer"),
+          steps: 500,
+        },
+        {
+          ...row(
+            ["long-channels-1", "long-channels-3"][i],
+            "longer",
+            accuracy,
+            (3 - i) / 4,
+            "context, longer",
+          ),
+          steps: 500,
+        },
+      ]),
     ];
     for (const one of rows) writeFileSync(join(own, `${one.recipe}.${one.id}.json`), JSON.stringify(one));
     const readme = join(folder, "README.md");
@@ -219,6 +281,8 @@ describe("running recipes", () => {
     expect(text).toContain("Float network: 86.00 % of 5,000 test images");
     expect(text).toContain("| a network | **2.000** | 2.000 | 2.100 | 2.050 | 4 | 85.00 % | 100 × 64 |");
     expect(text).toContain("| cat: context | -50.0 % |");
+    expect(text).toContain("| cat: context, longer | -75.0 % |");
+    expect(text.match(/BD-rate against/g)!.length).toBe(2);
     expect(text).toContain("![Rate against accuracy](own/activations.svg)");
     expect(readFileSync(join(own, "activations.svg"), "utf8")).toContain("cat: context");
   });
