@@ -92,7 +92,10 @@ export interface RatePoint {
   label: string;
 }
 
-/** Rate against accuracy: a colour a curve, its points labelled, and the float network's accuracy, if known, as a rule. */
+/**
+ * Rate against accuracy: a colour a curve, its points joined by rising rate and labelled, and the float network's accuracy, if
+ * known, as a rule. What is over ten points below it is left outside: it would press the rest together.
+ */
 export function ratePlot(
   points: RatePoint[],
   floatAccuracy: number | undefined,
@@ -100,14 +103,18 @@ export function ratePlot(
 ): Promise<string> {
   const rule = floatAccuracy === undefined ? [] : [floatAccuracy];
   const accuracies = [...points.map(({ accuracy }) => accuracy), ...rule];
+  const least = Math.max(Math.min(...accuracies), (floatAccuracy ?? 0) - 0.1);
   const y = {
     field: "accuracy",
     type: "quantitative",
     title: "accuracy on decoded values",
-    scale: { domain: [Math.min(...accuracies) - 0.002, Math.max(...accuracies) + 0.002], zero: false },
+    scale: { domain: [least - 0.002, Math.max(...accuracies) + 0.002], zero: false },
     axis: { format: ".1%" },
   };
   const x = { field: "bits", type: "quantitative", title: unit };
+  const curves = [...new Set(points.map(({ curve }) => curve))];
+  const scheme = curves.length > 10 ? "tableau20" : "tableau10";
+  const color = { field: "curve", title: null, sort: curves, scale: { scheme } };
   return svg({
     width: 620,
     height: 320,
@@ -119,13 +126,18 @@ export function ratePlot(
       },
       {
         data: { values: points },
-        mark: { type: "point", filled: true, size: 60 },
-        encoding: { x, y, color: { field: "curve", title: null } },
+        mark: { type: "line", strokeWidth: 1.2, clip: true },
+        encoding: { x, y, color },
       },
       {
         data: { values: points },
-        mark: { type: "text", dy: -10, fontSize: 10 },
-        encoding: { x, y, text: { field: "label" }, color: { field: "curve", title: null } },
+        mark: { type: "point", filled: true, size: 60, opacity: 1, clip: true },
+        encoding: { x, y, color },
+      },
+      {
+        data: { values: points },
+        mark: { type: "text", dy: -10, fontSize: 10, clip: true },
+        encoding: { x, y, text: { field: "label" }, color },
       },
     ],
   } as TopLevelSpec);
