@@ -25,6 +25,7 @@ const plain = [
   { bits: 4, rangeFactor: 2 },
   { bits: 4, rangeFactor: 3 },
   { bits: 3, rangeFactor: 1.5 },
+  { bits: 3, rangeFactor: 3 },
 ].map((options) => {
   const title = `λ = 0, ${options.bits} bits, range ×${options.rangeFactor}`;
   return run("activations", `plain-${options.bits}-${options.rangeFactor}`, title, options, "λ = 0");
@@ -64,7 +65,7 @@ const perLayer = run("activations", "layers-3", "entropy given neighbours, λ 3 
 
 /** The term goes on working when a network without it has long settled: both curves again, over five times the steps. */
 const long = [
-  ...plain.filter(({ id }) => ["plain-4-2", "plain-4-3", "plain-3-1.5"].includes(id)),
+  ...plain.filter(({ id }) => ["plain-4-2", "plain-4-3", "plain-3-1.5", "plain-3-3"].includes(id)),
   ...priced.filter(({ id }) => ["channels-1", "channels-3"].includes(id)),
 ].map(
   (one): Run => ({
