@@ -357,7 +357,7 @@ describe("npm run method's options", () => {
     [["cat", "--checkpoint", "c"], "--data: expected a path"],
     [[...needed, "--steps", "0"], "--steps: expected a whole number from 1"],
     [[...needed, "--coded-images", "x"], "--coded-images: expected a whole number from 100"],
-    [[...needed, "--workers", "3"], "--workers: expected a divisor of the 64 images of a batch, got 3"],
+    [[...needed, "--workers", "3"], "--workers: expected a divisor of the 32 images of a batch, got 3"],
     [[...needed, "--colour"], "Unknown option `--colour`"],
   ])("%j is refused in one line that names it", (argv, message) => {
     expect(() => parseOptions(argv)).toThrow(message);
@@ -365,7 +365,7 @@ describe("npm run method's options", () => {
 
   test("defaults", () => {
     expect(parseOptions(needed)).toMatchObject({
-      source: { steps: 400, batch: 64 },
+      source: { steps: 300, batch: 32, distill: 1 },
       workers: 1,
       fresh: false,
     });
