@@ -14,12 +14,12 @@ import { accuracy, calibrationImages, type Ground } from "./ground.js";
 import type { Recipe, Run } from "./recipe.js";
 import { type CodedWeight, packLevels } from "./weight-coding.js";
 
-/** Training images that rounding goes by. */
+/** Training images that rounding goes by, if there are as many. */
 const IMAGES = 400;
 
 /** Compresses to a file, and answers the test images with the model that TF.js loads from it. */
 async function calibrated(ground: Ground, bits: number): Promise<Measured> {
-  const images = calibrationImages(ground, IMAGES);
+  const images = calibrationImages(ground, Math.min(IMAGES, ground.train.labels.length));
   const [inputs, shape] = [images.dataSync<"float32">(), images.shape];
   images.dispose();
   const network = cifarResnetLayers(ground.start);

@@ -6,13 +6,16 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, test } from "vitest";
 import { learnMapCoder, mapBits } from "../coding/maps.js";
 import { contextRate } from "../context-rate.js";
+import { normalizedBatch } from "../data/cifar10.js";
 import { uniform } from "../data/random.js";
+import { calibratedWeights } from "../methods/calibrated.js";
 import { deploy } from "../methods/deploy.js";
 import {
   accuracy,
   batchOf,
   calibrationImages,
   type Ground,
+  imagesFrom,
   loadGround,
   taskLoss,
 } from "../methods/ground.js";
@@ -297,6 +300,29 @@ describe("training on two workers", () => {
     const there = await run.measure({ ...ground, trainOn: trainOnWorkers(plan, 2)("crq", run.id) });
     expect(there.weights!.coded).toBeCloseTo(here.weights!.coded, 1);
     expect(Math.abs(there.accuracy - here.accuracy)).toBeLessThan(0.03);
+  });
+});
+
+describe("calibration", () => {
+  test("keeps its budget, and TF.js answers from the file as the float network does", async () => {
+    const labels = tf.tidy(() => {
+      const images = normalizedBatch(ground.test, [...ground.test.labels.keys()]);
+      const x = tf.tensor4d(images, [ground.test.labels.length, 32, 32, 3]);
+      return Uint8Array.from(tf.argMax(cifarResnet(ground.start, x), 1).dataSync());
+    });
+    const before = tf.memory().numTensors;
+    const train = imagesFrom(ground.train, 0, 64);
+    const answers = { ...ground, train, test: { ...ground.test, labels } };
+    const { accuracy, weights } = await calibratedWeights.runs[0].measure(answers);
+    // Of filters, matrix and biases, `calibrate` keeps a copy for as long as the function it gave back could be called.
+    expect(tf.memory().numTensors).toBe(before + 16);
+    expect(accuracy).toBeGreaterThanOrEqual(0.8);
+    expect(weights!.coded).toBeLessThanOrEqual(2);
+    expect(weights!.coded).toBeGreaterThan(1.9);
+    // Kernels alone; the file has steps, biases and the topology beside them.
+    const kernels = weights!.layers.reduce((sum, { bytes }) => sum + bytes, 0);
+    expect(weights!.bytes).toBeGreaterThan(kernels);
+    expect(weights!.layers.length).toBe(8);
   });
 });
 

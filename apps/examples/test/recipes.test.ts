@@ -6,7 +6,6 @@ import { beforeAll, expect, it } from "vitest";
 import { normalizedBatch, readCifar10 } from "../data/cifar10.js";
 import { trainHere } from "../fine-tune.js";
 import { jointPruning } from "../methods/ajpq.js";
-import { calibratedWeights } from "../methods/calibrated.js";
 import { dctMaps } from "../methods/dct-cm.js";
 import { featureMaps } from "../methods/feature-map-coding.js";
 import { type Ground, imagesFrom } from "../methods/ground.js";
@@ -102,22 +101,6 @@ it.skipIf(!isHere)(
     expect(weights!.fixedWidth).toBeLessThanOrEqual(6.4);
     expect(notes!["evaluations"]).toBe(0);
     expect(Number.parseFloat(String(notes!["multiplications left"]))).toBeLessThan(100);
-  },
-);
-
-it.skipIf(!isHere)(
-  "a calibrated file keeps its budget, and TF.js answers from it as the float network does",
-  async () => {
-    const before = tf.memory().numTensors;
-    const { accuracy, weights } = await measured(calibratedWeights, "weights-2");
-    expect(tf.memory().numTensors).toBe(before);
-    expect(accuracy).toBeGreaterThanOrEqual(0.9);
-    expect(weights!.coded).toBeLessThanOrEqual(2);
-    expect(weights!.coded).toBeGreaterThan(1.95);
-    // Levels, steps and biases; not the topology.
-    const streams = weights!.layers.reduce((sum, { bytes }) => sum + bytes, 0);
-    expect(weights!.bytes).toBeGreaterThan(streams);
-    expect(weights!.packedBrotli).toBeGreaterThan(weights!.entropy);
   },
 );
 
