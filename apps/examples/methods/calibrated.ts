@@ -4,11 +4,12 @@
 import { countSymbols, shannonEntropy } from "@bitdiet/huffman";
 import type * as tf from "@tensorflow/tfjs-core";
 import { loadLayersModel } from "@tensorflow/tfjs-layers";
-import { decodeQuantized, readHeader } from "bitdiet";
+import { decodeQuantized, gridIndex, readHeader } from "bitdiet";
 import { calibrate } from "bitdiet/calibrate";
 import { fromBitdiet } from "bitdiet/tfjs";
 import { modelOf } from "../models/layers-model.js";
 import { cifarResnetLayers } from "../models/resnet-layers.js";
+import { sizesOf } from "./block-file.js";
 import { type Measured, measuredWeights } from "./deploy.js";
 import { accuracy, calibrationImages, type Ground } from "./ground.js";
 import type { Recipe, Run } from "./recipe.js";
@@ -16,6 +17,8 @@ import { type CodedWeight, packLevels } from "./weight-coding.js";
 
 /** Training images that rounding goes by, if there are as many. */
 const IMAGES = 400;
+/** Of the grid that calibration takes its steps from. */
+const STEPS_PER_OCTAVE = 8;
 
 /** Compresses to a file, and answers the test images with the model that TF.js loads from it. */
 async function calibrated(ground: Ground, bits: number): Promise<Measured> {
@@ -25,10 +28,7 @@ async function calibrated(ground: Ground, bits: number): Promise<Measured> {
   const network = cifarResnetLayers(ground.start);
   const compress = await calibrate(await modelOf(network), { inputs, shape, logits: true });
   network.dispose();
-  const values = Object.entries(ground.start).reduce(
-    (sum, [name, { size }]) => sum + (name.endsWith(".weight") ? size : 0),
-    0,
-  );
+  const { weights: values } = sizesOf(ground);
   const { pieces } = await compress({ maxBytes: Math.floor((bits * values) / 8) });
   const file = new Uint8Array(Buffer.concat(pieces));
   const decoded = await loadLayersModel(fromBitdiet(file));
@@ -42,18 +42,17 @@ async function calibrated(ground: Ground, bits: number): Promise<Measured> {
   };
 }
 
-/** Levels of a file's kernels; and its steps and biases, a byte or four each, for the comparison with plain packing. */
+/** Levels of a file's kernels; and its steps and biases as the integers that it has for them, for the comparison with plain packing. */
 function contents(file: Uint8Array): { weights: CodedWeight[]; side: Uint8Array } {
   const weights: CodedWeight[] = [];
   const side: number[] = [];
   for (const entry of readHeader(file).tensors) {
     const { levels, steps } = decodeQuantized(file, entry);
     if (!entry.name.endsWith("/kernel")) {
-      side.push(...levels.map((level) => level & 0xff));
+      side.push(...levels);
       continue;
     }
-    // Steps are powers of an eighth of an octave: a byte says which.
-    side.push(...Array.from(steps, (step) => (step > 0 ? (8 * Math.log2(step)) & 0xff : 0)));
+    side.push(...Array.from(steps, (step) => (step > 0 ? gridIndex(step, STEPS_PER_OCTAVE) : 0)));
     const low = levels.reduce((least, level) => Math.min(least, level), 0);
     const symbols = Uint16Array.from(levels, (level) => level - low);
     const counts = countSymbols(symbols);
@@ -65,7 +64,7 @@ function contents(file: Uint8Array): { weights: CodedWeight[]; side: Uint8Array 
       bytes: file.subarray(entry.part.start, entry.part.start + entry.part.length),
     });
   }
-  return { weights, side: Uint8Array.from(side) };
+  return { weights, side: new Uint8Array(Int16Array.from(side).buffer) };
 }
 
 const run = (bits: number): Run => ({

@@ -31,7 +31,7 @@ const plain = [
   return run("activations", `plain-${options.bits}-${options.rangeFactor}`, title, options, "λ = 0");
 });
 
-/** A term does best with more levels than it will leave in use, and from steps that are a little too coarse for them. */
+/** More levels than the term will leave in use. */
 const wide = { bits: 5, rangeFactor: 1.25 };
 /** More levels than a channel needs: the coder sees to it that they cost nothing. */
 const perChannel = { bits: 6, rangeFactor: 1.25, channelRanges: true };
@@ -63,7 +63,7 @@ const perLayer = run("activations", "layers-3", "entropy given neighbours, λ 3 
   activationPressure: { lambda: 3, rate: contextRate(), layer: inside },
 });
 
-/** The term goes on working when a network without it has long settled: both curves again, over five times the steps. */
+/** The term goes on saving bits after the short run: both curves again, over five times the steps. */
 const long = [
   ...plain.filter(({ id }) => ["plain-4-2", "plain-4-3", "plain-3-1.5", "plain-3-3"].includes(id)),
   ...priced.filter(({ id }) => ["channels-1", "channels-3"].includes(id)),

@@ -99,8 +99,7 @@ export function batchOf({
 }
 
 /**
- * Of distillation. The float network is sure of the images that it was trained on: at temperature 1 its answers are little but
- * labels, and to follow them does not keep a network close to it on others.
+ * Of distillation. The float network is sure of most of its answers: at temperature 1 they are little more than labels.
  */
 const TEMPERATURE = 4;
 
