@@ -23,12 +23,15 @@ const arrows: Record<string, string[]> = {
 const doors: Record<string, { files: RegExp; imports: RegExp }[]> = {
   "dct-transform": [{ files: /^training\.ts$/, imports: /^@tensorflow\/tfjs-core$/ }],
   bitdiet: [
-    { files: /^(tfjs|calibrate|calibrate\/.*)\.ts$/, imports: /^@tensorflow\/tfjs-(core|layers)$/ },
+    {
+      files: /^(calibrate|loaders\/tfjs|networks\/tfjs-.*)\.ts$/,
+      imports: /^@tensorflow\/tfjs-(core|layers)$/,
+    },
     {
       files: /^cli\/.*\.ts$/,
       imports: /^(node:.*|cac|cli-progress|@tensorflow\/tfjs-(core|layers|backend-cpu))$/,
     },
-    { files: /^(vite|download|tfjs|worker|models\/node-files)\.ts$/, imports: /^node:/ },
+    { files: /^(loaders\/(vite|source|tfjs|worker)|formats\/node-files)\.ts$/, imports: /^node:/ },
   ],
 };
 

@@ -7,15 +7,15 @@
  * Runs on TF.js's current backend, which must have the gradients of the model's operations.
  */
 import { loadLayersModel } from "@tensorflow/tfjs-layers";
-import { fromRows, type LayersNetwork, layersNetwork } from "./calibrate/layers-network.js";
-import { calibrationNetwork } from "./calibrate/tfjs-network.js";
 import { BudgetError, type CompressReport, type CompressTarget, compressToPieces } from "./compress.js";
-import { floatBytes } from "./floats.js";
+import type { QuantizedTensor } from "./file/quantized-tensor.js";
+import { floatBytes } from "./formats/floats.js";
+import { tfjsArtifacts } from "./formats/tfjs.js";
 import { elementCount, type Model } from "./model.js";
-import { tfjsArtifacts } from "./models/tfjs.js";
+import { fromRows, type LayersNetwork, layersNetwork } from "./networks/tfjs-layers.js";
+import { calibrationNetwork } from "./networks/tfjs-run.js";
 import { meetBudget } from "./quantize/budget.js";
 import { measureSensitivities, type QuantizedLayer, quantizeCalibrated } from "./quantize/calibrated.js";
-import type { QuantizedTensor } from "./quantized-tensor.js";
 
 export interface CalibrationData {
   /** shape[0] inputs, one after another: a few hundred. */

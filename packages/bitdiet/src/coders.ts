@@ -3,7 +3,7 @@ import * as ans from "@bitdiet/ans";
 import * as cabac from "@bitdiet/cabac";
 import * as huffman from "@bitdiet/huffman";
 import { type Coder, type IntegerShape, smallestOf } from "./coder.js";
-import { fitsSymbols, fromSymbols, toSymbols } from "./zigzag.js";
+import { fitsSymbols, fromSymbols, toSymbols } from "./file/zigzag.js";
 
 /** Fastest to decode; whole bits a symbol, groups or zero runs below that. */
 export const huffmanCoder: Coder = {

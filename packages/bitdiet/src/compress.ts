@@ -8,8 +8,6 @@
  * Tensors are read one at a time: in memory are one tensor, a sample of all, and the coded bytes.
  */
 import { xxHash32 } from "@bitdiet/xxhash32";
-import { FORMAT_ENTRY } from "./bitdiet-file.js";
-import { joinPieces, plainBytes } from "./download.js";
 import {
   type EncodedTensor,
   encodeMetadata,
@@ -17,12 +15,14 @@ import {
   estimateTensor,
   filePieces,
   type SourceTensor,
-} from "./encode.js";
-import { floatBytes, floatValues } from "./floats.js";
+} from "./file/encode.js";
+import { dequantize, type QuantizedTensor } from "./file/quantized-tensor.js";
+import { floatBytes, floatValues } from "./formats/floats.js";
+import { FORMAT_ENTRY } from "./loaders/open.js";
+import { joinPieces, plainBytes } from "./loaders/source.js";
 import { elementCount, isFloat, type Model, type ModelTensor } from "./model.js";
 import { meetBudget } from "./quantize/budget.js";
-import { quantizeWeights } from "./quantize/weight-only.js";
-import { dequantize, type QuantizedTensor } from "./quantized-tensor.js";
+import { quantizeWeights } from "./quantize/weights.js";
 
 /** How small: mean bits a weight as coded (tensors that are not quantized apart), bytes of the whole file, or 0 (coarse) to 100 (fine). */
 export type CompressTarget = { bits: number } | { maxBytes: number } | { quality: number };

@@ -1,5 +1,5 @@
 /** bitdiet: neural networks in the fewest bytes. Everything here runs in browsers; files on disk are behind `bitdiet/node`. */
-export { type BitdietFile, openBitdiet } from "./bitdiet-file.js";
+
 export { type Coder, type IntegerShape, smallestOf } from "./coder.js";
 export { ansCoder, cabacCoder, huffmanCoder, smallestCoder } from "./coders.js";
 export {
@@ -26,9 +26,8 @@ export {
   readHeader,
   type TensorEntry,
   type TensorParts,
-} from "./decode.js";
-export { decodeQuantized } from "./decode-quantized.js";
-export { type ByteSource, DownloadError, type DownloadOptions, openSource } from "./download.js";
+} from "./file/decode.js";
+export { decodeQuantized } from "./file/decode-quantized.js";
 export {
   type EncodedMetadata,
   type EncodedTensor,
@@ -43,13 +42,15 @@ export {
   type QuantizedSource,
   type SourceModel,
   type SourceTensor,
-} from "./encode.js";
-export { CorruptInputError } from "./errors.js";
-export { floatBytes, floatValues } from "./floats.js";
+} from "./file/encode.js";
+export { CorruptInputError } from "./file/errors.js";
+export { dequantize, type QuantizedTensor } from "./file/quantized-tensor.js";
+export { gridIndex, gridOf, nearestOnGrid, stepAt } from "./file/step-grid.js";
+export { type StreamDecoder, type StreamItem, streamDecoder } from "./file/stream-decoder.js";
+export { writeHeader } from "./file/write-header.js";
+export { type FilePiece, type ModelFiles, memoryFiles } from "./formats/files.js";
+export { floatBytes, floatValues } from "./formats/floats.js";
+export { readModel, writeModel } from "./formats/list.js";
+export { type BitdietFile, openBitdiet } from "./loaders/open.js";
+export { type ByteSource, DownloadError, type DownloadOptions, openSource } from "./loaders/source.js";
 export { type Dtype, type Model, ModelFileError, type ModelFormat, type ModelTensor } from "./model.js";
-export { type FilePiece, type ModelFiles, memoryFiles } from "./models/files.js";
-export { readModel, writeModel } from "./models/read.js";
-export { dequantize, type QuantizedTensor } from "./quantized-tensor.js";
-export { gridIndex, gridOf, nearestOnGrid, stepAt } from "./step-grid.js";
-export { type StreamDecoder, type StreamItem, streamDecoder } from "./stream-decoder.js";
-export { writeHeader } from "./write-header.js";

@@ -1,2 +1,2 @@
 /** `bitdiet/node`: models in folders on disk, for tools that run in Node. */
-export { FileExistsError, folderFiles, writeFiles } from "./models/node-files.js";
+export { FileExistsError, folderFiles, writeFiles } from "./formats/node-files.js";

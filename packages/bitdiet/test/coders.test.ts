@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { byteSymbols, fromSymbols, toSymbols } from "../src/file/zigzag.js";
 import { ansCoder, type Coder, cabacCoder, huffmanCoder, smallestCoder, smallestOf } from "../src/index.js";
-import { byteSymbols, fromSymbols, toSymbols } from "../src/zigzag.js";
 
 const coders = [huffmanCoder, ansCoder, cabacCoder];
 

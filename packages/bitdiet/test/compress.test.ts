@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
-import { openBitdiet } from "../src/bitdiet-file.js";
 import { BudgetError, compressModel } from "../src/compress.js";
-import { openSource } from "../src/download.js";
-import { floatBytes, floatValues } from "../src/floats.js";
+import { memoryFiles } from "../src/formats/files.js";
+import { floatBytes, floatValues } from "../src/formats/floats.js";
+import { readModel } from "../src/formats/list.js";
+import { openBitdiet } from "../src/loaders/open.js";
+import { openSource } from "../src/loaders/source.js";
 import type { Dtype, Model } from "../src/model.js";
-import { memoryFiles } from "../src/models/files.js";
-import { readModel } from "../src/models/read.js";
-import { bytesOf, graphModelFiles, layersModelFiles, normals } from "./models/small-models.js";
+import { bytesOf, graphModelFiles, layersModelFiles, normals } from "./formats/small-models.js";
 
 function modelOf(tensors: [string, Dtype, number[], Uint8Array, number?][]): Model {
   return {

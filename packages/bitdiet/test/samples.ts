@@ -1,7 +1,7 @@
 /** Small models with every feature of the file: the golden files are made of them, and the other tests use them, too. */
-import type { SourceModel, SourceTensor } from "../src/encode.js";
-import type { QuantizedTensor } from "../src/quantized-tensor.js";
-import { nearestOnGrid } from "../src/step-grid.js";
+import type { SourceModel, SourceTensor } from "../src/file/encode.js";
+import type { QuantizedTensor } from "../src/file/quantized-tensor.js";
+import { nearestOnGrid } from "../src/file/step-grid.js";
 
 /** Uniform in (0, 1), from a seed. */
 export function random(seed: number): () => number {

@@ -5,8 +5,8 @@
  *     model/model.json 48,211 B, model/group1-shard1of1.bin 4,185,952 B
  */
 import { join } from "node:path";
-import { writeFiles } from "../models/node-files.js";
-import { writeModel } from "../models/read.js";
+import { writeModel } from "../formats/list.js";
+import { writeFiles } from "../formats/node-files.js";
 import { openPath } from "./open.js";
 import { UsageError } from "./options.js";
 import { formatBytes, type Progress } from "./print.js";

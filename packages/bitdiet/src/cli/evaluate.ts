@@ -8,9 +8,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { writeModel } from "../formats/list.js";
+import { writeFiles } from "../formats/node-files.js";
 import type { Model } from "../model.js";
-import { writeFiles } from "../models/node-files.js";
-import { writeModel } from "../models/read.js";
 import { UsageError } from "./options.js";
 
 /** What an evaluation is given. */

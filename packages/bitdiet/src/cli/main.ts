@@ -7,8 +7,8 @@
 import { readFileSync } from "node:fs";
 import { cac } from "cac";
 import { BudgetError, type CompressTarget } from "../compress.js";
+import { FileExistsError } from "../formats/node-files.js";
 import { ModelFileError } from "../model.js";
-import { FileExistsError } from "../models/node-files.js";
 import { compress } from "./compress.js";
 import { decompress } from "./decompress.js";
 import { inspect } from "./inspect.js";

@@ -5,11 +5,11 @@
  */
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { type BitdietFile, openBitdiet } from "../bitdiet-file.js";
-import { openSource } from "../download.js";
+import { readModel } from "../formats/list.js";
+import { folderFiles } from "../formats/node-files.js";
+import { type BitdietFile, openBitdiet } from "../loaders/open.js";
+import { openSource } from "../loaders/source.js";
 import { type Model, ModelFileError } from "../model.js";
-import { folderFiles } from "../models/node-files.js";
-import { readModel } from "../models/read.js";
 
 export interface OpenedModel {
   /** The file that stands for the model: model.json, *.safetensors … */

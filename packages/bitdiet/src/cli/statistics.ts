@@ -6,7 +6,7 @@
  */
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip } from "node:zlib";
-import { floatBytes } from "../floats.js";
+import { floatBytes } from "../formats/floats.js";
 
 export interface ValueStatistics {
   /** Share of exact zeros, 0 .. 1. */

@@ -4,7 +4,7 @@
  *     bitdiet verify model.bitdiet
  *     model.bitdiet: 540,332 B, 75 tensors, every hash fits
  */
-import { CorruptInputError } from "../errors.js";
+import { CorruptInputError } from "../file/errors.js";
 import { openPath } from "./open.js";
 import { formatBytes, type Progress } from "./print.js";
 

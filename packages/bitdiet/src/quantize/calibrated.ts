@@ -10,13 +10,13 @@
  * up for earlier ones (H), and later rows for earlier ones (G; Tseng et al., arXiv 2505.22988).
  */
 import { weightRateModel } from "@bitdiet/cabac";
-import { nearestOnGrid } from "../step-grid.js";
+import { nearestOnGrid } from "../file/step-grid.js";
 import type {
   CalibrationLayer,
   CalibrationNetwork,
   InputStatistics,
   LayerParameters,
-} from "./calibration-network.js";
+} from "../networks/network.js";
 import { type Factors, factor, solve } from "./factor.js";
 import { learnPrices, refineRow } from "./refine.js";
 import { fitRow, roundRow } from "./round-row.js";

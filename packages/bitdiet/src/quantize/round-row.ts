@@ -8,7 +8,7 @@
  */
 import type { WeightRateModel } from "@bitdiet/cabac";
 import type { Factors } from "./factor.js";
-import { cheapest } from "./weight-only.js";
+import { cheapest } from "./weights.js";
 
 export interface Rounding {
   step: number;

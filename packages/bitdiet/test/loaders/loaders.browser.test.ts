@@ -1,9 +1,9 @@
 /** The loader as browsers use it: Files, Blobs and URLs of them. Runs in Node, too. */
 import { expect, test } from "vitest";
 import { compressModel } from "../../src/compress.js";
-import { memoryFiles } from "../../src/models/files.js";
-import { readTfjs } from "../../src/models/tfjs.js";
-import { fromBitdiet } from "../../src/tfjs.js";
+import { memoryFiles } from "../../src/formats/files.js";
+import { readTfjs } from "../../src/formats/tfjs.js";
+import { fromBitdiet } from "../../src/loaders/tfjs.js";
 
 const weights = [
   { name: "dense/kernel", shape: [50, 40], dtype: "float32" },
@@ -59,7 +59,7 @@ test("Workers decode what this thread would, or this thread does where there are
   const here = await fromBitdiet(bytes).load!();
   let [started, answers] = [0, 0];
   const worker = () => {
-    const made = new Worker(new URL("../../src/worker.ts", import.meta.url), { type: "module" });
+    const made = new Worker(new URL("../../src/loaders/worker.ts", import.meta.url), { type: "module" });
     made.addEventListener("message", () => void answers++);
     started++;
     return made;

@@ -1,14 +1,14 @@
 import * as ort from "onnxruntime-web";
 import { expect, test } from "vitest";
-import { openBitdiet } from "../../src/bitdiet-file.js";
 import { compressModel } from "../../src/compress.js";
-import { openSource } from "../../src/download.js";
-import { memoryFiles } from "../../src/models/files.js";
-import { readOnnx, writeOnnx } from "../../src/models/onnx.js";
-import { readTfjs } from "../../src/models/tfjs.js";
-import { onnxFileFromBitdiet, onnxFromBitdiet } from "../../src/onnx.js";
-import { bitdietCache } from "../../src/transformers.js";
-import { collect, layersModelFiles, normals, onnxModel } from "../models/small-models.js";
+import { memoryFiles } from "../../src/formats/files.js";
+import { readOnnx, writeOnnx } from "../../src/formats/onnx.js";
+import { readTfjs } from "../../src/formats/tfjs.js";
+import { onnxFileFromBitdiet, onnxFromBitdiet } from "../../src/loaders/onnx.js";
+import { openBitdiet } from "../../src/loaders/open.js";
+import { openSource } from "../../src/loaders/source.js";
+import { bitdietCache } from "../../src/loaders/transformers.js";
+import { collect, layersModelFiles, normals, onnxModel } from "../formats/small-models.js";
 
 ort.env.wasm.numThreads = 1;
 

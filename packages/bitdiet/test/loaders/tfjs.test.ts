@@ -7,13 +7,13 @@ import { loadGraphModel } from "@tensorflow/tfjs-converter";
 import * as tf from "@tensorflow/tfjs-core";
 import * as layers from "@tensorflow/tfjs-layers";
 import { afterEach, expect, test } from "vitest";
-import { openBitdiet } from "../../src/bitdiet-file.js";
 import { compressModel } from "../../src/compress.js";
-import { openSource } from "../../src/download.js";
-import { readHeader } from "../../src/header.js";
-import { memoryFiles } from "../../src/models/files.js";
-import { readTfjs, writeTfjs } from "../../src/models/tfjs.js";
-import { CorruptInputError, fromBitdiet, toBitdiet } from "../../src/tfjs.js";
+import { readHeader } from "../../src/file/header.js";
+import { memoryFiles } from "../../src/formats/files.js";
+import { readTfjs, writeTfjs } from "../../src/formats/tfjs.js";
+import { openBitdiet } from "../../src/loaders/open.js";
+import { openSource } from "../../src/loaders/source.js";
+import { CorruptInputError, fromBitdiet, toBitdiet } from "../../src/loaders/tfjs.js";
 import {
   collect,
   filesHandler,
@@ -21,7 +21,7 @@ import {
   layersModelFiles,
   runGraph,
   runLayers,
-} from "../models/small-models.js";
+} from "../formats/small-models.js";
 
 async function compressed(files: Record<string, Uint8Array>, target = { bits: 6 }): Promise<Uint8Array> {
   return (await compressModel(await readTfjs(memoryFiles(files), "model.json"), target)).bytes;

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { bitdiet } from "../../src/vite.js";
+import { bitdiet } from "../../src/loaders/vite.js";
 
 const model = Uint8Array.from({ length: 5000 }, (_, i) => (i * 7919) >> 3);
 let root: string;

@@ -4,12 +4,12 @@ import { Worker } from "node:worker_threads";
 import { buildSync } from "esbuild";
 import { afterEach, expect, test } from "vitest";
 import { compressModel } from "../../src/compress.js";
-import { encodeModel } from "../../src/encode.js";
-import { type DecodeWorker, fetchBitdiet } from "../../src/fetch-model.js";
-import { readHeader } from "../../src/header.js";
+import { encodeModel } from "../../src/file/encode.js";
+import { readHeader } from "../../src/file/header.js";
+import { type DecodeWorker, fetchBitdiet } from "../../src/loaders/fetch.js";
+import { CorruptInputError } from "../../src/loaders/onnx.js";
 import type { Model } from "../../src/model.js";
-import { CorruptInputError } from "../../src/onnx.js";
-import { bytesOf, normals } from "../models/small-models.js";
+import { bytesOf, normals } from "../formats/small-models.js";
 
 const model: Model = {
   format: "safetensors",
@@ -24,7 +24,7 @@ const model: Model = {
 };
 
 const running = new Set<Worker>();
-const source = fileURLToPath(new URL("../../src/worker.ts", import.meta.url));
+const source = fileURLToPath(new URL("../../src/loaders/worker.ts", import.meta.url));
 const bundled = buildSync({ entryPoints: [source], bundle: true, platform: "node", write: false });
 function worker(code = bundled.outputFiles[0].text): Worker {
   const made = new Worker(code, { eval: true });

@@ -1,0 +1,98 @@
+/**
+ * The files a model consists of, read by name and range: from memory or Blobs here, from a folder in node-files.ts.
+ *
+ *     const files = memoryFiles({ "model.json": file, "group1-shard1of1.bin": bytes });
+ *     await files.read("group1-shard1of1.bin", 0, 64);
+ */
+import { plainBytes } from "../loaders/source.js";
+import { ModelFileError } from "../model.js";
+
+export interface ModelFiles {
+  /** Bytes of a file. @throws {ModelFileError} if there is none of this name */
+  size(name: string): Promise<number>;
+  /** The bytes from `start` to before `end`, the whole file by default. @throws {ModelFileError} if there are not as many */
+  read(name: string, start?: number, end?: number): Promise<Uint8Array>;
+}
+
+/** A piece of a file to write; pieces of one file come one after another. */
+export interface FilePiece {
+  file: string;
+  bytes: Uint8Array;
+}
+
+/** Files in memory or behind Blobs, e.g. those dropped on a page. */
+export function memoryFiles(files: Record<string, Blob | Uint8Array>): ModelFiles {
+  const open = (name: string) => {
+    const blob = Object.hasOwn(files, name) ? files[name] : undefined;
+    if (blob === undefined) throw new ModelFileError(`${name}: no such file among the given ones`);
+    return blob;
+  };
+  const sizeOf = (blob: Blob | Uint8Array) => (blob instanceof Uint8Array ? blob.length : blob.size);
+  return {
+    size: async (name) => sizeOf(open(name)),
+    read: async (name, start = 0, end = sizeOf(open(name))) => {
+      const blob = open(name);
+      if (end > sizeOf(blob))
+        throw new ModelFileError(`${name}: expected at least ${end} bytes, got ${sizeOf(blob)}`);
+      if (blob instanceof Uint8Array) return plainBytes(blob).subarray(start, end);
+      return new Uint8Array(await blob.slice(start, end).arrayBuffer());
+    },
+  };
+}
+
+/** Parsed JSON of a file. @throws {ModelFileError} if it is none */
+export async function readJson(files: ModelFiles, name: string): Promise<unknown> {
+  return parseJson(await files.read(name), name);
+}
+
+/** @throws {ModelFileError} naming what was parsed if it is no JSON in UTF-8 */
+export function parseJson(bytes: Uint8Array, name: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw new ModelFileError(`${name}: not JSON: ${(error as Error).message}`);
+  }
+}
+
+/** A JSON value that must be an object. */
+export function asObject(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new ModelFileError(`${what}: expected an object, got ${describe(value)}`);
+  return value as Record<string, unknown>;
+}
+
+/** A JSON value that must be an array. */
+export function asArray(value: unknown, what: string): unknown[] {
+  if (!Array.isArray(value)) throw new ModelFileError(`${what}: expected an array, got ${describe(value)}`);
+  return value;
+}
+
+/** A JSON value that must be a string. */
+export function asString(value: unknown, what: string): string {
+  if (typeof value !== "string")
+    throw new ModelFileError(`${what}: expected a string, got ${describe(value)}`);
+  return value;
+}
+
+/** A JSON value that must be a tensor's shape. */
+export function asShape(value: unknown, what: string): number[] {
+  const shape = asArray(value, what);
+  let size = 1;
+  for (const extent of shape) {
+    if (!Number.isSafeInteger(extent) || (extent as number) < 0)
+      throw new ModelFileError(`${what}: expected whole numbers, got ${describe(extent)}`);
+    size *= extent as number;
+  }
+  if (!Number.isSafeInteger(size * 8)) throw new ModelFileError(`${what}: [${shape}] is too large`);
+  return shape as number[];
+}
+
+export function describe(value: unknown): string {
+  if (value === undefined) return "nothing";
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
+
+export function jsonBytes(value: unknown): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value));
+}

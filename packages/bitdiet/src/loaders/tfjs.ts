@@ -1,0 +1,126 @@
+/**
+ * TF.js loads a .bitdiet file as if it were its model.json and shards, and saves one.
+ *
+ *     const model = await tf.loadLayersModel(fromBitdiet("https://example.com/model.bitdiet"));
+ *     await model.save(toBitdiet("model.bitdiet", { bits: 4 })); // Node; elsewhere a function takes the bytes
+ *
+ * Only types of TF.js are imported: any copy of version 4 will do.
+ */
+import type { io } from "@tensorflow/tfjs-core";
+import { type CompressTarget, compressModel } from "../compress.js";
+import { CorruptInputError } from "../file/errors.js";
+import { memoryFiles } from "../formats/files.js";
+import { readTfjs, tfjsArtifacts } from "../formats/tfjs.js";
+import { type ArrivingModel, type BitdietSource, type FetchOptions, fetchBitdiet } from "./fetch.js";
+import { modelOf, tensorBytes } from "./open.js";
+
+export { CorruptInputError } from "../file/errors.js";
+export type { BitdietSource, DecodeWorker } from "./fetch.js";
+export { DownloadError } from "./source.js";
+
+/** Those of TF.js's own loaders; what a file may become in memory, and where it is decoded. */
+export type FromBitdietOptions = Pick<
+  io.LoadOptions,
+  "requestInit" | "onProgress" | "fetchFunc" | "streamWeights"
+> &
+  Pick<FetchOptions, "maxBytes" | "worker" | "workers">;
+
+/**
+ * A handler for `tf.loadLayersModel` and `tf.loadGraphModel`. Weights are decoded while they arrive; with `streamWeights` (graph
+ * models) TF.js takes each as soon as it is decoded.
+ *
+ * @param source a URL, in Node also a path, a File or Blob, or the bytes
+ * @throws {CorruptInputError} on loading, if the file is damaged or no TF.js model; {DownloadError} if it cannot be had
+ */
+export function fromBitdiet(source: BitdietSource, options: FromBitdietOptions = {}): io.IOHandler {
+  return {
+    load: async () => {
+      const arriving = await fetchBitdiet(source, options);
+      const { format, metadata } = modelOf(arriving.metadata, []);
+      if (format !== "tfjs-layers" && format !== "tfjs-graph")
+        throw new CorruptInputError(`${arriving.name}: expected a TF.js model, got ${format}`);
+      const { topology, weights } = tfjsArtifacts({
+        metadata,
+        tensors: arriving.header.tensors as { name: string; shape: number[]; dtype: "float32" }[],
+      });
+      const artifacts: io.ModelArtifacts = {
+        ...(topology as Pick<io.ModelArtifacts, "modelTopology">),
+        weightSpecs: weights,
+      };
+      const isInOrder = arriving.header.tensors.every(({ refinementPart }) => refinementPart === undefined);
+      if (options.streamWeights && isInOrder)
+        return { ...artifacts, getWeightStream: () => weightStream(arriving) };
+      const buffers = new Map<string, ArrayBuffer>();
+      for await (const tensor of arriving.tensors) buffers.set(tensor.name, bufferOf(tensorBytes(tensor)));
+      const weightData = weights.map(({ name }) => buffers.get(name)!);
+      if (!options.streamWeights) return { ...artifacts, weightData };
+      return {
+        ...artifacts,
+        getWeightStream: () =>
+          new ReadableStream({
+            start(controller) {
+              for (const buffer of weightData) controller.enqueue(buffer);
+              controller.close();
+            },
+          }),
+      };
+    },
+  };
+}
+
+function weightStream({ tensors }: ArrivingModel): ReadableStream<ArrayBuffer> {
+  const iterator = tensors[Symbol.asyncIterator]();
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await iterator.next();
+      if (done) controller.close();
+      else controller.enqueue(bufferOf(tensorBytes(value)));
+    },
+  });
+}
+
+/** A buffer that holds these bytes and nothing else. */
+function bufferOf(bytes: Uint8Array): ArrayBuffer {
+  if (bytes.byteLength === bytes.buffer.byteLength) return bytes.buffer as ArrayBuffer;
+  return new Uint8Array(bytes).buffer;
+}
+
+/**
+ * A handler for `model.save`.
+ *
+ * @param sink in Node the path of a file that must not be there yet, or what takes the bytes
+ * @param target mean coded bits a weight, bytes of the whole file, or a quality of 0 to 100. Default: quality 70
+ */
+export function toBitdiet(
+  sink: string | ((bytes: Uint8Array) => void | Promise<void>),
+  target: CompressTarget = { quality: 70 },
+): io.IOHandler {
+  return {
+    save: async ({ modelTopology, weightSpecs = [], weightData = [], ...rest }) => {
+      if (modelTopology === undefined || modelTopology instanceof ArrayBuffer)
+        throw new TypeError("modelTopology: expected a JSON object");
+      const shards = Array.isArray(weightData) ? weightData : [weightData];
+      const paths = shards.map((_, i) => `shard${i}`);
+      const json = { ...rest, modelTopology, weightsManifest: [{ paths, weights: weightSpecs }] };
+      const files = memoryFiles({
+        "model.json": new TextEncoder().encode(JSON.stringify(json)),
+        ...Object.fromEntries(shards.map((shard, i) => [paths[i], new Uint8Array(shard)])),
+      });
+      const { bytes } = await compressModel(await readTfjs(files, "model.json"), target);
+      if (typeof sink === "string") {
+        const modules = "node:fs/promises";
+        const { writeFile } = (await import(
+          /* @vite-ignore */ /* webpackIgnore: true */ modules
+        )) as typeof import("node:fs/promises");
+        await writeFile(sink, bytes, { flag: "wx" });
+      } else await sink(bytes);
+      return {
+        modelArtifactsInfo: {
+          dateSaved: new Date(),
+          modelTopologyType: "JSON",
+          weightDataBytes: bytes.length,
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,84 @@
+/**
+ * Decoding in Workers: each takes tensors one after another, and the least busy one gets the next. Where Workers do not start (there are
+ * none, a policy forbids them, their module is not there) this thread decodes instead.
+ *
+ *     const pool = workerPool(() => new Worker(new URL("bitdiet/worker", import.meta.url), { type: "module" }), 2);
+ *     await pool.decode({ entry, parts: { bytes }, limits: {} }); // as decodeParts(entry, { bytes }, {})
+ *     pool.close();
+ */
+import type { DecodedTensor } from "../file/decode-part.js";
+import { CorruptInputError } from "../file/errors.js";
+import { answerTo, type DecodeAnswer, type DecodeRequest } from "./decode-request.js";
+
+/** What is needed of a Worker, of the Web's kind or of node:worker_threads'. */
+export interface DecodeWorker {
+  postMessage(request: unknown): void;
+  terminate(): unknown;
+  /** The Web's way to hear of answers; */
+  addEventListener?(type: string, listener: (event: MessageEvent) => void): void;
+  /** and Node's. */
+  on?(type: string, listener: (value: DecodeAnswer) => void): unknown;
+}
+
+export interface WorkerPool {
+  /** @throws {CorruptInputError} as `decodeParts` */
+  decode(request: DecodeRequest): Promise<DecodedTensor>;
+  /** Ends the Workers. */
+  close(): void;
+}
+
+interface Lane {
+  worker: DecodeWorker;
+  /** Coded bytes that it has still to decode. */
+  load: number;
+  waiting: { request: DecodeRequest; settle(answer: DecodeAnswer): void }[];
+}
+
+/** @param size how many Workers to start, at once */
+export function workerPool(start: () => DecodeWorker, size: number): WorkerPool {
+  const lanes = new Set<Lane>();
+  const open = (): void => {
+    const lane: Lane = { worker: start(), load: 0, waiting: [] };
+    lanes.add(lane);
+    const onAnswer = (answer: DecodeAnswer) => lane.waiting.shift()?.settle(answer);
+    const onFailure = () => {
+      lanes.delete(lane);
+      lane.worker.terminate();
+      for (const { request, settle } of lane.waiting.splice(0)) settle(answerTo(request));
+    };
+    const { worker } = lane;
+    if (worker.on) worker.on("message", onAnswer);
+    else worker.addEventListener?.("message", ({ data }) => onAnswer(data));
+    for (const type of ["error", "messageerror"]) {
+      if (worker.on) worker.on(type, onFailure);
+      else worker.addEventListener?.(type, onFailure);
+    }
+  };
+  try {
+    while (lanes.size < size) open();
+  } catch {
+    // With those that did start, if any.
+  }
+  return {
+    async decode(request) {
+      const [lane] = [...lanes].sort((a, b) => a.load - b.load);
+      const answer = lane ? await asked(lane, request) : answerTo(request);
+      if ("tensor" in answer) return answer.tensor;
+      throw new (answer.isCorrupt ? CorruptInputError : Error)(answer.error);
+    },
+    close() {
+      for (const { worker } of lanes) worker.terminate();
+    },
+  };
+}
+
+async function asked(lane: Lane, request: DecodeRequest): Promise<DecodeAnswer> {
+  const { length } = request.parts.bytes;
+  lane.load += length;
+  const answer = await new Promise<DecodeAnswer>((settle) => {
+    lane.waiting.push({ request, settle });
+    lane.worker.postMessage(request);
+  });
+  lane.load -= length;
+  return answer;
+}

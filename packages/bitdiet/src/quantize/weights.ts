@@ -1,0 +1,118 @@
+/**
+ * Weights to integers by rate and distortion, from the weights alone: where nobody can say how much an output depends on a row,
+ * all rows of a tensor are worth the same, so each is allowed the same error relative to its own size.
+ *
+ *     quantizeWeights({ values, shape: [32, 16, 3, 3], axis: 0 }, 3)   // 32 steps of about a quarter of their row's rms; 2 to 3 bits a weight
+ *
+ * Minimising sum_r |e_r|^2 / rms_r^2 + lambda * bits at high rate gives steps in proportion to rms_r (Gish and Pierce 1968). Levels are
+ * then chosen one by one for the least error + lambda * bits by the coder's own adaptive estimates (Wiedemann et al., arXiv 1907.11900), and
+ * last each row's step is fitted to its levels by least squares.
+ */
+import { type WeightRateModel, weightRateModel } from "@bitdiet/cabac";
+import type { QuantizedTensor } from "../file/quantized-tensor.js";
+import { rowsOf } from "../file/rows.js";
+import { nearestOnGrid } from "../file/step-grid.js";
+
+export interface Weights {
+  values: Float32Array;
+  shape: readonly number[];
+  /** The axis of the output channels, as in QuantizedTensor. */
+  axis: number;
+}
+
+/** What a bit is worth in squared steps; at high rate the slope of distortion over rate is 1 / (12 / (2 ln 2)) = 0.116. */
+const RATE_WEIGHT = 0.08;
+/** Parts of an octave on which steps lie. Finer ones cost more than they gain. */
+const STEP_PARTS = 8;
+const GOLDEN_RATIO = 0.6180339887498949;
+/**
+ * A network's small tensors are its sensitive ones: steps grow with the fourth root of the number of weights. Measured on ResNet-20,
+ * against the same step for all: 5 % fewer bytes at equal KL divergence of the outputs.
+ */
+const TYPICAL_SIZE = 2 ** 14;
+const SIZE_POWER = 0.25;
+const MOST_OCTAVES_BY_SIZE = 1;
+
+/**
+ * @param fineness in a tensor of 16,384 weights, steps are 2^(1 - fineness) times the rms of their row: about `fineness` bits a weight
+ *   above 2, fewer below. Any real number; each unit more halves the steps
+ * @returns undefined where there is nothing to quantize: values that are all 0, or not all finite
+ * @throws {RangeError} if there are not as many values as the shape says
+ */
+export function quantizeWeights(
+  { values, shape, axis }: Weights,
+  fineness: number,
+): QuantizedTensor | undefined {
+  const { extents, strides, kernel } = rowsOf(shape, axis);
+  const [rows, middle, inner] = extents;
+  const columns = middle * inner;
+  if (rows * columns !== values.length)
+    throw new RangeError(`values: expected ${rows * columns} for the shape [${shape}], got ${values.length}`);
+  const rms = rootMeanSquares(values, rows, columns, extents, strides);
+  if (!rms.every((size) => size < 1e30) || rms.every((size) => size === 0)) return undefined;
+
+  const octaves = SIZE_POWER * Math.log2(values.length / TYPICAL_SIZE);
+  const bySize = Math.max(-MOST_OCTAVES_BY_SIZE, Math.min(MOST_OCTAVES_BY_SIZE, octaves));
+  const relativeStep = 2 ** (1 - fineness + bySize);
+  const levels = new Int32Array(values.length);
+  const steps = new Float32Array(rows);
+  const model = weightRateModel({ rowLength: columns, kernel });
+  for (let row = 0; row < rows; row++) {
+    if (rms[row] < 1e-30) continue;
+    // Rows take their turns in crossing to the next step of the grid, so that a tensor's size changes in small steps.
+    const dither = ((row * GOLDEN_RATIO) % 1) - 0.5;
+    const step = nearestOnGrid(rms[row] * relativeStep * 2 ** (dither / STEP_PARTS), STEP_PARTS);
+    let product = 0;
+    let square = 0;
+    for (let j = 0, at = row * strides[0]; j < middle; j++) {
+      for (let l = 0; l < inner; l++) {
+        const i = at + j * strides[1] + l * strides[2];
+        const level = cheapest(values[i] / step, RATE_WEIGHT, model);
+        model.update(level);
+        levels[i] = level;
+        product += level * values[i];
+        square += level * level;
+      }
+    }
+    if (square > 0) steps[row] = nearestOnGrid(product / square, STEP_PARTS);
+  }
+  return { shape, levels, axis, steps };
+}
+
+/** The level with the least (exact - level)^2 + rate * bits: one of the two neighbours, or 0. */
+export function cheapest(exact: number, rate: number, model: WeightRateModel): number {
+  const nearest = Math.round(exact);
+  if (nearest === 0) return 0;
+  const error = exact - nearest;
+  let least = error * error + rate * model.bits(nearest);
+  let level = nearest;
+  // The neighbour towards 0: never the one away from it, which is farther and dearer.
+  const other = nearest - Math.sign(nearest);
+  const cost = (exact - other) ** 2 + rate * model.bits(other);
+  if (cost < least) {
+    least = cost;
+    level = other;
+  }
+  if (other !== 0 && exact * exact + rate * model.bits(0) < least) level = 0;
+  return level;
+}
+
+function rootMeanSquares(
+  values: Float32Array,
+  rows: number,
+  columns: number,
+  [, middle, inner]: readonly number[],
+  strides: readonly number[],
+): Float64Array {
+  const rms = new Float64Array(rows);
+  for (let row = 0; row < rows; row++) {
+    let sum = 0;
+    for (let j = 0; j < middle; j++) {
+      for (let l = 0; l < inner; l++) {
+        sum += values[row * strides[0] + j * strides[1] + l * strides[2]] ** 2;
+      }
+    }
+    rms[row] = Math.sqrt(sum / columns);
+  }
+  return rms;
+}

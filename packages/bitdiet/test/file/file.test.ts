@@ -1,0 +1,402 @@
+import { softEntropy } from "@bitdiet/entropy-loss";
+import * as tf from "@tensorflow/tfjs-core";
+import "@tensorflow/tfjs-backend-cpu";
+import * as ans from "@bitdiet/ans";
+import { dctTransform, forward, inverse, pcaTransform, type Transform } from "@bitdiet/dct-transform";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { decodeModel, decodeTensor, readHeader } from "../../src/file/decode.js";
+import { decodeQuantized } from "../../src/file/decode-quantized.js";
+import {
+  encodeModel,
+  encodeTensor,
+  estimateModel,
+  type QuantizedSource,
+  type SourceTensor,
+} from "../../src/file/encode.js";
+import { DTYPES, type DType } from "../../src/file/header.js";
+import { dequantize, type QuantizedTensor } from "../../src/file/quantized-tensor.js";
+import { nearestOnGrid } from "../../src/file/step-grid.js";
+import { bytesOf, everyKind, laplace, random, weight } from "../samples.js";
+
+/** The one tensor of a file. */
+function throughFile(tensor: SourceTensor, cabacGain = 0) {
+  const bytes = encodeModel({ tensors: [tensor] }, { cabacGain });
+  return { bytes, tensor: decodeModel(bytes).tensors[0] };
+}
+const source = (quantized: QuantizedTensor): QuantizedSource => ({ name: "w", dtype: "float32", quantized });
+
+describe("a quantized tensor", () => {
+  const shapes = fc.array(fc.integer({ min: 1, max: 5 }), { maxLength: 5 });
+  const tensors = shapes.chain((shape) => {
+    const size = shape.reduce((a, b) => a * b, 1);
+    return fc.nat(Math.max(0, shape.length - 1)).chain((axis) => {
+      const rows = shape[axis] ?? 1;
+      const step = fc.oneof(
+        fc.constant(0),
+        fc.nat(60).map((i) => nearestOnGrid(2 ** (i / 8 - 6), 8)),
+        fc.float({ min: 0, max: 4, noNaN: true }),
+      );
+      return fc.record({
+        shape: fc.constant(shape),
+        axis: fc.constant(axis),
+        levels: fc
+          .array(
+            fc.oneof(fc.integer({ min: -3, max: 3 }), fc.integer({ min: -(2 ** 31) + 1, max: 2 ** 31 - 1 })),
+            { minLength: size, maxLength: size },
+          )
+          .map((list) => Int32Array.from(list)),
+        steps: fc.oneof(
+          step.map((one) => Float32Array.of(one)),
+          fc.array(step, { minLength: rows, maxLength: rows }).map((list) => Float32Array.from(list)),
+        ),
+      });
+    });
+  });
+
+  test("comes back with exactly its values, whatever the shape, axis, levels and steps, by either coder", () => {
+    fc.assert(
+      fc.property(tensors, fc.constantFrom(0, 1), (quantized, cabacGain) => {
+        const { bytes, tensor } = throughFile(source(quantized), cabacGain);
+        expect(tensor.shape).toEqual(quantized.shape);
+        const expected = dequantize(quantized).map((value) => value + 0);
+        expect((tensor.values as Float32Array).map((value) => value + 0)).toEqual(expected);
+        const levels = decodeQuantized(bytes, readHeader(bytes).tensors[0]);
+        expect(levels.steps).toEqual(quantized.steps);
+        expect(dequantize(levels).map((value) => value + 0)).toEqual(expected);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("takes the same bytes in the layouts of TF.js and of torch: cabac sees the same rows of the same kernels", () => {
+    const [height, width, inputs, outputs] = [3, 3, 8, 16];
+    const hwio = weight([height, width, inputs, outputs], 3, 1.5, 1);
+    const oihw = {
+      ...hwio,
+      shape: [outputs, inputs, height, width],
+      axis: 0,
+      levels: new Int32Array(hwio.levels.length),
+    };
+    for (let y = 0; y < height; y++)
+      for (let x = 0; x < width; x++)
+        for (let i = 0; i < inputs; i++)
+          for (let o = 0; o < outputs; o++)
+            oihw.levels[((o * inputs + i) * height + y) * width + x] =
+              hwio.levels[((y * width + x) * inputs + i) * outputs + o];
+    expect(encodeTensor(source(hwio)).bytes).toEqual(encodeTensor(source(oihw)).bytes);
+    const dense = weight([30, 20], 1, 1.5, 2);
+    const linear = {
+      ...dense,
+      shape: [20, 30],
+      axis: 0,
+      levels: dense.levels.map((_, i) => dense.levels[(i % 30) * 20 + Math.floor(i / 30)]),
+    };
+    expect(encodeTensor(source(dense)).bytes).toEqual(encodeTensor(source(linear)).bytes);
+  });
+
+  test("spends nothing on the levels of pruned slices", () => {
+    const full = weight([64, 100], 0, 2, 3);
+    const half = { ...full, steps: full.steps.map((step, i) => (i % 2 === 0 ? 0 : step)) };
+    const [a, b] = [full, half].map((quantized) => encodeTensor(source(quantized)).bytes.length);
+    expect(b).toBeLessThan(0.54 * a);
+  });
+
+  test("comes back from bytes by ans, rows and columns of any number in any layout, some of them pruned", () => {
+    const next = random(8);
+    const layouts: [number[], number][] = [
+      [[3, 3, 5, 70], 3],
+      [[70, 5, 3, 3], 0],
+      [[3, 3, 64, 33], 2],
+      [[33, 65], 1],
+      [[97, 31], 0],
+      [[31], 0],
+      [[2, 3, 7], 1],
+      [[40_000], 0],
+    ];
+    for (const [shape, axis] of layouts) {
+      const levels = Int32Array.from({ length: shape.reduce((a, b) => a * b) }, () =>
+        Math.floor(256 * next() - 128),
+      );
+      for (const count of [1, shape[axis]]) {
+        const steps = Float32Array.from({ length: count }, () => (count > 1 && next() < 0.2 ? 0 : next()));
+        const quantized = { shape, levels, axis, steps };
+        const tensor = source(quantized);
+        expect(encodeTensor(tensor, { cabacGain: 1 }).entry.quantized?.coder).toBe(1);
+        // -0 of pruned levels is 0.
+        const expected = dequantize(quantized).map((value) => value + 0);
+        expect(throughFile(tensor, 1).tensor.values).toEqual(expected);
+        expect(throughFile({ ...tensor, refinementBits: 3 }, 1).tensor.values).toEqual(expected);
+      }
+    }
+  });
+
+  test("takes no more than the entropy of its levels, a per cent and a few bytes; less where it has structure", () => {
+    for (const scale of [0.2, 0.6, 1.5, 6]) {
+      const levels = laplace(40_000, scale, 11);
+      const counts = new Map<number, number>();
+      for (const level of levels) counts.set(level, (counts.get(level) ?? 0) + 1);
+      let entropy = 0;
+      for (const count of counts.values()) entropy -= count * Math.log2(count / levels.length);
+      const quantized = { shape: [40, 1000], levels, axis: 0, steps: Float32Array.of(0.5) };
+      const { bytes, tensor } = throughFile(source(quantized));
+      expect(tensor.values).toEqual(dequantize(quantized));
+      expect(bytes.length).toBeLessThan((1.01 * entropy) / 8 + 120);
+      expect(bytes.length).toBeGreaterThan((0.99 * entropy) / 8);
+    }
+  });
+
+  test("is coded by ans where cabac gains less than asked", () => {
+    const quantized = weight([32, 288], 0, 1, 4);
+    // Rows of two scales: cabac gains a tenth or so.
+    const wide = laplace(32 * 288, 8, 5);
+    quantized.levels.forEach((_, i) => {
+      if (i < 16 * 288) quantized.levels[i] = wide[i];
+    });
+    const coders = [0, 0.9, 1].map(
+      (cabacGain) => encodeTensor(source(quantized), { cabacGain }).entry.quantized?.coder,
+    );
+    expect(coders).toEqual([0, 1, 1]);
+    expect(
+      encodeTensor(source({ ...quantized, levels: quantized.levels.map(() => 40_000) }), { cabacGain: 1 })
+        .entry.quantized?.coder,
+    ).toBe(0);
+  });
+
+  test("in two parts is coarse after the first and exact after the second", () => {
+    const quantized = weight([16, 200], 0, 9, 6);
+    const bytes = encodeModel({
+      tensors: [
+        { ...source(quantized), refinementBits: 3 },
+        { ...source(quantized), name: "v" },
+      ],
+    });
+    const { tensors } = readHeader(bytes);
+    const [{ part, refinementPart }, second] = tensors;
+    expect(refinementPart?.start).toBe(second.part.start + second.part.length);
+    expect(decodeTensor(bytes, tensors[0]).values).toEqual(dequantize(quantized));
+    const { values: coarse } = decodeTensor(bytes, { ...tensors[0], refinementPart: undefined });
+    const exact = dequantize(quantized);
+    coarse.forEach((value, i) => {
+      const step = 8 * quantized.steps[Math.floor(i / 200)];
+      expect(value).toBe(Math.fround(Math.round(value / step) * step));
+      expect(Math.abs(value - exact[i])).toBeLessThanOrEqual(step / 2 + 1e-6);
+    });
+    expect(part.length).toBeLessThan(0.6 * (part.length + (refinementPart?.length ?? 0)));
+  });
+
+  test.each([
+    ["DCT, complete", (): Transform => dctTransform(9)],
+    [
+      "PCA with a mean, of which 4 of 9 coefficients are kept",
+      (): Transform => pcaTransform(Float32Array.from({ length: 900 }, random(3)), 9),
+    ],
+  ])("is transformed back as dct-transform does: %s", (_, make) => {
+    const full = make();
+    const rows = full.mean ? 4 : 9;
+    const transform = { ...full, rows, basis: full.basis.subarray(0, rows * 9) };
+    const shape = [3, 3, 5, 8];
+    const next = random(8);
+    const samples = Float32Array.from({ length: 8 * 5 * 9 }, () => next());
+    const levels = Int32Array.from(forward(transform, samples), (x) => Math.round(x / 0.125));
+    const quantized = { shape: [8, 5 * rows], levels, axis: 0, steps: Float32Array.of(0.125) };
+    const rowTransform = {
+      shape,
+      axis: 3,
+      rows,
+      size: 9,
+      synthesis: transform.basis.slice(),
+      mean: transform.mean,
+    };
+    const { bytes, tensor } = throughFile({ ...source(quantized), transform: rowTransform });
+    const expected = inverse(transform, dequantize(quantized));
+    expect(tensor.shape).toEqual(shape);
+    tensor.values.forEach((value, i) => {
+      const [o, c, k] = [i % 8, Math.floor(i / 8) % 5, Math.floor(i / 40)];
+      expect(value).toBe(expected[(o * 5 + c) * 9 + k]);
+    });
+    expect(decodeQuantized(bytes, readHeader(bytes).tensors[0])).toEqual(quantized);
+  });
+});
+
+describe("a lossless tensor", () => {
+  test("comes back bit by bit, whatever its type", () => {
+    const dtypes = Object.keys(DTYPES) as DType[];
+    fc.assert(
+      fc.property(fc.constantFrom(...dtypes), fc.nat(200), fc.nat(), (dtype, count, seed) => {
+        const next = random(seed);
+        const bytes = Uint8Array.from({ length: count * (DTYPES[dtype] || 1) }, (_, i) =>
+          i % 3 === 0 ? 256 * next() : 7,
+        );
+        const shape = dtype === "string" ? [3] : [count];
+        const { tensor } = throughFile({ name: "x", dtype, shape, bytes });
+        expect(tensor.dtype).toBe(dtype);
+        expect(bytesOf(tensor.values)).toEqual(bytes);
+        expect(tensor.values instanceof Float32Array).toBe(dtype === "float32");
+      }),
+    );
+  });
+
+  test("of floats takes fewer bytes than ans over the bytes as they lie, and than the bytes", () => {
+    const next = random(4);
+    const weights = Float32Array.from({ length: 20_000 }, () => 0.05 * (next() + next() + next() - 1.5));
+    const bytes = bytesOf(weights);
+    const { bytes: file } = throughFile({ name: "x", dtype: "float32", shape: [20_000], bytes });
+    expect(file.length).toBeLessThan(0.87 * bytes.length);
+    expect(file.length).toBeLessThan(0.9 * ans.compress(bytes).length);
+  });
+});
+
+describe("a model of every kind of tensor", () => {
+  const model = everyKind();
+  const bytes = encodeModel(model);
+  const decoded = decodeModel(bytes);
+
+  test("comes back whole: names, types, shapes, values and metadata", () => {
+    expect(decoded.metadata).toEqual(model.metadata);
+    expect(decoded.tensors.map(({ name, dtype }) => ({ name, dtype }))).toEqual(
+      model.tensors.map(({ name, dtype }) => ({ name, dtype })),
+    );
+    model.tensors.forEach((tensor, i) => {
+      const { values, shape } = decoded.tensors[i];
+      if (!("quantized" in tensor)) expect(bytesOf(values)).toEqual(tensor.bytes);
+      else if (!tensor.transform)
+        expect(values.map((value) => value + 0)).toEqual(
+          dequantize(tensor.quantized).map((value) => value + 0),
+        );
+      expect(shape).toEqual(
+        "quantized" in tensor ? (tensor.transform ?? tensor.quantized).shape : tensor.shape,
+      );
+    });
+  });
+
+  test("is predicted before it is written: each tensor, and the file", () => {
+    const estimate = estimateModel(model);
+    const { tensors } = readHeader(bytes);
+    estimate.tensors.forEach(({ name, bytes: predicted }, i) => {
+      const written = tensors[i].part.length + (tensors[i].refinementPart?.length ?? 0);
+      expect([name, Math.abs(predicted - written) <= 0.002 * written + 3]).toEqual([name, true]);
+    });
+    expect(Math.abs(estimate.bytes - bytes.length)).toBeLessThan(0.002 * bytes.length + 20);
+    const sum = [...estimate.tensors, ...estimate.metadata].reduce(
+      (total, part) => total + part.bytes,
+      estimate.header,
+    );
+    expect(estimate.bytes).toBe(sum);
+  });
+
+  test("has a header of some ten bytes a tensor", () => {
+    expect(readHeader(bytes).length).toBeLessThan(24 * model.tensors.length);
+    const many = Array.from({ length: 80 }, (_, i): SourceTensor => {
+      const name = `layer${Math.floor(i / 20) + 1}.${Math.floor(i / 4) % 5}.${["conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias"][i % 4]}`;
+      return {
+        name,
+        dtype: "float32",
+        quantized: i % 2 === 0 ? weight([16, 8, 3, 3], 0, 1, i) : weight([16], 0, 9, i),
+      };
+    });
+    expect(readHeader(encodeModel({ tensors: many })).length).toBeLessThan(700);
+  });
+});
+
+describe("encodeModel(model)", () => {
+  const good = weight([2, 3], 0, 1, 1);
+  test.each<[string, unknown, string]>([
+    [
+      "levels of another type",
+      source({ ...good, levels: [1] as unknown as Int32Array }),
+      'tensor "w": levels: expected an Int32Array, got object',
+    ],
+    [
+      "too few levels",
+      source({ ...good, levels: new Int32Array(5) }),
+      'tensor "w": levels: expected 6 for the shape [2,3], got 5',
+    ],
+    [
+      "an axis beyond the shape",
+      source({ ...good, axis: 2 }),
+      'tensor "w": axis: expected one of the 2 axes of [2,3], got 2',
+    ],
+    [
+      "too many steps",
+      source({ ...good, steps: new Float32Array(3) }),
+      'tensor "w": steps: expected 1, or 2 along axis 0, got 3',
+    ],
+    [
+      "a negative step",
+      source({ ...good, steps: Float32Array.of(1, -1) }),
+      'tensor "w": steps[1]: expected a finite number of at least 0, got -1',
+    ],
+    [
+      "an integer type",
+      { ...source(good), dtype: "int32" },
+      'tensor "w": dtype: expected one of floats, got int32',
+    ],
+    [
+      "an unknown type",
+      { name: "w", dtype: "float33", shape: [1], bytes: new Uint8Array(4) },
+      'tensor "w": dtype: expected one of DTYPES, got float33',
+    ],
+    [
+      "too few bytes",
+      { name: "w", dtype: "float32", shape: [2], bytes: new Uint8Array(4) },
+      'tensor "w": bytes: expected 8 of float32 [2], got 4',
+    ],
+    [
+      "a refinement of 31 bits",
+      { ...source(good), refinementBits: 31 },
+      'tensor "w": refinementBits: expected 1 to 30, got 31',
+    ],
+  ])("names what is wrong: %s", (_, tensor, message) => {
+    expect(() => encodeModel({ tensors: [tensor as SourceTensor] })).toThrow(message);
+  });
+
+  test("refuses two tensors of one name", () => {
+    expect(() => encodeModel({ tensors: [source(good), source(good)] })).toThrow(
+      new RangeError('tensors: expected each name once, got "w" twice'),
+    );
+  });
+});
+
+describe("the chain from the training loss to the file", () => {
+  test("soft entropy ~ hard entropy <= bits coded by ans <= bits of the file, each link by little", async () => {
+    const levels = laplace(60_000, 1.3, 21);
+    const quantized = { shape: [60, 1000], levels, axis: 0, steps: Float32Array.of(0.25) };
+    const counts = new Map<number, number>();
+    for (const level of levels) counts.set(level, (counts.get(level) ?? 0) + 1);
+    let hard = 0;
+    for (const count of counts.values()) hard -= count * Math.log2(count / levels.length);
+    const values = dequantize(quantized);
+    const centers = [...counts.keys()].sort((a, b) => a - b).map((level) => level * 0.25);
+    const x = tf.tensor1d(values);
+    const soft = softEntropy(x, tf.tensor1d(centers), { sharpness: 40 }).dataSync()[0] * levels.length;
+    expect(Math.abs(soft / hard - 1)).toBeLessThan(0.001);
+    const { entry } = encodeTensor(source(quantized), { cabacGain: 1 });
+    expect(8 * entry.part.length).toBeGreaterThan(hard);
+    expect(8 * entry.part.length).toBeLessThan(1.003 * hard + 8 * 60);
+    const file = encodeModel({ tensors: [source(quantized)] }, { cabacGain: 1 });
+    expect(file.length).toBeGreaterThan(entry.part.length);
+    expect(file.length).toBeLessThan(entry.part.length + 40);
+  });
+});
+
+test("Node's Buffers, whose slice() is a view, are read like any bytes, and left as they are", () => {
+  const model = everyKind();
+  const file = encodeModel(model);
+  const buffered = {
+    ...model,
+    tensors: model.tensors.map((tensor) =>
+      "bytes" in tensor ? { ...tensor, bytes: Buffer.from(tensor.bytes) } : tensor,
+    ),
+  };
+  expect(encodeModel(buffered)).toEqual(file);
+  expect(buffered.tensors.map((tensor) => "bytes" in tensor && [...tensor.bytes])).toEqual(
+    model.tensors.map((tensor) => "bytes" in tensor && [...tensor.bytes]),
+  );
+  // At an odd place of a larger memory, as small files are in Node.
+  const pool = Buffer.alloc(file.length + 3, 0xaa);
+  pool.set(file, 3);
+  const decoded = decodeModel(pool.subarray(3));
+  expect(decoded.tensors).toEqual(decodeModel(file).tensors);
+  expect(pool.subarray(3).equals(file)).toBe(true);
+});

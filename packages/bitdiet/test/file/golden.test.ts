@@ -1,0 +1,84 @@
+/**
+ * Files of version 1, which every later version must write and read, and which reader.py reads.
+ *
+ * After a change of the format (or of a coder's streams) that is meant, write them anew:
+ *
+ *     UPDATE_GOLDEN=1 npx vitest run packages/bitdiet/test/file/golden.test.ts
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { xxHash32 } from "@bitdiet/xxhash32";
+import { describe, expect, test } from "vitest";
+import { decodeModel } from "../../src/file/decode.js";
+import { type EncodeOptions, encodeModel, type SourceModel } from "../../src/file/encode.js";
+import { bytesOf, everyKind, longStreams } from "../samples.js";
+
+const golden: [string, () => SourceModel, EncodeOptions][] = [
+  ["cabac.bitdiet", everyKind, {}],
+  ["ans.bitdiet", everyKind, { cabacGain: 1 }],
+  ["long-streams.bitdiet", longStreams, { cabacGain: 1 }],
+];
+const pathOf = (name: string) => fileURLToPath(new URL(`golden/${name}`, import.meta.url));
+const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+
+/** Name, shape and SHA-256 of everything in a file, as reader.py prints them. */
+function contentsOf(file: Uint8Array): [string, number[], string][] {
+  const { tensors, metadata } = decodeModel(file);
+  return [
+    ...tensors.map(({ name, dtype, shape, values }): [string, number[], string] => [
+      name,
+      dtype === "string" ? [] : shape,
+      sha256(bytesOf(values)),
+    ]),
+    ...metadata.map(({ name, bytes }): [string, number[], string] => [name, [], sha256(bytes)]),
+  ];
+}
+
+if (process.env.UPDATE_GOLDEN) {
+  const hashes: Record<string, number> = {};
+  for (const [name, model, options] of golden) {
+    const file = encodeModel(model(), options);
+    writeFileSync(pathOf(name), file);
+    writeFileSync(
+      pathOf(`${name}.json`),
+      `${contentsOf(file)
+        .map((line) => JSON.stringify(line))
+        .join("\n")}\n`,
+    );
+    hashes[name] = xxHash32(file);
+  }
+  writeFileSync(pathOf("hashes.json"), `${JSON.stringify(hashes, null, 2)}\n`);
+}
+
+const python = spawnSync("python3", ["-c", "import numpy"]).status === 0;
+
+describe.each(golden)("%s", (name, model, options) => {
+  const file = new Uint8Array(readFileSync(pathOf(name)));
+  const contents = readFileSync(pathOf(`${name}.json`), "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+
+  test("is what this version writes, byte by byte", () => {
+    expect(encodeModel(model(), options)).toEqual(file);
+  });
+
+  test("decodes to what it did", () => {
+    expect(contentsOf(file)).toEqual(contents);
+  });
+
+  test.skipIf(!python)("decodes to the same in Python, by the page that describes the format", () => {
+    const reader = fileURLToPath(new URL("../../python/reader.py", import.meta.url));
+    const printed = execFileSync("python3", [reader, pathOf(name)], { encoding: "utf8" });
+    expect(
+      printed
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line)),
+    ).toEqual(contents);
+  });
+});
+
+if (!python) console.warn("python3 with numpy is not installed: reader.py is not tested");

@@ -1,0 +1,356 @@
+import { encodeWeights } from "@bitdiet/cabac";
+import { xxHash32 } from "@bitdiet/xxhash32";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  CorruptInputError,
+  decodeModel,
+  decodeParts,
+  decodeTensor,
+  headerLength,
+  readHeader,
+} from "../../src/file/decode.js";
+import { encodeModel } from "../../src/file/encode.js";
+import { join } from "../../src/file/encode-lossless.js";
+import { type StreamItem, streamDecoder } from "../../src/file/stream-decoder.js";
+import { writeNumber } from "../../src/file/write-header.js";
+import { everyKind, random, weight } from "../samples.js";
+
+/** LEB128 of each number; strings as their UTF-8 bytes. */
+function fieldsOf(...fields: (number | string)[]): Uint8Array {
+  const bytes: number[] = [];
+  for (const field of fields) {
+    if (typeof field === "string") bytes.push(...new TextEncoder().encode(field));
+    else writeNumber(bytes, field);
+  }
+  return Uint8Array.from(bytes);
+}
+
+/** A file with these very fields in its header, its hashes right. */
+function forge(
+  fields: Uint8Array,
+  parts: Uint8Array[] = [],
+  size = fields.length,
+  hashes = parts.length,
+): Uint8Array {
+  const start = join([[0x42, 0x49, 0x54, 0x44, 1], fieldsOf(hashes, size, fields.length)]);
+  const words = (list: number[]) => new Uint8Array(Uint32Array.from(list).buffer);
+  const rest = join([fields, words(parts.map((part) => xxHash32(part)))]);
+  return join([start, words([xxHash32(rest, xxHash32(start))]), rest, ...parts]);
+}
+
+/** What is said of bytes that are made up. */
+const ODD = "it contradicts itself";
+const FLOAT32 = 0;
+const INT32 = 16;
+const quantizedKind = 1;
+const stored = join([[0], new Uint8Array(8)]);
+const steps = Uint8Array.of(1, 0); // one step of 1
+const levels = join([steps, encodeWeights(Int32Array.of(1, 0, -2, 3), { rowLength: 2 })]);
+
+/** One tensor "w". */
+const lossless = (dtype: number, shape: number[], part: Uint8Array, length = part.length) =>
+  forge(fieldsOf(0, 1, 0, 1, "w", dtype, shape.length, ...shape, length), [part]);
+const quantized = (shape: number[], flags: number, more: number[], part: Uint8Array, length = part.length) =>
+  forge(fieldsOf(0, 1, 0, 1, "w", quantizedKind, shape.length, ...shape, flags, ...more, length), [part]);
+
+test("forged files are read if they do not lie", () => {
+  expect(decodeModel(lossless(FLOAT32, [2], stored)).tensors[0].values).toEqual(new Float32Array(2));
+  expect(decodeModel(quantized([2, 2], 0, [0], levels)).tensors[0].values).toEqual(
+    Float32Array.of(1, 0, -2, 3),
+  );
+});
+
+describe("a header that lies is refused, its hash notwithstanding:", () => {
+  const good = encodeModel({
+    tensors: [{ name: "w", dtype: "float32", quantized: weight([4, 5], 0, 1, 1) }],
+  });
+  const altered = (at: number, byte: number) => good.map((old, i) => (i === at ? byte : old));
+  const huge = 2 ** 40;
+  test.each<[string, Uint8Array, string]>([
+    ["no bytes", new Uint8Array(0), "The header is cut"],
+    ["another magic", altered(0, 1), "Not a .bitdiet file"],
+    ["another version", altered(4, 2), "Version 2 of the format, not 1"],
+    ["a hash of the header that does not fit", altered(9, 255 ^ good[9]), "The header is changed"],
+    ["a changed field", altered(15, 1 ^ good[15]), "The header is changed"],
+    [
+      "a changed hash of a tensor",
+      altered(readHeader(good).length - 1, 1 ^ good[readHeader(good).length - 1]),
+      "The header is changed",
+    ],
+    ["a header longer than the file", forge(fieldsOf(0, 0), [], 2, huge), "The header is cut"],
+    ["fields of more bytes than coded ones can stand for", forge(fieldsOf(0, 0), [], huge), `header: ${ODD}`],
+    ["fields that go on after the last", forge(fieldsOf(0, 0, 0)), `header: ${ODD}`],
+    ["a part without a hash", forge(fieldsOf(0, 1, 0, 1, "w", INT32, 1, 1, 5)), `header: "w": ${ODD}`],
+    ["a hash without a part", forge(fieldsOf(0, 0), [stored]), `header: ${ODD}`],
+    [
+      "more tensors than fields",
+      forge(fieldsOf(0, huge, 0, 1, "w", INT32, 0, stored.length), [stored]),
+      `header: ${ODD}`,
+    ],
+    ["a number in more bytes than it needs", forge(Uint8Array.of(0, 0x80, 0)), `header: ${ODD}`],
+    ["a name beyond the end", forge(fieldsOf(0, 1, 0, huge, "w")), ODD],
+    [
+      "a name that shares more than there is",
+      forge(fieldsOf(0, 1, 1, 1, "w", INT32, 0, 9), [stored]),
+      `header: ${ODD}`,
+    ],
+    [
+      "one name twice",
+      forge(fieldsOf(0, 2, 0, 1, "w", INT32, 1, 2, 9, 1, 0, INT32, 1, 2, 9), [stored, stored]),
+      `header: ${ODD}`,
+    ],
+    ["an unknown type", lossless(200, [2], stored), `header: "w": ${ODD}`],
+    ["1,000 axes", lossless(INT32, new Array(1000).fill(1), stored), `header: "w": ${ODD}`],
+    ["2^80 elements", lossless(INT32, [huge, huge], stored), `header: "w": ${ODD}`],
+    ["an axis beyond the shape", quantized([2, 2], 0, [2], levels), `header: "w": ${ODD}`],
+    ["an unknown flag", quantized([2, 2], 32, [0], levels), `header: "w": ${ODD}`],
+    ["a quantized tensor of 2^31 elements", quantized([2 ** 31], 0, [0], levels), `header: "w": ${ODD}`],
+    ["a quantized tensor without elements", quantized([0, huge], 0, [1], levels), `header: "w": ${ODD}`],
+    [
+      "a transform that does not divide the rows",
+      quantized([2, 4], 4, [0, 3, 3], levels),
+      `header: "w": ${ODD}`,
+    ],
+    [
+      "a transform with more coefficients than values",
+      quantized([2, 4], 4, [0, 4, 2], levels),
+      `header: "w": ${ODD}`,
+    ],
+    ["a refinement by no bits", quantized([2, 2], 16, [0, 1], levels), `header: "w": ${ODD}`],
+    [
+      "metadata of an unknown coding",
+      forge(fieldsOf(1, 0, 1, "m", 9, 3, 9, 0), [stored]),
+      `header: "m": ${ODD}`,
+    ],
+    [
+      "parts that together end beyond 2^53",
+      forge(
+        fieldsOf(
+          0,
+          16,
+          ...new Array(16)
+            .fill([0, 0, INT32, 0, 2 ** 49 - 1])
+            .flatMap((entry, i) => [0, 1, `${i.toString(16)}`, ...entry.slice(2)]),
+        ),
+        new Array(16).fill(stored),
+      ),
+      `header: ${ODD}`,
+    ],
+    [
+      "a part longer than the file",
+      lossless(INT32, [2], stored, 10),
+      `${lossless(INT32, [2], stored).length} bytes of a file of`,
+    ],
+    ["a part shorter than the file", lossless(INT32, [2], stored, 8), "bytes of a file of"],
+  ])("%s", (_, bytes, message) => {
+    expect(() => decodeModel(bytes)).toThrow(CorruptInputError);
+    expect(() => decodeModel(bytes)).toThrow(message);
+  });
+});
+
+describe("a tensor that is not what its entry says is refused, its hash notwithstanding:", () => {
+  const gigabytes = 2.5 * 2 ** 30;
+  const manyZeros = encodeWeights(new Int32Array(100_000), { rowLength: 1000 });
+  const transform = (rows: number, size: number, part: Uint8Array) =>
+    quantized([1, size], 4, [0, rows, size], part);
+  test.each<[string, Uint8Array, string]>([
+    [
+      "10 GB of float32 in a few bytes",
+      lossless(FLOAT32, [gigabytes], stored),
+      `${4 * gigabytes} bytes claimed, maxBytes is`,
+    ],
+    [
+      "8 GB of levels",
+      quantized([2 ** 29 - 1, 4], 0, [0], levels),
+      `${2 ** 33 - 16} bytes claimed, maxBytes is`,
+    ],
+    [
+      "8 GB of pruned slices",
+      quantized([2 ** 29 - 1, 4], 0, [0], Uint8Array.of(129, 0)),
+      `${2 ** 33 - 16} bytes claimed, maxBytes is`,
+    ],
+    ["10 GB of a transform", transform(40_000, 60_000, levels), "bytes claimed, maxBytes is"],
+    [
+      "more levels than the bytes can stand for",
+      quantized([100, 160_000], 0, [0], levels),
+      `tensor "w": ${ODD}`,
+    ],
+    ["fewer levels", quantized([2, 1], 0, [0], levels), 'tensor "w": '],
+    ["more levels", quantized([3, 100], 0, [0], levels), 'tensor "w": '],
+    ["rows of another length", quantized([10, 100], 0, [0], join([steps, manyZeros])), 'tensor "w": '],
+    ["levels of another coder", quantized([2, 2], 2, [0], levels), 'tensor "w": '],
+    ["bytes after the levels", quantized([2, 2], 0, [0], join([levels, [1]])), 'tensor "w": '],
+    ["levels for pruned slices", quantized([2, 2], 0, [0], join([[129, 0], [1]])), 'tensor "w": The payload'],
+    ["an unknown grid", quantized([2, 2], 0, [0], Uint8Array.of(9, 0)), `tensor "w": ${ODD}`],
+    [
+      "a step that is off its grid",
+      quantized([2, 2], 0, [0], Uint8Array.of(1, 0xff, 0x7f)),
+      `tensor "w": ${ODD}`,
+    ],
+    [
+      "a step that is no number",
+      quantized([2, 2], 0, [0], Uint8Array.of(0, 0, 0, 0xc0, 0x7f)),
+      `tensor "w": ${ODD}`,
+    ],
+    ["no steps", quantized([2, 2], 0, [0], new Uint8Array(0)), ODD],
+    [
+      "a step for each of many slices, in no bytes",
+      quantized([4_000_000], 1, [0], Uint8Array.of(1, 0, 1, 0)),
+      `tensor "w": ${ODD}`,
+    ],
+    ["elements that are missing", lossless(INT32, [3], stored), ODD],
+    ["elements that are too many", lossless(INT32, [1], stored), `tensor "w": ${ODD}`],
+    ["an unknown lossless coding", lossless(INT32, [2], join([[2], stored])), `tensor "w": ${ODD}`],
+    ["planes that are missing", lossless(INT32, [2], Uint8Array.of(1, 2, 0, 0)), `tensor "w": ${ODD}`],
+  ])("%s", (_, bytes, message) => {
+    const entry = readHeader(bytes).tensors[0];
+    expect(() => decodeTensor(bytes, entry)).toThrow(CorruptInputError);
+    expect(() => decodeTensor(bytes, entry)).toThrow(message);
+    expect(() => decodeModel(bytes)).toThrow(CorruptInputError);
+  });
+
+  test("what a header claims is not allocated", () => {
+    const liars = [
+      lossless(FLOAT32, [2 ** 32], Uint8Array.of(1, 2, 0, 0)),
+      quantized([2 ** 31 - 1], 0, [0], levels),
+      transform(2, 2 ** 30, levels),
+    ];
+    const before = process.memoryUsage();
+    for (const bytes of liars)
+      expect(() => decodeTensor(bytes, readHeader(bytes).tensors[0], { maxBytes: Infinity })).toThrow(
+        CorruptInputError,
+      );
+    expect(process.memoryUsage().arrayBuffers - before.arrayBuffers).toBeLessThan(2 ** 24);
+  });
+
+  test("a limit of the caller's holds for the tensor, and for all together", () => {
+    const quantized = weight([100, 10], 0, 1, 1);
+    const bytes = encodeModel({ tensors: ["a", "b"].map((name) => ({ name, dtype: "float32", quantized })) });
+    const { tensors } = readHeader(bytes);
+    expect(decodeTensor(bytes, tensors[0], { maxBytes: 4000 }).values.length).toBe(1000);
+    expect(() => decodeTensor(bytes, tensors[0], { maxBytes: 3999 })).toThrow(
+      'tensor "a": 4000 bytes claimed, maxBytes is 3999',
+    );
+    expect(() => decodeModel(bytes, { maxBytes: 7999 })).toThrow("8000 bytes claimed, maxBytes is 7999");
+    expect(decodeModel(bytes, { maxBytes: 8000 }).tensors.length).toBe(2);
+    const decoder = streamDecoder({ maxBytes: 7999 });
+    expect(() => decoder.push(bytes)).toThrow('tensor "b": 4000 bytes claimed, maxBytes is 3999');
+  });
+});
+
+describe("a damaged file", () => {
+  const bytes = encodeModel(everyKind());
+  const header = readHeader(bytes);
+
+  test("is refused wherever it is cut, and with bytes behind it", () => {
+    for (let length = 0; length < bytes.length; length += 1 + (length > header.length ? 40 : 4))
+      expect(() => decodeModel(bytes.subarray(0, length))).toThrow(CorruptInputError);
+    expect(() => decodeModel(join([bytes, [0]]))).toThrow(CorruptInputError);
+  });
+
+  test("is refused whichever bit is wrong", () => {
+    const next = random(1);
+    for (let i = 0; i < 300; i++) {
+      const at = Math.floor(next() * bytes.length);
+      const changed = bytes.slice();
+      changed[at] ^= 1 << Math.floor(8 * next());
+      expect(() => decodeModel(changed)).toThrow(CorruptInputError);
+    }
+  });
+
+  test("gives all tensors but the one that is damaged", () => {
+    const { part } = header.tensors[3];
+    const changed = bytes.slice();
+    changed[part.start + 5] ^= 4;
+    header.tensors.forEach((entry, i) => {
+      if (i === 3)
+        expect(() => decodeTensor(changed, entry)).toThrow(
+          new CorruptInputError('tensor "depthwise": it is cut or changed'),
+        );
+      else expect(decodeTensor(changed, entry)).toEqual(decodeTensor(bytes, entry));
+    });
+  });
+
+  test("names bytes that are none", () => {
+    expect(() => readHeader("BITD" as unknown as Uint8Array)).toThrow(
+      new TypeError("bytes: expected a Uint8Array, got string"),
+    );
+    expect(() => streamDecoder().push("BITD" as unknown as Uint8Array)).toThrow(
+      new TypeError("chunk: expected a Uint8Array, got string"),
+    );
+  });
+});
+
+describe("a tensor alone", () => {
+  test("is decoded from its own bytes, found by the first bytes of the file", () => {
+    const bytes = encodeModel(everyKind());
+    const length = headerLength(bytes.subarray(0, 26)) as number;
+    expect(headerLength(bytes.subarray(0, 4))).toBeUndefined();
+    const header = readHeader(bytes.slice(0, length));
+    expect(header).toEqual(readHeader(bytes));
+    const whole = decodeModel(bytes).tensors;
+    header.tensors.forEach((entry, i) => {
+      const [part, refinement] = [entry.part, entry.refinementPart].map(
+        (range) => range && bytes.slice(range.start, range.start + range.length),
+      );
+      expect(decodeParts(structuredClone(entry), { bytes: part as Uint8Array, refinement })).toEqual(
+        whole[i],
+      );
+    });
+  });
+});
+
+describe("streamDecoder()", () => {
+  const bytes = encodeModel(everyKind());
+  const whole = decodeModel(bytes);
+  const inChunks = (lengths: number[]): StreamItem[] => {
+    const decoder = streamDecoder();
+    const items: StreamItem[] = [];
+    for (let at = 0, i = 0; at < bytes.length; i++) {
+      const length = lengths[i % lengths.length];
+      items.push(...decoder.push(bytes.slice(at, at + length)));
+      at += length;
+    }
+    decoder.end();
+    return items;
+  };
+
+  test("gives the same as decodeModel, however the file is cut into chunks", () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 600 }), { minLength: 1, maxLength: 20 }), (lengths) => {
+        const items = inChunks([1, ...lengths]);
+        expect(items[0]).toEqual({ header: readHeader(bytes) });
+        expect(items.flatMap((item) => ("metadata" in item ? item.metadata : []))).toEqual(whole.metadata);
+        const tensors = items.flatMap((item) => ("tensor" in item ? item : []));
+        const byName = new Map(
+          tensors.filter(({ isFinal }) => isFinal).map(({ tensor }) => [tensor.name, tensor]),
+        );
+        expect(whole.tensors.map(({ name }) => byName.get(name))).toEqual(whole.tensors);
+        expect(tensors.filter(({ isFinal }) => !isFinal).map(({ tensor }) => tensor.name)).toEqual(["dense"]);
+        expect(tensors.at(-1)?.tensor.name).toBe("dense");
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test("gives each tensor as soon as its last byte is there", () => {
+    const decoder = streamDecoder();
+    const { tensors } = readHeader(bytes);
+    const { start, length } = tensors[0].part;
+    expect(decoder.push(bytes.subarray(0, start + length - 1)).some((item) => "tensor" in item)).toBe(false);
+    expect(decoder.push(bytes.subarray(start + length - 1, start + length))).toEqual([
+      { tensor: whole.tensors[0], isFinal: true },
+    ]);
+  });
+
+  test("says at the end that the file is cut, or goes on", () => {
+    const cut = streamDecoder();
+    cut.push(bytes.subarray(0, bytes.length - 1));
+    expect(() => cut.end()).toThrow(new CorruptInputError("The file is cut"));
+    const long = streamDecoder();
+    long.push(join([bytes, [1, 2]]));
+    expect(() => long.end()).toThrow(new CorruptInputError("2 bytes follow the end of the file"));
+    expect(() => streamDecoder().end()).toThrow(new CorruptInputError("The file is cut"));
+  });
+});

@@ -1,0 +1,167 @@
+import { decodeWeights } from "@tensorflow/tfjs-core/dist/io/io_utils.js";
+import { expect, test } from "vitest";
+import { memoryFiles } from "../../src/formats/files.js";
+import { readTfjs, writeTfjs } from "../../src/formats/tfjs.js";
+import { ModelFileError } from "../../src/model.js";
+import {
+  bytesOf,
+  collect,
+  type Files,
+  graphModelFiles,
+  layersModelFiles,
+  normals,
+  runGraph,
+  runLayers,
+} from "./small-models.js";
+
+const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
+
+test("a layers model that TF.js saved predicts the same after reading and writing", async () => {
+  const files = await layersModelFiles();
+  const model = await readTfjs(memoryFiles(files), "model.json");
+  expect(model.format).toBe("tfjs-layers");
+  expect(Object.fromEntries(model.tensors.map(({ name, channelAxis }) => [name, channelAxis]))).toEqual({
+    "first/kernel": 3,
+    "norm/gamma": undefined,
+    "norm/beta": undefined,
+    "norm/moving_mean": undefined,
+    "norm/moving_variance": undefined,
+    "depthwise/depthwise_kernel": 2,
+    "depthwise/bias": undefined,
+    "up/kernel": 2,
+    "up/bias": undefined,
+    "classes/kernel": 1,
+    "classes/bias": undefined,
+  });
+  const before = await runLayers(files);
+  expect(await runLayers(await collect(writeTfjs(model)))).toEqual(before);
+});
+
+test("a graph model predicts the same after reading and writing", async () => {
+  const files = graphModelFiles();
+  const model = await readTfjs(memoryFiles(files), "model.json");
+  expect(model.format).toBe("tfjs-graph");
+  expect(model.tensors.map(({ name, channelAxis }) => [name, channelAxis])).toEqual([
+    ["kernel", 3],
+    ["depthwise", 2],
+    ["matrix", 0],
+    ["axes", undefined],
+  ]);
+  expect(await runGraph(await collect(writeTfjs(model)))).toEqual(await runGraph(files));
+});
+
+test("weights in uint8, uint16 and float16 are the very numbers that TF.js makes of them", async () => {
+  const weights = [
+    {
+      name: "a",
+      shape: [40, 2],
+      dtype: "float32",
+      quantization: { dtype: "uint8", scale: 0.0123456789, min: -1.2345678 },
+    },
+    {
+      name: "b",
+      shape: [30],
+      dtype: "float32",
+      quantization: { dtype: "uint16", scale: 3e-5, min: -0.7, original_dtype: "float32" },
+    },
+    { name: "c", shape: [25], dtype: "float32", quantization: { dtype: "float16" } },
+    { name: "d", shape: [9], dtype: "int32", quantization: { dtype: "uint8", scale: 1.7, min: -3 } },
+    { name: "e", shape: [], dtype: "float32" },
+    { name: "f", shape: [3], dtype: "bool" },
+    { name: "g", shape: [2], dtype: "string" },
+  ] as const;
+  const text = new Uint8Array(Buffer.from("\x03\0\0\0abc\0\0\0\0"));
+  const data = new Uint8Array(
+    Buffer.concat([
+      Uint8Array.from({ length: 80 }, (_, i) => i * 3),
+      bytesOf(Uint16Array.from({ length: 30 }, (_, i) => i * 2000)),
+      bytesOf(Uint16Array.from({ length: 25 }, (_, i) => 0x3800 + i * 37)),
+      Uint8Array.from({ length: 9 }, (_, i) => i * 11),
+      bytesOf(normals(1, 1)),
+      Uint8Array.of(0, 1, 1),
+      text,
+    ]),
+  );
+  const model = await readTfjs(
+    memoryFiles({
+      "model.json": json({ modelTopology: {}, weightsManifest: [{ paths: ["w", "v"], weights }] }),
+      w: data.slice(0, 33),
+      v: data.slice(33),
+    }),
+    "model.json",
+  );
+  const theirs = decodeWeights(data.buffer, weights as never);
+  for (const { name, bytes, dtype } of model.tensors) {
+    if (dtype === "string") expect(await bytes()).toEqual(text);
+    else expect(await bytes()).toEqual(bytesOf(theirs[name].dataSync()));
+  }
+  expect(model.tensors.map(({ dtype }) => dtype)).toEqual([
+    "float32",
+    "float32",
+    "float32",
+    "int32",
+    "float32",
+    "bool",
+    "string",
+  ]);
+  const again = await collect(writeTfjs(model));
+  const rewritten = JSON.parse(Buffer.from(again["model.json"]).toString()).weightsManifest[0];
+  const reread = decodeWeights(again["group1-shard1of1.bin"].slice().buffer, rewritten.weights);
+  for (const { name } of weights) expect(reread[name].dataSync()).toEqual(theirs[name].dataSync());
+});
+
+test("weights beyond 4 MB are cut into shards that join again", async () => {
+  const big = normals(1_200_000, 5);
+  const weights = [
+    { name: "a", shape: [1, 3], dtype: "float32" },
+    { name: "big", shape: [1200, 1000], dtype: "float32" },
+  ];
+  const group = { paths: ["w"], weights };
+  const bytes = new Uint8Array(Buffer.concat([new Uint8Array(12), bytesOf(big)]));
+  const files: Files = { "model.json": json({ modelTopology: {}, weightsManifest: [group] }), w: bytes };
+  const written = await collect(writeTfjs(await readTfjs(memoryFiles(files), "model.json")));
+  const { paths } = JSON.parse(Buffer.from(written["model.json"]).toString()).weightsManifest[0];
+  expect(paths).toEqual(["group1-shard1of2.bin", "group1-shard2of2.bin"]);
+  expect(written[paths[0]].length).toBe(4 * 1024 * 1024);
+  expect(Buffer.compare(Buffer.concat(paths.map((path: string) => written[path])), bytes)).toBe(0);
+});
+
+test("what an entry says beyond its tensor, such as the optimizer's group, is kept", async () => {
+  const weights = [
+    { name: "a", shape: [1], dtype: "float32" },
+    { name: "a/m", shape: [1], dtype: "float32", group: "optimizer" },
+  ];
+  const files = {
+    "model.json": json({ modelTopology: {}, weightsManifest: [{ paths: ["w"], weights }] }),
+    w: new Uint8Array(8),
+  };
+  const written = await collect(writeTfjs(await readTfjs(memoryFiles(files), "model.json")));
+  expect(JSON.parse(Buffer.from(written["model.json"]).toString()).weightsManifest[0].weights).toEqual(
+    weights,
+  );
+});
+
+const manifest = (weight: object, bytes: number) => ({
+  "model.json": json({ modelTopology: {}, weightsManifest: [{ paths: ["w"], weights: [weight] }] }),
+  w: new Uint8Array(bytes),
+});
+const entry = { name: "a", shape: [2], dtype: "float32" };
+test.each<[string, Files, string]>([
+  ["no JSON", { "model.json": Uint8Array.of(1) }, "model.json: not JSON"],
+  ["no topology", { "model.json": json({}) }, "modelTopology: expected an object, got nothing"],
+  ["no manifest", { "model.json": json({ modelTopology: {} }) }, "weightsManifest: expected an array"],
+  ["a missing shard", { "model.json": manifest(entry, 8)["model.json"] }, "w: no such file"],
+  ["a short shard", manifest(entry, 7), "a ends at byte 8, but its shards have 7"],
+  ["a long shard", manifest(entry, 9), "take 8 bytes, but its shards have 9"],
+  ["an unknown type", manifest({ ...entry, dtype: "float3" }, 8), "a: unknown dtype float3"],
+  [
+    "an unknown quantization",
+    manifest({ ...entry, quantization: { dtype: "int4" } }, 8),
+    "unknown quantization",
+  ],
+  ["a shape that is none", manifest({ ...entry, shape: [1.5] }, 8), "expected whole numbers, got 1.5"],
+])("%s is refused with a message that says so", async (_, files, message) => {
+  const reading = readTfjs(memoryFiles(files), "model.json");
+  await expect(reading).rejects.toThrow(ModelFileError);
+  await expect(reading).rejects.toThrow(message);
+});

@@ -1,0 +1,133 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterEach, expect, test } from "vitest";
+import { type ByteSource, DownloadError, openSource, readRange } from "../../src/loaders/source.js";
+
+const bytes = Uint8Array.from({ length: 300_000 }, (_, i) => (i * 7919) >> 5);
+async function all(source: ByteSource, start = 0, end?: number): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of source.read(start, end)) pieces.push(piece.slice());
+  return new Uint8Array(Buffer.concat(pieces));
+}
+
+let server: Server | undefined;
+afterEach(() => server?.close());
+
+/** A server of `bytes` that breaks the connection after `breaks` bytes of a reply, as often as there are entries. */
+async function serve({
+  breaks = [] as number[],
+  ranges = true,
+  tags = ['"1"'],
+  status = 200,
+  lengths = true,
+} = {}) {
+  const asked: (string | undefined)[] = [];
+  server = createServer((request, response) => {
+    asked.push(request.headers.range);
+    const tag = tags[Math.min(asked.length, tags.length) - 1];
+    if (status !== 200) return response.writeHead(status).end("no");
+    const match = ranges ? /bytes=(\d+)-(\d*)/.exec(request.headers.range ?? "") : null;
+    const start = match ? Number(match[1]) : 0;
+    const end = match?.[2] ? Number(match[2]) + 1 : bytes.length;
+    response.writeHead(match ? 206 : 200, {
+      ETag: tag,
+      ...(lengths ? { "Content-Length": end - start } : {}),
+      ...(match ? { "Content-Range": `bytes ${start}-${end - 1}/${bytes.length}` } : {}),
+    });
+    const cut = breaks.shift();
+    if (cut === undefined) return response.end(bytes.subarray(start, end));
+    response.write(bytes.subarray(start, start + cut), () => setTimeout(() => response.destroy(), 20));
+  });
+  await new Promise<void>((resolve) => server!.listen(0, resolve));
+  return { url: `http://localhost:${(server.address() as AddressInfo).port}/m.bitdiet`, asked };
+}
+
+test("a whole download asks once and without a range", async () => {
+  const { url, asked } = await serve();
+  const source = await openSource(url);
+  expect(Buffer.compare(await all(source), bytes)).toBe(0);
+  expect(asked).toEqual([undefined]);
+  expect(source.size()).toBe(bytes.length);
+});
+
+test("a connection that breaks twice is taken up where it broke", async () => {
+  const { url, asked } = await serve({ breaks: [100_000, 50_000] });
+  expect(Buffer.compare(await all(await openSource(url)), bytes)).toBe(0);
+  expect(asked).toEqual([undefined, "bytes=100000-", "bytes=150000-"]);
+});
+
+test("a server without ranges sends all again, and no byte comes twice", async () => {
+  const { url } = await serve({ breaks: [100_000], ranges: false });
+  expect(Buffer.compare(await all(await openSource(url)), bytes)).toBe(0);
+});
+
+test("a range is what was asked for, with and without the server's help", async () => {
+  for (const ranges of [true, false]) {
+    const { url } = await serve({ ranges });
+    expect(
+      Buffer.compare(await readRange(await openSource(url), 1000, 70_000), bytes.subarray(1000, 70_000)),
+    ).toBe(0);
+    server!.close();
+  }
+});
+
+test("a file that changes between two requests is not patched together", async () => {
+  const { url } = await serve({ breaks: [100_000], tags: ['"1"', '"2"'] });
+  await expect(all(await openSource(url))).rejects.toThrow("changed on the server");
+});
+
+test("what is not there says so at once", async () => {
+  const { url, asked } = await serve({ status: 404 });
+  await expect(all(await openSource(url))).rejects.toThrow(DownloadError);
+  await expect(all(await openSource(url))).rejects.toThrow(`${url}: HTTP 404`);
+  expect(asked.length).toBe(2);
+});
+
+test("a connection that gives nothing any more fails after four attempts", async () => {
+  const { url, asked } = await serve({ breaks: [10, 0, 0, 0, 0, 0] });
+  await expect(all(await openSource(url))).rejects.toThrow("broke off at byte 10, 4 times");
+  expect(asked.length).toBe(4);
+});
+
+test("fetchFunc and requestInit are what requests are made with, and its signal ends them", async () => {
+  const seen: [string, RequestInit | undefined][] = [];
+  const abort = new AbortController();
+  const source = await openSource("model.bitdiet", {
+    requestInit: { headers: { Authorization: "me" }, credentials: "include", signal: abort.signal },
+    fetchFunc: async (url, init) => {
+      seen.push([String(url), init]);
+      return new Response(bytes);
+    },
+  });
+  expect((await all(source)).length).toBe(bytes.length);
+  expect(seen[0][0]).toBe("model.bitdiet");
+  expect(seen[0][1]?.credentials).toBe("include");
+  expect(new Headers(seen[0][1]?.headers).get("Authorization")).toBe("me");
+  const { url } = await serve({ breaks: [1000, 1000, 1000] });
+  const aborted = await openSource(url, { requestInit: { signal: abort.signal } });
+  const reading = all(aborted);
+  abort.abort();
+  await expect(reading).rejects.toThrow(/abort/i);
+});
+
+test("paths, file URLs, Blobs and buffers give the same bytes, from any offset", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "bitdiet-"));
+  const path = join(folder, "m.bitdiet");
+  await writeFile(path, bytes);
+  const buffer = bytes.slice().buffer;
+  for (const source of [path, pathToFileURL(path), new Blob([bytes]), buffer, bytes]) {
+    const opened = await openSource(source);
+    expect(Buffer.compare(await all(opened), bytes)).toBe(0);
+    expect(Buffer.compare(await all(opened, 5, 2_000), bytes.subarray(5, 2_000))).toBe(0);
+    expect(opened.size()).toBe(bytes.length);
+  }
+  await expect(readRange(await openSource(path), 0, 400_000)).rejects.toThrow(
+    `${path}: expected bytes 0 to 400000, got 300000`,
+  );
+  await expect(openSource(3 as never)).rejects.toThrow("source: expected a URL");
+  await rm(folder, { recursive: true });
+});
