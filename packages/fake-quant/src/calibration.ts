@@ -8,7 +8,6 @@
  * exceed the data's own minimum and maximum, where levels would lie idle.
  */
 import * as tf from "@tensorflow/tfjs-core";
-import type { AffineOptions } from "./affine.js";
 import { type Grid, levelRange } from "./uniform.js";
 
 /** Sample data: a tensor (read with `dataSync`) or numbers, such as a Float32Array. */
@@ -167,6 +166,14 @@ export function mseRange(x: Values, grid: Grid): Range {
   return best;
 }
 
+/** One grid for a whole tensor, as `affineQuantizer` takes it. */
+export interface AffineGrid extends Grid {
+  /** Distance between levels, positive. */
+  scale: number;
+  /** Index whose value is 0; none on a signed grid. */
+  zeroPoint?: number;
+}
+
 /**
  * Options of the affine quantizer that covers a range. 0 is always a level: the range is widened to include it, and
  * the zero point rounded to an index. Signed grids take the larger side of the range for both.
@@ -175,7 +182,7 @@ export function mseRange(x: Values, grid: Grid): Range {
  * @returns `{ bits, scale, zeroPoint }`, or `{ bits, signed, scale }` for a signed grid
  * @throws {RangeError} if range is not finite or upside down, or bits is out of range
  */
-export function affineFromRange({ min, max }: Range, { bits, signed = false }: Grid): AffineOptions {
+export function affineFromRange({ min, max }: Range, { bits, signed = false }: Grid): AffineGrid {
   checkRange({ min, max });
   const { high } = levelRange({ bits, signed });
   const lowest = Math.min(0, min);
@@ -248,9 +255,9 @@ function gaussExcess(a: number): number {
 }
 
 /** Mean squared error; which way a tie is rounded makes no difference to it. */
-function squaredError(values: ArrayLike<number>, options: AffineOptions): number {
-  const { low, high } = levelRange(options);
-  const scale = options.scale as number;
+function squaredError(values: ArrayLike<number>, grid: AffineGrid): number {
+  const { low, high } = levelRange(grid);
+  const scale = grid.scale;
   let sum = 0;
   for (let i = 0; i < values.length; i++) {
     const v = values[i] / scale;

@@ -8,6 +8,7 @@
  * Two bits, clip 3: x = 2.6 has value 3 and passes its gradient to x; x = 7 has value 3 and passes it to the clip.
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { wholeBounds } from "./bounds.js";
 import type { Quantizer } from "./quantizer.js";
 import { levelRange, uniformQuantizer } from "./uniform.js";
 
@@ -26,11 +27,12 @@ import { levelRange, uniformQuantizer } from "./uniform.js";
  * @throws {TypeError} if clip is neither number nor tensor
  */
 export function clipQuantizer({ bits, clip }: { bits: number; clip: number | tf.Tensor }): Quantizer {
-  const range = levelRange({ bits });
+  const { high } = levelRange({ bits });
+  const bounds = wholeBounds(0, high);
   if (clip instanceof tf.Tensor) {
     return uniformQuantizer(
-      range,
-      tf.tidy(() => tf.div(tf.abs(clip), range.high)),
+      bounds,
+      tf.tidy(() => tf.div(tf.abs(clip), high)),
       false,
     );
   }
@@ -39,5 +41,5 @@ export function clipQuantizer({ bits, clip }: { bits: number; clip: number | tf.
   if (!Number.isFinite(clip) || clip === 0) {
     throw new RangeError(`clip: expected a finite number other than 0, got ${clip}`);
   }
-  return uniformQuantizer(range, Math.abs(clip) / range.high, false);
+  return uniformQuantizer(bounds, Math.abs(clip) / high, false);
 }

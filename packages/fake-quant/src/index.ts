@@ -15,6 +15,7 @@ export {
   sizeBits,
 } from "./bit-search.js";
 export {
+  type AffineGrid,
   affineFromRange,
   gaussRange,
   laplaceRange,
@@ -46,6 +47,7 @@ export {
   uniformNoise,
 } from "./pseudo-noise.js";
 export type { Quantizer } from "./quantizer.js";
+export { nearestInteger } from "./rounding.js";
 export { scaleGradient, stopGradient, straightThrough } from "./straight-through.js";
 export { ternaryQuantizer, twnRule } from "./ternary.js";
 export type { Grid } from "./uniform.js";

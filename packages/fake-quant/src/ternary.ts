@@ -5,13 +5,14 @@
  *     w = [0.9, -0.8, 0.1, -0.05, 0.4]: threshold 0.315, scale 0.7, values [0.7, -0.7, 0, 0, 0.7]
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { wholeBounds } from "./bounds.js";
 import { finiteValues, type Values } from "./calibration.js";
 import type { Quantizer } from "./quantizer.js";
 import { scaleTensor, sumToShape } from "./scale.js";
 
 /**
- * Levels [-1, 0, 1]: index 0 where x < -threshold, 2 where x > threshold, 1 between. The gradient to x is the identity;
- * a scale that is a tensor gets the sum of the gradients of its +1s less that of its -1s.
+ * Levels [-1, 0, 1]: index 0 where x < -threshold, 2 where x > threshold, 1 between; NaN takes 0. The gradient to x is
+ * the identity (NaN for NaN); a scale that is a tensor gets the sum of the gradients of its +1s less that of its -1s.
  *
  * The quantizer owns `levels`, and `scale` if that was given as a number: use it within `tf.tidy`, or dispose them.
  *
@@ -31,6 +32,7 @@ export function ternaryQuantizer({
   }
   const step = scaleTensor(scale);
 
+  const { clamp } = wholeBounds(-1, 1);
   const signs = (x: tf.Tensor) => tf.sub(tf.step(tf.sub(x, threshold)), tf.step(tf.sub(-threshold, x)));
 
   const fakeQuantize = tf.customGrad((...inputs) => {
@@ -38,16 +40,17 @@ export function ternaryQuantizer({
     const sign = signs(x);
     save([sign]);
     const gradFunc = (dy: tf.Tensor, [sign]: tf.Tensor[]) => [
-      dy.clone(),
+      // dy, and NaN where x was NaN.
+      tf.tidy(() => tf.mul(dy, tf.add(tf.mul(sign, 0), 1))),
       tf.tidy(() => sumToShape(tf.mul(dy, sign), step.shape)),
     ];
-    return { value: tf.mul(sign, step), gradFunc };
+    return { value: tf.mul(clamp(sign), step), gradFunc };
   });
 
   return {
     levels: tf.tensor1d([-1, 0, 1]),
     scale: step,
-    quantize: (x) => tf.tidy(() => tf.cast(tf.add(signs(x), 1), "int32")),
+    quantize: (x) => tf.tidy(() => tf.cast(tf.add(clamp(signs(x)), 1), "int32")),
     dequantize: (indices) => tf.tidy(() => tf.mul(tf.sub(tf.cast(indices, "float32"), 1), step)),
     fakeQuantize: <T extends tf.Tensor>(x: T) => tf.tidy(() => fakeQuantize(x, step) as T),
   };

@@ -4,12 +4,14 @@
  *     index = clamp(round(x / scale), low, high) - low,   value = (index + low) * scale
  *
  * With low 0, high 15 and scale 0.1, x = 0.26 has index 3 and value 0.3; x = 9 has index 15 and value 1.5.
- * This is where data are rounded (and in `pseudo-noise`, whose grids differ by group): `tf.round`, ties to even.
+ * This is where tensors are rounded (and in `pseudo-noise`, whose grids differ by group): `tf.round`, ties to even, the
+ * rule that `rounding` has for numbers.
  *
  * Written with the kernels that are fast on the wasm backend, where a comparison takes six times and a `gather` eighty
  * times as long as a multiplication: hence arithmetic where a mask or a look-up would read more easily.
  */
 import * as tf from "@tensorflow/tfjs-core";
+import type { Bounds } from "./bounds.js";
 import type { Quantizer } from "./quantizer.js";
 import { scaleTensor, sumToShape } from "./scale.js";
 
@@ -27,16 +29,17 @@ export interface Grid {
 /**
  * Lowest and highest level of a grid: (bits 4) 0 .. 15, (bits 4, signed) -7 .. 7, (bits 4, zeroPoint 3) -3 .. 12.
  *
+ * @param at where in a list the width stands, for messages
  * @throws {RangeError} if bits or zeroPoint is out of range, or a signed grid is given a zeroPoint
  */
-export function levelRange({ bits, signed = false, zeroPoint }: Grid & { zeroPoint?: number }): {
-  low: number;
-  high: number;
-} {
+export function levelRange(
+  { bits, signed = false, zeroPoint }: Grid & { zeroPoint?: number },
+  at = "",
+): { low: number; high: number } {
   const fewest = signed ? 2 : 1;
   if (!Number.isInteger(bits) || bits < fewest || bits > 16) {
     throw new RangeError(
-      `bits: expected an integer from ${fewest} to 16${signed ? " (signed)" : ""}, got ${bits}`,
+      `bits${at}: expected an integer from ${fewest} to 16${signed ? " (signed)" : ""}, got ${bits}`,
     );
   }
   if (signed) {
@@ -48,18 +51,21 @@ export function levelRange({ bits, signed = false, zeroPoint }: Grid & { zeroPoi
   const last = 2 ** bits - 1;
   const zero = zeroPoint ?? 0;
   if (!Number.isInteger(zero) || zero < 0 || zero > last) {
-    throw new RangeError(`zeroPoint: expected an integer from 0 to ${last}, got ${zeroPoint}`);
+    throw new RangeError(`zeroPoint${at}: expected an integer from 0 to ${last}, got ${zeroPoint}`);
   }
   return { low: 0 - zero, high: last - zero };
 }
 
 /**
+ * Quantizer of the levels within these bounds. Its `levels` are those of the widest slice: each slice's indices count
+ * from the lowest of all.
+ *
  * @param scale a positive number is a constant; a tensor gets a gradient: `low` or `high` for each element that was
  *   clamped, and inside the range the rounding error round(v) - v, v = x / scale (LSQ), or 0 (PACT)
  * @param learnsFromRounding whether the rounding error belongs to the scale's gradient
  */
 export function uniformQuantizer(
-  { low, high }: { low: number; high: number },
+  { low, high, clamp }: Bounds,
   scale: number | tf.Tensor,
   learnsFromRounding: boolean,
 ): Quantizer {
@@ -68,7 +74,7 @@ export function uniformQuantizer(
   const levels = tf.tensor1d(Float32Array.from({ length: high - low + 1 }, (_, index) => index + low));
 
   const clamped = (x: tf.Tensor, step: tf.Tensor) => {
-    const level = tf.tidy(() => tf.clipByValue(tf.div(x, step), low, high));
+    const level = tf.tidy(() => clamp(tf.div(x, step)));
     if (tf.util.arraysEqual(level.shape, x.shape)) return level;
     throw new RangeError(`scale: expected a shape that broadcasts against [${x.shape}], got [${step.shape}]`);
   };

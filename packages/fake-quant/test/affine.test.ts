@@ -237,7 +237,7 @@ onEachBackend((backend) => {
 
     it("names the argument that is wrong", () => {
       for (const [options, error, message] of [
-        [{ bits: 0, scale: 1 }, RangeError, "bits: expected an integer from 1 to 16, got 0"],
+        [{ bits: -1, scale: 1 }, RangeError, "bits: expected an integer from 1 to 16, got -1"],
         [{ bits: 17, scale: 1 }, RangeError, "bits: expected an integer from 1 to 16, got 17"],
         [
           { bits: 1, scale: 1, signed: true },

@@ -125,9 +125,15 @@ onEachBackend(() => {
       expect(list(zeros.quantize(tf.tensor1d([0, -0])))).toEqual([1, 1]);
     });
 
-    it("leaves NaN visible", () => {
+    it("gives NaN the lowest level, as a decoder will, and leaves it visible in the gradients", () => {
       const q = ternaryQuantizer({ scale: 1, threshold: 0.5 });
-      expect(list(q.fakeQuantize(tf.tensor1d([Number.NaN, 1])))).toEqual([Number.NaN, 1]);
+      const x = tf.tensor1d([Number.NaN, 1]);
+      expect(list(q.fakeQuantize(x))).toEqual([-1, 1]);
+      const f = (x: tf.Tensor, scale: tf.Tensor) =>
+        ternaryQuantizer({ scale, threshold: 0.5 }).fakeQuantize(x);
+      const [dx, ds] = tf.grads(f)([x, tf.scalar(1)]);
+      expect(list(dx)).toEqual([Number.NaN, 1]);
+      expect(list(ds)).toEqual([Number.NaN]);
     });
 
     it("passes the gradient straight through to x, and its signed sum to a scale a channel", () => {
