@@ -47,18 +47,18 @@ function contents(file: Uint8Array): { weights: CodedWeight[]; side: Uint8Array 
   const weights: CodedWeight[] = [];
   const side: number[] = [];
   for (const entry of readHeader(file).tensors) {
-    const { levels, steps } = decodeQuantized(file, entry);
+    const { integers, steps } = decodeQuantized(file, entry);
     if (!entry.name.endsWith("/kernel")) {
-      side.push(...levels);
+      side.push(...integers);
       continue;
     }
     side.push(...Array.from(steps, (step) => (step > 0 ? gridIndex(step, STEPS_PER_OCTAVE) : 0)));
-    const low = levels.reduce((least, level) => Math.min(least, level), 0);
-    const symbols = Uint16Array.from(levels, (level) => level - low);
+    const low = integers.reduce((least, integer) => Math.min(least, integer), 0);
+    const symbols = Uint16Array.from(integers, (integer) => integer - low);
     const counts = countSymbols(symbols);
     weights.push({
       name: entry.name,
-      values: levels.length,
+      values: integers.length,
       entropy: shannonEntropy(counts),
       ...packLevels(symbols, counts.length),
       bytes: file.subarray(entry.part.start, entry.part.start + entry.part.length),

@@ -38,7 +38,7 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
     const files = Object.entries(CODERS).map(
       ([coder, cabacGain]) => [coder, fileOf(tensors, cabacGain)] as const,
     );
-    const weights = tensors.reduce((sum, { levels }) => sum + levels.length, 0);
+    const weights = tensors.reduce((sum, { integers }) => sum + integers.length, 0);
     const times = await inTurn(
       Object.fromEntries(
         files.flatMap(([coder, file]) => [
@@ -133,8 +133,8 @@ async function inTurn(contenders: Record<string, () => unknown>, rounds: number)
 function syntheticModel(count: number): QuantizedTensor[] {
   return Array.from({ length: count }, (_, seed) => {
     const { symbols } = laplaceSource(3, 512 * 512, seed + 1);
-    const levels = Int32Array.from(symbols, (symbol) => (symbol % 2 ? -(symbol + 1) / 2 : symbol / 2));
-    return { shape: [512, 512], levels, axis: 0, steps: Float32Array.of(0.125) };
+    const integers = Int32Array.from(symbols, (symbol) => (symbol % 2 ? -(symbol + 1) / 2 : symbol / 2));
+    return { shape: [512, 512], integers, axis: 0, steps: Float32Array.of(0.125) };
   });
 }
 

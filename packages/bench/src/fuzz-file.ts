@@ -36,14 +36,14 @@ function modelOf(seed: number): Uint8Array {
     }
     const axis = below(Math.max(1, shape.length));
     const spread = 3 ** below(8);
-    const levels = Int32Array.from({ length: size }, () => Math.round((next() - next()) * spread));
+    const integers = Int32Array.from({ length: size }, () => Math.round((next() - next()) * spread));
     const rows = below(2) === 0 ? 1 : (shape[axis] ?? 1);
     const onGrid = below(2) === 0;
     const steps = Float32Array.from({ length: rows }, () =>
       below(6) === 0 ? 0 : onGrid ? 2 ** -below(9) : next(),
     );
     const refinementBits = below(4) === 0 ? 1 + below(3) : undefined;
-    return { name, dtype: "float32", quantized: { shape, levels, axis, steps }, refinementBits };
+    return { name, dtype: "float32", quantized: { shape, integers, axis, steps }, refinementBits };
   });
   const metadata = below(2) === 0 ? [{ name: "topology", bytes: new Uint8Array(below(200)).fill(97) }] : [];
   return encodeModel({ tensors, metadata }, { cabacGain: below(2) });

@@ -177,18 +177,18 @@ function withLayers(model: Model, network: LayersNetwork, layers: readonly Quant
     const constant = (name: string | undefined, value: number) =>
       put(name, new Float32Array(rows).fill(value), {
         axis: 0,
-        levels: new Int32Array(rows).fill(value === 0 ? 0 : 1),
+        integers: new Int32Array(rows).fill(value === 0 ? 0 : 1),
         steps: Float32Array.of(value),
       });
     const putBiases = (name: string | undefined, sign: number) =>
       put(
         name,
         biases.map((value) => sign * value),
-        { axis: 0, levels: biasLevels.map((level) => sign * level), steps: Float32Array.of(biasStep) },
+        { axis: 0, integers: biasLevels.map((level) => sign * level), steps: Float32Array.of(biasStep) },
       );
     put(kernel, fromRows(weights, rows, columns, window), {
       axis: kernelShape.length - 1,
-      levels: fromRows(levels, rows, columns, window),
+      integers: levels,
       steps,
     });
     if (!norm) {

@@ -2,7 +2,7 @@
  * One shape for all entropy coders: a tensor's integers to self-describing bytes and back, and what that would cost,
  * known without encoding. A coder is a value of this shape; the smallest is chosen by comparing estimates.
  *
- *     const { encode } = smallestCoder(levels, { rowLength: 576, kernel: [3, 3] });
+ *     const { encode } = smallestCoder(integers, { rowLength: 576, kernel: [3, 3] });
  */
 
 /** How the integers lie in their tensor, for coders that look at neighbours. */
@@ -17,14 +17,14 @@ export interface Coder {
   /** As people call it. */
   name: string;
   /**
-   * Size of `encode(levels, shape)` in bits, to within 0.1 % and a few bytes, without encoding. Infinity where this
-   * coder cannot hold the levels.
+   * Size of `encode(integers, shape)` in bits, to within 0.1 % and a few bytes, without encoding. Infinity where this
+   * coder cannot hold the integers.
    */
-  estimateBits(levels: Int32Array, shape?: IntegerShape): number;
-  /** @throws {RangeError} if a level is too large for this coder, or the rows are not whole */
-  encode(levels: Int32Array, shape?: IntegerShape): Uint8Array;
+  estimateBits(integers: Int32Array, shape?: IntegerShape): number;
+  /** @throws {RangeError} if a integer is too large for this coder, or the rows are not whole */
+  encode(integers: Int32Array, shape?: IntegerShape): Uint8Array;
   /**
-   * @param maxLength the most levels to give out
+   * @param maxLength the most integers to give out
    * @throws {Error} named CorruptInputError unless `bytes` are exactly one whole stream of this coder
    */
   decode(bytes: Uint8Array, limits?: { maxLength?: number }): Int32Array;
@@ -34,12 +34,12 @@ export interface Coder {
  * The coder with the smallest estimate for these integers; the first of equals. Nothing is encoded.
  *
  * @param coders candidates, at least one
- * @throws {TypeError} if levels is no Int32Array; {RangeError} if there are no coders
+ * @throws {TypeError} if integers is no Int32Array; {RangeError} if there are no coders
  */
-export function smallestOf(coders: readonly Coder[], levels: Int32Array, shape?: IntegerShape): Coder {
-  if (!(levels instanceof Int32Array))
-    throw new TypeError(`levels: expected an Int32Array, got ${typeof levels}`);
+export function smallestOf(coders: readonly Coder[], integers: Int32Array, shape?: IntegerShape): Coder {
+  if (!(integers instanceof Int32Array))
+    throw new TypeError(`integers: expected an Int32Array, got ${typeof integers}`);
   if (coders.length === 0) throw new RangeError("coders: expected at least one, got none");
-  const bits = coders.map((coder) => coder.estimateBits(levels, shape));
+  const bits = coders.map((coder) => coder.estimateBits(integers, shape));
   return coders[bits.indexOf(Math.min(...bits))];
 }

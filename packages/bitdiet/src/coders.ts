@@ -8,29 +8,30 @@ import { fitsSymbols, fromSymbols, toSymbols } from "./file/zigzag.js";
 /** Fastest to decode; whole bits a symbol, groups or zero runs below that. */
 export const huffmanCoder: Coder = {
   name: "huffman",
-  estimateBits: (levels) =>
-    fitsSymbols(levels) ? huffman.estimateCompressedBits(toSymbols(levels)) : Infinity,
-  encode: (levels) => huffman.compress(toSymbols(levels)),
+  estimateBits: (integers) =>
+    fitsSymbols(integers) ? huffman.estimateCompressedBits(toSymbols(integers)) : Infinity,
+  encode: (integers) => huffman.compress(toSymbols(integers)),
   decode: (bytes, limits) => fromSymbols(huffman.decompress(bytes, limits)),
 };
 
 /** Within 0.1 % of the order-0 entropy whatever it is, and fast. */
 export const ansCoder: Coder = {
   name: "ans",
-  estimateBits: (levels) => (fitsSymbols(levels) ? ans.estimateCompressedBits(toSymbols(levels)) : Infinity),
-  encode: (levels) => ans.compress(toSymbols(levels)),
+  estimateBits: (integers) =>
+    fitsSymbols(integers) ? ans.estimateCompressedBits(toSymbols(integers)) : Infinity,
+  encode: (integers) => ans.compress(toSymbols(integers)),
   decode: (bytes, limits) => fromSymbols(ans.decompress(bytes, limits)),
 };
 
 /** Adapts to neighbours in rows, kernels and channels: the smallest for weights, and the slowest. */
 export const cabacCoder: Coder = {
   name: "cabac",
-  estimateBits: (levels, shape) => cabac.estimateCompressedBits(levels, shape),
-  encode: (levels, shape) => cabac.compress(levels, shape),
+  estimateBits: (integers, shape) => cabac.estimateCompressedBits(integers, shape),
+  encode: (integers, shape) => cabac.compress(integers, shape),
   decode: (bytes, limits) => cabac.decompress(bytes, limits),
 };
 
 /** Of all three, the one that is estimated to make the shortest stream of these integers. Nothing is encoded. */
-export function smallestCoder(levels: Int32Array, shape?: IntegerShape): Coder {
-  return smallestOf([huffmanCoder, ansCoder, cabacCoder], levels, shape);
+export function smallestCoder(integers: Int32Array, shape?: IntegerShape): Coder {
+  return smallestOf([huffmanCoder, ansCoder, cabacCoder], integers, shape);
 }

@@ -45,6 +45,7 @@ export {
 } from "./file/encode.js";
 export { CorruptInputError } from "./file/errors.js";
 export { dequantize, type QuantizedTensor } from "./file/quantized-tensor.js";
+export { toRows } from "./file/rows.js";
 export { gridIndex, gridOf, nearestOnGrid, stepAt } from "./file/step-grid.js";
 export { type StreamDecoder, type StreamItem, streamDecoder } from "./file/stream-decoder.js";
 export { writeHeader } from "./file/write-header.js";

@@ -21,25 +21,25 @@ function laplace(count: number, scale: number, seed: number): Int32Array {
 describe.each(coders.map((coder) => [coder.name, coder] as const))(
   "%s in the shape of all coders",
   (_, coder) => {
-    test("gives back any levels that fit, alone or in rows of kernels", () => {
+    test("gives back any integers that fit, alone or in rows of kernels", () => {
       fc.assert(
         fc.property(fc.array(fc.integer({ min: -32767, max: 32767 }), { maxLength: 300 }), (values) => {
-          const levels = Int32Array.from(values);
-          expect(coder.decode(coder.encode(levels))).toEqual(levels);
+          const integers = Int32Array.from(values);
+          expect(coder.decode(coder.encode(integers))).toEqual(integers);
         }),
         { numRuns: 50 },
       );
-      const levels = laplace(8 * 16 * 9, 1.5, 7);
-      expect(coder.decode(coder.encode(levels, { rowLength: 144, kernel: [3, 3] }))).toEqual(levels);
+      const integers = laplace(8 * 16 * 9, 1.5, 7);
+      expect(coder.decode(coder.encode(integers, { rowLength: 144, kernel: [3, 3] }))).toEqual(integers);
     });
 
     test.each([0.2, 1, 6])(
       "estimates the size of what it writes to 0.1 %% and a few bytes, Laplace scale %d",
       (scale) => {
-        const levels = laplace(50_000, scale, 1);
+        const integers = laplace(50_000, scale, 1);
         const shape = { rowLength: 500 };
-        const written = 8 * coder.encode(levels, shape).length;
-        expect(Math.abs(coder.estimateBits(levels, shape) - written)).toBeLessThanOrEqual(
+        const written = 8 * coder.encode(integers, shape).length;
+        expect(Math.abs(coder.estimateBits(integers, shape) - written)).toBeLessThanOrEqual(
           0.001 * written + 64,
         );
       },
@@ -58,7 +58,7 @@ describe.each(coders.map((coder) => [coder.name, coder] as const))(
   },
 );
 
-describe("smallestCoder(levels)", () => {
+describe("smallestCoder(integers)", () => {
   const kinds: [string, Int32Array][] = [
     ["nothing", new Int32Array(0)],
     ["one value again and again", new Int32Array(5000).fill(3)],
@@ -69,15 +69,15 @@ describe("smallestCoder(levels)", () => {
     ["values beyond 16 bits", Int32Array.of(100_000, -3, 0, 0)],
   ];
 
-  test.each(kinds)("is the coder whose stream is shortest, to its estimates' accuracy: %s", (_, levels) => {
+  test.each(kinds)("is the coder whose stream is shortest, to its estimates' accuracy: %s", (_, integers) => {
     const sizes = coders.map((coder) => {
       try {
-        return coder.encode(levels).length;
+        return coder.encode(integers).length;
       } catch {
         return Infinity;
       }
     });
-    const chosen = smallestCoder(levels).encode(levels).length;
+    const chosen = smallestCoder(integers).encode(integers).length;
     expect(chosen).toBeLessThanOrEqual(1.002 * Math.min(...sizes) + 8);
   });
 
@@ -93,23 +93,23 @@ describe("smallestCoder(levels)", () => {
 
   test("names what is wrong with its arguments", () => {
     expect(() => smallestCoder([1, 2] as unknown as Int32Array)).toThrow(
-      new TypeError("levels: expected an Int32Array, got object"),
+      new TypeError("integers: expected an Int32Array, got object"),
     );
     expect(() => smallestOf([], new Int32Array(1))).toThrow(
       new RangeError("coders: expected at least one, got none"),
     );
     expect(() => huffmanCoder.encode(Int32Array.of(0, 40_000))).toThrow(
-      new RangeError("levels: expected -32767 to 32767, got 40000 at index 1"),
+      new RangeError("integers: expected -32767 to 32767, got 40000 at index 1"),
     );
   });
 });
 
 test("zigzag puts small magnitudes first and comes back", () => {
-  const levels = Int32Array.of(0, -1, 1, -2, 2, 32767, -32767);
-  expect([...toSymbols(levels)]).toEqual([0, 1, 2, 3, 4, 65534, 65533]);
-  expect(fromSymbols(toSymbols(levels))).toEqual(levels);
+  const integers = Int32Array.of(0, -1, 1, -2, 2, 32767, -32767);
+  expect([...toSymbols(integers)]).toEqual([0, 1, 2, 3, 4, 65534, 65533]);
+  expect(fromSymbols(toSymbols(integers))).toEqual(integers);
   const bytes = Int32Array.of(0, -1, 1, 127, -128);
   expect(byteSymbols(bytes)).toEqual(Uint8Array.of(0, 1, 2, 254, 255));
-  for (const level of [128, -129, 2 ** 30, 2 ** 31 - 1, -(2 ** 31)])
-    expect(byteSymbols(Int32Array.of(0, level))).toBeUndefined();
+  for (const integer of [128, -129, 2 ** 30, 2 ** 31 - 1, -(2 ** 31)])
+    expect(byteSymbols(Int32Array.of(0, integer))).toBeUndefined();
 });

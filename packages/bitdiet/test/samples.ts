@@ -1,6 +1,7 @@
 /** Small models with every feature of the file: the golden files are made of them, and the other tests use them, too. */
 import type { SourceModel, SourceTensor } from "../src/file/encode.js";
 import type { QuantizedTensor } from "../src/file/quantized-tensor.js";
+import { toRows } from "../src/file/rows.js";
 import { nearestOnGrid } from "../src/file/step-grid.js";
 
 /** Uniform in (0, 1), from a seed. */
@@ -25,7 +26,7 @@ export function weight(shape: number[], axis: number, scale: number, seed: numbe
   const size = shape.reduce((a, b) => a * b, 1);
   const next = random(seed + 1);
   const steps = Float32Array.from({ length: shape[axis] ?? 1 }, () => nearestOnGrid(0.01 + 0.1 * next(), 4));
-  return { shape, levels: laplace(size, scale, seed), axis, steps };
+  return { shape, integers: toRows(laplace(size, scale, seed), shape, axis), axis, steps };
 }
 
 const text = (string: string) => new TextEncoder().encode(string);
@@ -38,10 +39,10 @@ export function everyKind(): SourceModel {
   const floats = Float32Array.from({ length: 100 }, () => next() * 2 - 1);
   const oihw = weight([8, 4, 3, 3], 0, 1.2, 1);
   oihw.steps[2] = 0;
-  oihw.levels.fill(0, 2 * 36, 3 * 36);
+  oihw.integers.fill(0, 2 * 36, 3 * 36);
   const coefficients: QuantizedTensor = {
     shape: [6, 4],
-    levels: laplace(24, 2, 9),
+    integers: laplace(24, 2, 9),
     axis: 0,
     steps: Float32Array.of(0.1),
   };
@@ -50,7 +51,7 @@ export function everyKind(): SourceModel {
     {
       name: "conv1/bias",
       dtype: "float32",
-      quantized: { shape: [8], levels: laplace(8, 20, 3), axis: 0, steps: Float32Array.of(2 ** -7) },
+      quantized: { shape: [8], integers: laplace(8, 20, 3), axis: 0, steps: Float32Array.of(2 ** -7) },
     },
     { name: "conv2.weight", dtype: "float16", quantized: oihw },
     { name: "depthwise", dtype: "float32", quantized: weight([3, 3, 5, 2], 2, 3, 4) },
@@ -64,19 +65,19 @@ export function everyKind(): SourceModel {
     {
       name: "pruned",
       dtype: "float32",
-      quantized: { shape: [7, 3], levels: new Int32Array(21), axis: 0, steps: Float32Array.of(0) },
+      quantized: { shape: [7, 3], integers: new Int32Array(21), axis: 0, steps: Float32Array.of(0) },
     },
     {
       name: "scalar",
       dtype: "float32",
-      quantized: { shape: [], levels: Int32Array.of(-3), axis: 0, steps: Float32Array.of(0.5) },
+      quantized: { shape: [], integers: Int32Array.of(-3), axis: 0, steps: Float32Array.of(0.5) },
     },
     {
       name: "many equal",
       dtype: "float32",
       quantized: {
         shape: [64, 100],
-        levels: new Int32Array(6400).fill(1),
+        integers: new Int32Array(6400).fill(1),
         axis: 0,
         steps: Float32Array.of(0.25),
       },
@@ -136,7 +137,7 @@ export function everyKind(): SourceModel {
   };
 }
 
-/** Levels enough for the four states of ans, some that are all equal, and some too large for its bytes. */
+/** Integers enough for the four states of ans, some that are all equal, and some too large for its bytes. */
 export function longStreams(): SourceModel {
   const twice = laplace(20_000, 0.5, 12);
   const long = Int32Array.from({ length: 40_000 }, (_, i) => twice[i >> 1]);
@@ -147,17 +148,27 @@ export function longStreams(): SourceModel {
       {
         name: "long",
         dtype: "float32",
-        quantized: { shape: [200, 200], levels: long, axis: 1, steps: Float32Array.of(1) },
+        quantized: {
+          shape: [200, 200],
+          integers: toRows(long, [200, 200], 1),
+          axis: 1,
+          steps: Float32Array.of(1),
+        },
       },
       {
         name: "equal",
         dtype: "float32",
-        quantized: { shape: [600], levels: equal, axis: 0, steps: Float32Array.of(1) },
+        quantized: { shape: [600], integers: equal, axis: 0, steps: Float32Array.of(1) },
       },
       {
         name: "wide",
         dtype: "float32",
-        quantized: { shape: [30, 20], levels: wide, axis: 1, steps: Float32Array.of(0.125) },
+        quantized: {
+          shape: [30, 20],
+          integers: toRows(wide, [30, 20], 1),
+          axis: 1,
+          steps: Float32Array.of(0.125),
+        },
       },
     ],
   };

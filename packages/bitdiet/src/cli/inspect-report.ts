@@ -13,7 +13,7 @@ export interface InspectedTensor {
   bytes: number;
   /** In the file, an element. */
   bits: number;
-  /** Order 0, bits: of the levels of a quantized tensor, of a float tensor's uint8 version. */
+  /** Order 0, bits: of the integers of a quantized tensor, of a float tensor's uint8 version. */
   entropy?: number;
   /** Share of zeros. */
   zeros?: number;

@@ -14,7 +14,7 @@ import type { InspectedTensor, InspectReport } from "./inspect-report.js";
 import { type OpenedModel, openPath } from "./open.js";
 import { formatBytes, formatNumber, formatTable, jsonNumbers, type Progress } from "./print.js";
 import { htmlReport } from "./report-html.js";
-import { baselineSizes, levelEntropy, toUint8, valueStatistics } from "./statistics.js";
+import { baselineSizes, integerEntropy, toUint8, valueStatistics } from "./statistics.js";
 
 /** Float32 bytes of which other formats' sizes are measured; of more a sample is. */
 const MOST_MEASURED_BYTES = 5_000_000;
@@ -48,7 +48,7 @@ export async function inspectModel(
   const reference = other === undefined ? undefined : await openPath(other);
   const { model, bitdiet } = opened;
   const tensors: InspectedTensor[] = [];
-  const floats: { values: Float32Array; levels?: Int32Array }[] = [];
+  const floats: { values: Float32Array; integers?: Int32Array }[] = [];
   const elements = model.tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   // Of a large model only the leading part of each tensor is kept for the baselines.
   const share = Math.min(1, MOST_MEASURED_BYTES / (4 * elements));
@@ -75,7 +75,7 @@ export async function inspectModel(
     const quantized = await bitdiet?.quantized(bitdiet.header.tensors[index]);
     const { zeros, outliers, deviation } = valueStatistics(values);
     Object.assign(inspected, {
-      entropy: levelEntropy(quantized?.levels ?? toUint8(values)),
+      entropy: integerEntropy(quantized?.integers ?? toUint8(values)),
       zeros,
       outliers,
       deviation,
@@ -84,7 +84,8 @@ export async function inspectModel(
       inspected.signalToNoise = signalToNoise(values, floatValues(before.dtype, beforeData!));
     floats.push({
       values: share === 1 ? values : values.slice(0, Math.ceil(share * values.length)),
-      levels: share === 1 ? quantized?.levels : quantized?.levels.slice(0, Math.ceil(share * values.length)),
+      integers:
+        share === 1 ? quantized?.integers : quantized?.integers.slice(0, Math.ceil(share * values.length)),
     });
   }
   progress.step("comparing sizes", 0, 1);

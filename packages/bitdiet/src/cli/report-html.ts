@@ -81,7 +81,7 @@ ${table(
   ["name", "type", "bytes", "bits", "entropy", "zeros", "outliers", ...(hasDistortion ? ["SNR, dB"] : [])],
   report.tensors.map(row),
 )}
-<p>Bits: coded, each number. Entropy: order 0, of the levels; of float tensors, of their uint8 version. Outliers: beyond 4 deviations. SNR: signal to noise.</p>
+<p>Bits: coded, each number. Entropy: order 0, of the integers; of float tensors, of their uint8 version. Outliers: beyond 4 deviations. SNR: signal to noise.</p>
 </html>
 `;
 }

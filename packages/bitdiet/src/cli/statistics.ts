@@ -2,7 +2,7 @@
  * What `inspect` says about a tensor, and what the same weights take in the formats that people use today.
  *
  *     valueStatistics(Float32Array.of(0, 0, 1, -1)); // { zeros: 0.5, deviation: 0.707, largest: 1, outliers: 0 }
- *     levelEntropy(Int32Array.of(0, 0, 1, -1));      // 1.5 bits a level
+ *     integerEntropy(Int32Array.of(0, 0, 1, -1));      // 1.5 bits a integer
  */
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip } from "node:zlib";
@@ -36,11 +36,11 @@ export function valueStatistics(values: Float32Array): ValueStatistics {
 }
 
 /** Shannon entropy of integers on their own, bits each. */
-export function levelEntropy(levels: Int32Array | Uint8Array): number {
+export function integerEntropy(integers: Int32Array | Uint8Array): number {
   const counts = new Map<number, number>();
-  for (const level of levels) counts.set(level, (counts.get(level) ?? 0) + 1);
+  for (const integer of integers) counts.set(integer, (counts.get(integer) ?? 0) + 1);
   let bits = 0;
-  for (const count of counts.values()) bits -= (count / levels.length) * Math.log2(count / levels.length);
+  for (const count of counts.values()) bits -= (count / integers.length) * Math.log2(count / integers.length);
   return bits;
 }
 
@@ -56,20 +56,20 @@ export function toUint8(values: Float32Array): Uint8Array {
   return Uint8Array.from(values, (value) => Math.round((value - low) / scale));
 }
 
-/** Levels in the fewest whole bits that hold them all, one after another. */
-export function packBits(levels: Int32Array): Uint8Array {
+/** Integers in the fewest whole bits that hold them all, one after another. */
+export function packBits(integers: Int32Array): Uint8Array {
   let low = 0;
   let high = 0;
-  for (const level of levels) {
-    low = Math.min(low, level);
-    high = Math.max(high, level);
+  for (const integer of integers) {
+    low = Math.min(low, integer);
+    high = Math.max(high, integer);
   }
   const width = Math.ceil(Math.log2(high - low + 1));
-  const bytes = new Uint8Array(Math.ceil((levels.length * width) / 8));
+  const bytes = new Uint8Array(Math.ceil((integers.length * width) / 8));
   let position = 0;
-  for (const level of levels) {
+  for (const integer of integers) {
     for (let bit = 0; bit < width; bit++, position++)
-      if (((level - low) / 2 ** bit) & 1) bytes[position >> 3] |= 1 << (position & 7);
+      if (((integer - low) / 2 ** bit) & 1) bytes[position >> 3] |= 1 << (position & 7);
   }
   return bytes;
 }
@@ -88,21 +88,21 @@ export interface PackedSizes {
  * tensors. Brotli at its best takes about 2 s a MB.
  */
 export async function baselineSizes(
-  tensors: readonly { values: Float32Array; levels?: Int32Array }[],
+  tensors: readonly { values: Float32Array; integers?: Int32Array }[],
 ): Promise<PackedSizes[]> {
-  const kinds: [string, (values: Float32Array, levels?: Int32Array) => Uint8Array][] = [
+  const kinds: [string, (values: Float32Array, integers?: Int32Array) => Uint8Array][] = [
     ["float32", (values) => floatBytes("float32", values)],
     ["float16", (values) => floatBytes("float16", values)],
     ["uint8 per tensor", (values) => toUint8(values)],
   ];
-  if (tensors.some(({ levels }) => levels))
+  if (tensors.some(({ integers }) => integers))
     kinds.push([
-      "these levels, bit-packed",
-      (values, levels) => (levels ? packBits(levels) : floatBytes("float16", values)),
+      "these integers, bit-packed",
+      (values, integers) => (integers ? packBits(integers) : floatBytes("float16", values)),
     ]);
   const sizes: PackedSizes[] = [];
   for (const [name, pack] of kinds) {
-    const packed = Buffer.concat(tensors.map(({ values, levels }) => pack(values, levels)));
+    const packed = Buffer.concat(tensors.map(({ values, integers }) => pack(values, integers)));
     const [gzipped, brotlied] = await Promise.all([
       promisify(gzip)(packed, { level: 9 }),
       promisify(brotliCompress)(packed, {

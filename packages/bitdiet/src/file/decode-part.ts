@@ -1,5 +1,5 @@
 /**
- * One part of a file to what it holds: a tensor, its levels, or a piece of metadata.
+ * One part of a file to what it holds: a tensor, its integers, or a piece of metadata.
  *
  *     decodeTensor(bytes, readHeader(bytes).tensors[0])
  *     // { name: "conv1.weight", dtype: "float32", shape: [16, 3, 3, 3], values: Float32Array(432) }
@@ -68,16 +68,16 @@ export function decodeParts(
 
 function dequantized(entry: TensorEntry, parts: TensorParts): Float32Array {
   const { axis, refinement } = entry.quantized as NonNullable<TensorEntry["quantized"]>;
-  const { levels, steps, transform } = readQuantized(entry, parts);
+  const { integers, steps, transform } = readQuantized(entry, parts);
   const coarse = refinement && !parts.refinement ? 2 ** refinement.bits : 1;
   const layout = rowsOf(entry.shape, axis);
   const [rows, middle, inner] = layout.extents;
   const factors = new Float64Array(rows).map((_, row) => (steps[row] ?? steps[0]) * coarse);
   const values = new Float32Array(entry.size / 4);
-  if (!transform) return scatterRows(values, levels, layout, factors);
+  if (!transform) return scatterRows(values, integers, layout, factors);
   const length = ((middle * inner) / transform.size) * transform.rows;
   const coefficients = new Float32Array(rows * length);
-  scatterRows(coefficients, levels, rowsOf([rows, length], 0), factors);
+  scatterRows(coefficients, integers, rowsOf([rows, length], 0), factors);
   return scatterRows(values, synthesized(coefficients, transform), layout, factors.fill(1));
 }
 

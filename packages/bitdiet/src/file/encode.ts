@@ -1,8 +1,8 @@
 /**
  * Models to files, and what a file will weigh before it is written.
  *
- *     const steps = Float32Array.of(0.5), levels = Int32Array.of(1, 0, -1, 0);
- *     encodeModel({ tensors: [{ name: "w", dtype: "float32", quantized: { shape: [2, 2], levels, axis: 0, steps } }] })
+ *     const steps = Float32Array.of(0.5), integers = Int32Array.of(1, 0, -1, 0);
+ *     encodeModel({ tensors: [{ name: "w", dtype: "float32", quantized: { shape: [2, 2], integers, axis: 0, steps } }] })
  *     // a Uint8Array; decodeModel gives back 0.5, 0, -0.5, 0
  *
  * A model too large for memory is encoded tensor by tensor: keep the entries, put the bytes aside, then write `writeHeader` of the
@@ -16,13 +16,13 @@ import {
   DTYPES,
   type DType,
   elementsOf,
-  type LevelCoder,
+  type IntegerCoder,
   type MetadataEntry,
   type Part,
   type TensorEntry,
 } from "./header.js";
-import { checkedQuantized, type QuantizedTensor } from "./quantized-tensor.js";
-import { gatherRows, rowsOf } from "./rows.js";
+import { checkedQuantized, keptRows, type QuantizedTensor } from "./quantized-tensor.js";
+import { rowsOf } from "./rows.js";
 import { gridIndex, gridOf } from "./step-grid.js";
 import { encodeText } from "./text.js";
 import { writeHeader, writeNumber } from "./write-header.js";
@@ -37,18 +37,18 @@ export interface LosslessTensor {
   bytes: Uint8Array;
 }
 
-/** A tensor of which levels and steps are kept. */
+/** A tensor of which integers and steps are kept. */
 export interface QuantizedSource {
   name: string;
   /** What its values were, for whoever writes the original format back. Decoders give float32. */
   dtype: DType;
   quantized: QuantizedTensor;
   /**
-   * Keeps the low bits of levels apart, behind everything else: from the first part of the file alone a decoder gets values with steps
+   * Keeps the low bits of integers apart, behind everything else: from the first part of the file alone a decoder gets values with steps
    * 2^refinementBits as large. 1 .. 30; absent: all in one part.
    */
   refinementBits?: number;
-  /** If levels are coefficients, how to get values from them. */
+  /** If integers are coefficients, how to get values from them. */
   transform?: RowTransform;
 }
 
@@ -77,8 +77,8 @@ export interface SourceModel {
 
 export interface EncodeOptions {
   /**
-   * cabac is the smallest coder and the slowest to decode. It codes a tensor's levels where it saves more than this share of what ans
-   * would take: 0 (the default) for the smallest file, 1 for the fastest. Levels below -128 or above 127 always go to cabac.
+   * cabac is the smallest coder and the slowest to decode. It codes a tensor's integers where it saves more than this share of what ans
+   * would take: 0 (the default) for the smallest file, 1 for the fastest. Integers below -128 or above 127 always go to cabac.
    */
   cabacGain?: number;
 }
@@ -136,7 +136,7 @@ export interface SizeEstimate {
 }
 
 /**
- * The size of what `encodeModel` returns for the same arguments, without coding any levels: within 0.2 % and a few bytes a tensor.
+ * The size of what `encodeModel` returns for the same arguments, without coding any integers: within 0.2 % and a few bytes a tensor.
  */
 export function estimateModel(
   { tensors, metadata = [] }: SourceModel,
@@ -176,12 +176,12 @@ export function encodeTensor(tensor: SourceTensor, options: EncodeOptions = {}):
     const bytes = encodeLossless(checkedLossless(tensor).bytes, tensor.dtype);
     return { entry: losslessEntry(tensor, partOf(bytes)), bytes };
   }
-  const { shape, start, levels, residual, rows } = layered(tensor);
-  const base = encodeLevels(levels, rows, options);
+  const { shape, start, integers, residual, rows } = layered(tensor);
+  const base = encodeIntegers(integers, rows, options);
   const bytes = join([start, base.bytes]);
   const entry = quantizedEntry(tensor, shape, base.coder, partOf(bytes));
   if (residual === undefined) return { entry, bytes };
-  const { coder, bytes: refinement } = encodeLevels(residual, rows, options);
+  const { coder, bytes: refinement } = encodeIntegers(residual, rows, options);
   return { entry: refinedEntry(entry, tensor, coder, partOf(refinement)), bytes, refinement };
 }
 
@@ -192,11 +192,11 @@ export function estimateTensor(tensor: SourceTensor, options: EncodeOptions = {}
     const bytes = encodeLossless(checkedLossless(tensor).bytes, tensor.dtype);
     return losslessEntry(tensor, unhashed(bytes.length));
   }
-  const { shape, start, levels, residual, rows } = layered(tensor);
-  const base = estimateLevels(levels, rows, options);
+  const { shape, start, integers, residual, rows } = layered(tensor);
+  const base = estimateIntegers(integers, rows, options);
   const entry = quantizedEntry(tensor, shape, base.coder, unhashed(start.length + base.length));
   if (residual === undefined) return entry;
-  const { coder, length } = estimateLevels(residual, rows, options);
+  const { coder, length } = estimateIntegers(residual, rows, options);
   return refinedEntry(entry, tensor, coder, unhashed(length));
 }
 
@@ -229,7 +229,7 @@ function losslessEntry({ name, dtype, shape, bytes }: LosslessTensor, part: Part
 function quantizedEntry(
   { name, dtype, quantized, transform, refinementBits: _ }: QuantizedSource,
   shape: readonly number[],
-  coder: LevelCoder,
+  coder: IntegerCoder,
   part: Part,
 ): TensorEntry {
   const { axis } = transform ?? quantized;
@@ -253,24 +253,24 @@ function quantizedEntry(
 function refinedEntry(
   entry: TensorEntry,
   { refinementBits = 0 }: QuantizedSource,
-  coder: LevelCoder,
+  coder: IntegerCoder,
   refinementPart: Part,
 ): TensorEntry {
   const quantized = entry.quantized && { ...entry.quantized, refinement: { bits: refinementBits, coder } };
   return { ...entry, quantized, refinementPart };
 }
 
-/** What cabac wants to know about levels. */
+/** What cabac wants to know about integers. */
 interface CodedRows {
   rowLength: number;
   kernel: [number, number];
 }
 
-/** What comes before the levels, and these in rows, without those that are pruned. */
+/** What comes before the integers, and these in rows, without those that are pruned. */
 interface Layers {
   shape: readonly number[];
   start: Uint8Array;
-  levels: Int32Array;
+  integers: Int32Array;
   residual?: Int32Array;
   rows: CodedRows;
 }
@@ -278,9 +278,9 @@ interface Layers {
 function layered({ name, dtype, quantized, transform, refinementBits }: QuantizedSource): Layers {
   try {
     if (!isFloatLike(dtype)) throw new RangeError(`dtype: expected one of floats, got ${dtype}`);
-    const { shape, levels, axis, steps } = checkedQuantized(quantized);
-    if (levels.length === 0)
-      throw new RangeError("levels: expected at least one; without any, keep the tensor losslessly");
+    const { shape, integers, axis, steps } = checkedQuantized(quantized);
+    if (integers.length === 0)
+      throw new RangeError("integers: expected at least one; without any, keep the tensor losslessly");
     if (transform) checkTransform(transform, quantized);
     if (
       refinementBits !== undefined &&
@@ -288,20 +288,19 @@ function layered({ name, dtype, quantized, transform, refinementBits }: Quantize
     )
       throw new RangeError(`refinementBits: expected 1 to 30, got ${refinementBits}`);
     const layout = rowsOf(shape, axis);
-    const kept = keptRows(steps, layout.extents[0]);
-    const inRows = gatherRows(levels, layout, kept);
+    const inRows = keptRows(quantized);
     const rowLength = layout.extents[1] * layout.extents[2];
     const rows: CodedRows = transform
       ? { rowLength, kernel: [1, 1] }
       : { rowLength: rowLength === 1 ? inRows.length : rowLength, kernel: layout.kernel };
     const start = join([transform ? transformBytes(transform) : [], stepBytes(steps)]);
     const valueShape = transform ? transform.shape : shape;
-    if (refinementBits === undefined) return { shape: valueShape, start, levels: inRows, rows };
+    if (refinementBits === undefined) return { shape: valueShape, start, integers: inRows, rows };
     // The nearest multiple; of two equally near ones that nearer to 0.
     const unit = 2 ** refinementBits;
-    const coarse = inRows.map((level) => Math.sign(level) * Math.ceil(Math.abs(level) / unit - 0.5));
-    const residual = inRows.map((level, i) => level - coarse[i] * unit);
-    return { shape: valueShape, start, levels: coarse, residual, rows };
+    const coarse = inRows.map((integer) => Math.sign(integer) * Math.ceil(Math.abs(integer) / unit - 0.5));
+    const residual = inRows.map((integer, i) => integer - coarse[i] * unit);
+    return { shape: valueShape, start, integers: coarse, residual, rows };
   } catch (error) {
     if (error instanceof Error) error.message = `tensor "${name}": ${error.message}`;
     throw error;
@@ -326,12 +325,6 @@ function checkTransform(
     throw new TypeError(`transform.synthesis: expected a Float32Array of ${rows} × ${size}`);
   if (mean !== undefined && !(mean instanceof Float32Array && mean.length === size))
     throw new TypeError(`transform.mean: expected a Float32Array of ${size}`);
-}
-
-/** Which rows have a step other than 0. */
-function keptRows(steps: Float32Array, rows: number): Int32Array {
-  const all = Int32Array.from({ length: rows }, (_, row) => row);
-  return all.filter((row) => steps[steps.length === 1 ? 0 : row] !== 0);
 }
 
 /** Mean and synthesis, bit by bit. */
@@ -363,30 +356,30 @@ function stepBytes(steps: Float32Array): Uint8Array {
   return join(pieces);
 }
 
-function encodeLevels(
-  levels: Int32Array,
+function encodeIntegers(
+  integers: Int32Array,
   rows: CodedRows,
   { cabacGain = 0 }: EncodeOptions,
-): { coder: LevelCoder; bytes: Uint8Array } {
-  if (levels.length === 0) return { coder: 0, bytes: new Uint8Array(0) };
-  const symbols = byteSymbols(levels);
+): { coder: IntegerCoder; bytes: Uint8Array } {
+  if (integers.length === 0) return { coder: 0, bytes: new Uint8Array(0) };
+  const symbols = byteSymbols(integers);
   const fast = symbols ? ans.encodeBytes(symbols) : undefined;
   if (fast && cabacGain >= 1) return { coder: 1, bytes: fast };
-  const small = cabac.encodeWeights(levels, rows);
+  const small = cabac.encodeWeights(integers, rows);
   return fast && small.length >= (1 - cabacGain) * fast.length
     ? { coder: 1, bytes: fast }
     : { coder: 0, bytes: small };
 }
 
-function estimateLevels(
-  levels: Int32Array,
+function estimateIntegers(
+  integers: Int32Array,
   rows: CodedRows,
   { cabacGain = 0 }: EncodeOptions,
-): { coder: LevelCoder; length: number } {
-  if (levels.length === 0) return { coder: 0, length: 0 };
-  const symbols = byteSymbols(levels);
+): { coder: IntegerCoder; length: number } {
+  if (integers.length === 0) return { coder: 0, length: 0 };
+  const symbols = byteSymbols(integers);
   const fast = symbols ? ans.estimateEncodedBits(symbols) / 8 : Infinity;
   if (fast < Infinity && cabacGain >= 1) return { coder: 1, length: fast };
-  const small = Math.ceil(cabac.estimateBits(levels, rows) / 8);
+  const small = Math.ceil(cabac.estimateBits(integers, rows) / 8);
   return small >= (1 - cabacGain) * fast ? { coder: 1, length: fast } : { coder: 0, length: small };
 }

@@ -55,8 +55,8 @@ export interface MetadataEntry {
   part: Part;
 }
 
-/** How levels were coded: 0 by cabac, 1 by ans. */
-export type LevelCoder = 0 | 1;
+/** How integers were coded: 0 by cabac, 1 by ans. */
+export type IntegerCoder = 0 | 1;
 
 export interface TensorEntry {
   name: string;
@@ -69,15 +69,15 @@ export interface TensorEntry {
     axis: number;
     /** Whether each slice along the axis has a step of its own. */
     perSlice: boolean;
-    coder: LevelCoder;
-    /** Levels are coefficients: `rows` for every `size` neighbours in a row of values. */
+    coder: IntegerCoder;
+    /** Integers are coefficients: `rows` for every `size` neighbours in a row of values. */
     transform?: { rows: number; size: number; hasMean: boolean };
     /** Absent where the first part has everything. */
-    refinement?: { bits: number; coder: LevelCoder };
+    refinement?: { bits: number; coder: IntegerCoder };
   };
   /** What the tensor needs, coarsely if there is a second part. */
   part: Part;
-  /** What the coarse levels lack; behind the first parts of all tensors. */
+  /** What the coarse integers lack; behind the first parts of all tensors. */
   refinementPart?: Part;
 }
 
@@ -215,7 +215,7 @@ function readTensor(reader: FieldReader, name: string): Omit<TensorEntry, "part"
   }
   return { name, dtype, shape, size: 4 * elements, quantized };
 }
-const coderOf = (flags: number): LevelCoder => (flags & 1) as LevelCoder;
+const coderOf = (flags: number): IntegerCoder => (flags & 1) as IntegerCoder;
 
 /** What has names: these share their beginnings with the name before, and none is there twice. */
 function readList<Entry>(reader: FieldReader, read: (name: string) => Entry): Entry[] {

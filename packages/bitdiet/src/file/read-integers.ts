@@ -1,12 +1,12 @@
 /**
- * The first half of decoding a quantized tensor: from its parts to levels, row by row, and steps. FORMAT.md, "Quantized tensors".
+ * The first half of decoding a quantized tensor: from its parts to integers, row by row, and steps. FORMAT.md, "Quantized tensors".
  *
- *     [mean and synthesis of a transform] · steps · levels
+ *     [mean and synthesis of a transform] · steps · integers
  */
 import { decodeBytes } from "@bitdiet/ans";
 import { decodeWeightRows } from "@bitdiet/cabac";
 import { must } from "./errors.js";
-import { type FieldReader, type LevelCoder, readBytes, readNumber, type TensorEntry } from "./header.js";
+import { type FieldReader, type IntegerCoder, readBytes, readNumber, type TensorEntry } from "./header.js";
 import { decodeLossless } from "./lossless.js";
 import { checkedPart, type TensorParts } from "./parts.js";
 import { rowsOf } from "./rows.js";
@@ -22,9 +22,9 @@ export interface Synthesis {
   offset: number;
 }
 
-export interface RowLevels {
-  /** Row by row, those that are kept; bytes are levels as zigzag.ts writes them. */
-  levels: Int32Array | Uint8Array;
+export interface RowIntegers {
+  /** Row by row, those that are kept; bytes are integers as zigzag.ts writes them. */
+  integers: Int32Array | Uint8Array;
   /** 1, or one a slice. */
   steps: Float32Array;
   transform?: Synthesis;
@@ -34,7 +34,7 @@ export interface RowLevels {
 export function readQuantized(
   { shape, quantized, part, refinementPart }: TensorEntry,
   parts: TensorParts,
-): RowLevels {
+): RowIntegers {
   const { axis, perSlice, coder, transform, refinement } = quantized as NonNullable<TensorEntry["quantized"]>;
   const reader = { bytes: checkedPart(parts.bytes, part), position: 0 };
   const {
@@ -54,32 +54,33 @@ export function readQuantized(
   const count = steps.filter((step) => step > 0).length * (perSlice ? 1 : rows) * rowLength;
   if (rowLength === 1) rowLength = count;
   const coded = transform ? ([1, 1] as const) : kernel;
-  const read = (bytes: Uint8Array, coder: LevelCoder) => readLevels(bytes, count, coder, rowLength, coded);
-  let levels = read(readBytes(reader, parts.bytes.length - reader.position), coder);
+  const read = (bytes: Uint8Array, coder: IntegerCoder) =>
+    readIntegers(bytes, count, coder, rowLength, coded);
+  let integers = read(readBytes(reader, parts.bytes.length - reader.position), coder);
   if (refinement && refinementPart && parts.refinement) {
-    const coarse = levelsOf(levels);
-    const residual = levelsOf(read(checkedPart(parts.refinement, refinementPart), refinement.coder));
+    const coarse = integersOf(integers);
+    const residual = integersOf(read(checkedPart(parts.refinement, refinementPart), refinement.coder));
     const unit = 2 ** refinement.bits;
-    levels = coarse.map((level, i) => level * unit + residual[i]);
+    integers = coarse.map((integer, i) => integer * unit + residual[i]);
   }
-  return { levels, steps, transform: synthesis };
+  return { integers, steps, transform: synthesis };
 }
 
-export const levelsOf = (levels: Int32Array | Uint8Array): Int32Array =>
-  levels instanceof Uint8Array ? fromSymbols(levels) : levels;
+export const integersOf = (integers: Int32Array | Uint8Array): Int32Array =>
+  integers instanceof Uint8Array ? fromSymbols(integers) : integers;
 
-/** No level costs cabac less than 0.00052 bits: bounds what coded bytes can stand for. */
-const LEVELS_PER_BYTE = 16384;
+/** No integer costs cabac less than 0.00052 bits: bounds what coded bytes can stand for. */
+const INTEGERS_PER_BYTE = 16384;
 
-function readLevels(
+function readIntegers(
   bytes: Uint8Array,
   count: number,
-  coder: LevelCoder,
+  coder: IntegerCoder,
   rowLength: number,
   [height, width]: readonly [number, number],
 ): Int32Array | Uint8Array {
   if (coder === 1) return decodeBytes(bytes, count);
-  must(count <= (bytes.length + 4) * LEVELS_PER_BYTE);
+  must(count <= (bytes.length + 4) * INTEGERS_PER_BYTE);
   return decodeWeightRows(bytes, count, rowLength, height, width);
 }
 
@@ -98,7 +99,7 @@ function readSteps(reader: FieldReader, count: number): Float32Array {
   const middle = zigzag % 2 ? -(zigzag + 1) / 2 : zigzag / 2;
   const list = (length: number) => {
     const bytes = readBytes(reader, readNumber(reader));
-    return readLevels(bytes, length, 0, length, [1, 1]);
+    return readIntegers(bytes, length, 0, length, [1, 1]);
   };
   if (count === 1 && isPruned) return new Float32Array(1);
   const pruned = isPruned ? list(count) : undefined;

@@ -2,13 +2,13 @@
  * Tensors as rows, one a slice along the axis of the output channels, in the order in which the coders see them: an output
  * channel's kernels one after the other, each line by line, however the framework lays out its weights.
  *
- *     rowsOf([3, 3, 16, 32], 3)   // HWIO of TF.js: 32 rows of 16 kernels 3×3, levels 32, 1 and 512 apart
+ *     rowsOf([3, 3, 16, 32], 3)   // HWIO of TF.js: 32 rows of 16 kernels 3×3, weights 1, 32 and 512 apart
  *     rowsOf([32, 16, 3, 3], 0)   // OIHW of torch: the same rows, already in order
  */
 
 import { elementsOf } from "./header.js";
 
-/** Level k of row i, with k = j * extents[2] + l, lies at i * strides[0] + j * strides[1] + l * strides[2] in the tensor. */
+/** Number k of row i, with k = j * extents[2] + l, lies at i * strides[0] + j * strides[1] + l * strides[2] in the tensor. */
 export interface Rows {
   extents: [number, number, number];
   strides: [number, number, number];
@@ -47,36 +47,44 @@ export function rowsOf(shape: readonly number[], axis: number): Rows {
 /** Rows that are gathered or scattered together, so that neighbours in memory are touched together. */
 const TILE = 32;
 
-/** The rows `kept` of a tensor's values, one after the other. */
-export function gatherRows(
-  values: Int32Array,
-  { extents, strides }: Rows,
-  kept: ArrayLike<number>,
-): Int32Array {
-  const [, middle, inner] = extents;
+/**
+ * A tensor's values in rows, one after the other: the order of `QuantizedTensor.integers`. The values are copied.
+ *
+ *     toRows(Int32Array.of(1, 2, 3, 4, 5, 6), [3, 2], 1)   // [1, 3, 5, 2, 4, 6]
+ *
+ * @param values in the tensor's own order (row-major)
+ * @param axis that of the output channels, 0 .. rank - 1
+ */
+export function toRows<Values extends Float32Array | Int32Array>(
+  values: Values,
+  shape: readonly number[],
+  axis: number,
+): Values {
+  const { extents, strides } = rowsOf(shape, axis);
+  const [rows, middle, inner] = extents;
   const length = middle * inner;
-  const gathered = new Int32Array(kept.length * length);
-  for (let first = 0; first < kept.length; first += TILE) {
-    const last = Math.min(first + TILE, kept.length);
+  const inRows = values.slice() as Values;
+  for (let first = 0; first < rows; first += TILE) {
+    const last = Math.min(first + TILE, rows);
     for (let j = 0, k = 0; j < middle; j++) {
       for (let l = 0; l < inner; l++, k++) {
         const at = j * strides[1] + l * strides[2];
-        for (let i = first; i < last; i++) gathered[i * length + k] = values[at + kept[i] * strides[0]];
+        for (let i = first; i < last; i++) inRows[i * length + k] = values[at + i * strides[0]];
       }
     }
   }
-  return gathered;
+  return inRows;
 }
 
 /**
- * The inverse of `gatherRows`, each level times the factor of its row. Bytes are levels as zigzag.ts writes them.
+ * The inverse of `toRows`, each integer times the factor of its row. Bytes are integers as zigzag.ts writes them.
  *
  * @param values where the tensor goes, zeros so far
- * @param factors one a row; levels are those of the rows with a factor other than 0
+ * @param factors one per row; integers are those of the rows with a factor other than 0
  */
 export function scatterRows(
   values: Float32Array,
-  levels: Int32Array | Float32Array | Uint8Array,
+  integers: Int32Array | Float32Array | Uint8Array,
   { extents, strides }: Rows,
   factors: Float64Array,
 ): Float32Array {
@@ -92,23 +100,25 @@ export function scatterRows(
   for (let first = 0; first < starts.length; first += TILE) {
     const last = Math.min(first + TILE, starts.length);
     const done =
-      levels instanceof Uint8Array ? scatterFours(values, levels, places, starts, scales, first, last) : 0;
-    scatterOnes(values, levels, places, starts, scales, first, last, done);
+      integers instanceof Uint8Array
+        ? scatterFours(values, integers, places, starts, scales, first, last)
+        : 0;
+    scatterOnes(values, integers, places, starts, scales, first, last, done);
   }
   return values;
 }
 
-/** Four levels of each row by one load, of rows first .. last - 1. @returns how many levels of each row that were */
+/** Four integers of each row by one load, of rows first .. last - 1. @returns how many of each row that were */
 function scatterFours(
   values: Float32Array,
-  levels: Uint8Array,
+  integers: Uint8Array,
   places: Int32Array,
   starts: Int32Array,
   factors: Float64Array,
   first: number,
   last: number,
 ): number {
-  const view = new DataView(levels.buffer, levels.byteOffset, levels.length);
+  const view = new DataView(integers.buffer, integers.byteOffset, integers.length);
   const { length } = places;
   let k = 0;
   for (; k + 4 <= length; k = (k + 4) | 0) {
@@ -132,10 +142,10 @@ function scatterFours(
   return k;
 }
 
-/** The same one by one, from level k of each row on. */
+/** The same one by one, from number k of each row on. */
 function scatterOnes(
   values: Float32Array,
-  levels: Int32Array | Float32Array | Uint8Array,
+  integers: Int32Array | Float32Array | Uint8Array,
   places: Int32Array,
   starts: Int32Array,
   factors: Float64Array,
@@ -144,11 +154,11 @@ function scatterOnes(
   k: number,
 ): void {
   const { length } = places;
-  const isZigzag = levels instanceof Uint8Array;
+  const isZigzag = integers instanceof Uint8Array;
   for (; k < length; k++) {
     for (let i = first, from = first * length + k; i < last; i++, from += length) {
-      const level = levels[from];
-      values[starts[i] + places[k]] = (isZigzag ? (level >>> 1) ^ -(level & 1) : level) * factors[i];
+      const integer = integers[from];
+      values[starts[i] + places[k]] = (isZigzag ? (integer >>> 1) ^ -(integer & 1) : integer) * factors[i];
     }
   }
 }

@@ -4,13 +4,13 @@
  *
  *     quantizeWeights({ values, shape: [32, 16, 3, 3], axis: 0 }, 3)   // 32 steps of about a quarter of their row's rms; 2 to 3 bits a weight
  *
- * Minimising sum_r |e_r|^2 / rms_r^2 + lambda * bits at high rate gives steps in proportion to rms_r (Gish and Pierce 1968). Levels are
+ * Minimising sum_r |e_r|^2 / rms_r^2 + lambda * bits at high rate gives steps in proportion to rms_r (Gish and Pierce 1968). Integers are
  * then chosen one by one for the least error + lambda * bits by the coder's own adaptive estimates (Wiedemann et al., arXiv 1907.11900), and
- * last each row's step is fitted to its levels by least squares.
+ * last each row's step is fitted to its integers by least squares.
  */
 import { type WeightRateModel, weightRateModel } from "@bitdiet/cabac";
 import type { QuantizedTensor } from "../file/quantized-tensor.js";
-import { rowsOf } from "../file/rows.js";
+import { rowsOf, toRows } from "../file/rows.js";
 import { nearestOnGrid } from "../file/step-grid.js";
 
 export interface Weights {
@@ -43,18 +43,19 @@ export function quantizeWeights(
   { values, shape, axis }: Weights,
   fineness: number,
 ): QuantizedTensor | undefined {
-  const { extents, strides, kernel } = rowsOf(shape, axis);
+  const { extents, kernel } = rowsOf(shape, axis);
   const [rows, middle, inner] = extents;
   const columns = middle * inner;
   if (rows * columns !== values.length)
     throw new RangeError(`values: expected ${rows * columns} for the shape [${shape}], got ${values.length}`);
-  const rms = rootMeanSquares(values, rows, columns, extents, strides);
+  const inRows = toRows(values, shape, axis);
+  const rms = rootMeanSquares(inRows, rows, columns);
   if (!rms.every((size) => size < 1e30) || rms.every((size) => size === 0)) return undefined;
 
   const octaves = SIZE_POWER * Math.log2(values.length / TYPICAL_SIZE);
   const bySize = Math.max(-MOST_OCTAVES_BY_SIZE, Math.min(MOST_OCTAVES_BY_SIZE, octaves));
   const relativeStep = 2 ** (1 - fineness + bySize);
-  const levels = new Int32Array(values.length);
+  const integers = new Int32Array(values.length);
   const steps = new Float32Array(rows);
   const model = weightRateModel({ rowLength: columns, kernel });
   for (let row = 0; row < rows; row++) {
@@ -64,54 +65,41 @@ export function quantizeWeights(
     const step = nearestOnGrid(rms[row] * relativeStep * 2 ** (dither / STEP_PARTS), STEP_PARTS);
     let product = 0;
     let square = 0;
-    for (let j = 0, at = row * strides[0]; j < middle; j++) {
-      for (let l = 0; l < inner; l++) {
-        const i = at + j * strides[1] + l * strides[2];
-        const level = cheapest(values[i] / step, RATE_WEIGHT, model);
-        model.update(level);
-        levels[i] = level;
-        product += level * values[i];
-        square += level * level;
-      }
+    for (let i = row * columns, end = i + columns; i < end; i++) {
+      const integer = cheapest(inRows[i] / step, RATE_WEIGHT, model);
+      model.update(integer);
+      integers[i] = integer;
+      product += integer * inRows[i];
+      square += integer * integer;
     }
     if (square > 0) steps[row] = nearestOnGrid(product / square, STEP_PARTS);
   }
-  return { shape, levels, axis, steps };
+  return { shape, integers, axis, steps };
 }
 
-/** The level with the least (exact - level)^2 + rate * bits: one of the two neighbours, or 0. */
+/** The integer with the least (exact - integer)^2 + rate * bits: one of the two neighbours, or 0. */
 export function cheapest(exact: number, rate: number, model: WeightRateModel): number {
   const nearest = Math.round(exact);
   if (nearest === 0) return 0;
   const error = exact - nearest;
   let least = error * error + rate * model.bits(nearest);
-  let level = nearest;
+  let integer = nearest;
   // The neighbour towards 0: never the one away from it, which is farther and dearer.
   const other = nearest - Math.sign(nearest);
   const cost = (exact - other) ** 2 + rate * model.bits(other);
   if (cost < least) {
     least = cost;
-    level = other;
+    integer = other;
   }
-  if (other !== 0 && exact * exact + rate * model.bits(0) < least) level = 0;
-  return level;
+  if (other !== 0 && exact * exact + rate * model.bits(0) < least) integer = 0;
+  return integer;
 }
 
-function rootMeanSquares(
-  values: Float32Array,
-  rows: number,
-  columns: number,
-  [, middle, inner]: readonly number[],
-  strides: readonly number[],
-): Float64Array {
+function rootMeanSquares(inRows: Float32Array, rows: number, columns: number): Float64Array {
   const rms = new Float64Array(rows);
   for (let row = 0; row < rows; row++) {
     let sum = 0;
-    for (let j = 0; j < middle; j++) {
-      for (let l = 0; l < inner; l++) {
-        sum += values[row * strides[0] + j * strides[1] + l * strides[2]] ** 2;
-      }
-    }
+    for (let i = row * columns; i < (row + 1) * columns; i++) sum += inRows[i] ** 2;
     rms[row] = Math.sqrt(sum / columns);
   }
   return rms;

@@ -198,7 +198,7 @@ describe("exit code 0", () => {
       "float32",
       "float16",
       "uint8 per tensor",
-      "these levels, bit-packed",
+      "these integers, bit-packed",
     ]);
     for (const { raw, gzip, brotli } of report.baselines) {
       expect(gzip).toBeLessThan(1.001 * raw + 100);

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { dequantize } from "../../src/file/quantized-tensor.js";
+import { toRows } from "../../src/file/rows.js";
 import { gridIndex, gridOf, nearestOnGrid, stepAt } from "../../src/file/step-grid.js";
 
 const parts = fc.constantFrom(1, 2, 4, 8, 16, 32, 64, 128);
@@ -50,15 +51,25 @@ describe("the grid of steps", () => {
   });
 });
 
-test("dequantize takes each slice's step along the axis", () => {
-  const tensor = { shape: [2, 3], levels: Int32Array.of(1, 0, -2, 4, 4, 1) };
-  expect(dequantize({ ...tensor, axis: 0, steps: Float32Array.of(0.5, 0.25) })).toEqual(
-    Float32Array.of(0.5, 0, -1, 1, 1, 0.25),
+test("dequantize takes each row's step, and gives rows of the first axis or columns of the last in the tensor's order", () => {
+  const integers = Int32Array.of(1, 0, -2, 4, 4, 1);
+  const rows = { shape: [2, 3], integers, axis: 0 };
+  const columns = { shape: [3, 2], integers, axis: 1 };
+  const steps = Float32Array.of(0.5, 0.25);
+  expect(dequantize({ ...rows, steps })).toEqual(Float32Array.of(0.5, 0, -1, 1, 1, 0.25));
+  expect(dequantize({ ...columns, steps })).toEqual(Float32Array.of(0.5, 1, 0, 1, -1, 0.25));
+  expect(dequantize({ ...columns, steps: Float32Array.of(0.5, 0) })).toEqual(
+    Float32Array.of(0.5, 0, 0, 0, -1, 0),
   );
-  expect(dequantize({ ...tensor, axis: 1, steps: Float32Array.of(1, 2, 4) })).toEqual(
-    Float32Array.of(1, 0, -8, 4, 8, 4),
+  expect(dequantize({ ...columns, steps: Float32Array.of(0.5) })).toEqual(
+    Float32Array.of(0.5, 2, 0, 2, -1, 0.5),
   );
-  expect(dequantize({ ...tensor, axis: 1, steps: Float32Array.of(0.5) })).toEqual(
-    Float32Array.of(0.5, 0, -1, 2, 2, 0.5),
+});
+
+test("toRows gives each slice along the axis in one piece, input channels before the kernel", () => {
+  expect(toRows(Int32Array.of(1, 2, 3, 4, 5, 6), [3, 2], 1)).toEqual(Int32Array.of(1, 3, 5, 2, 4, 6));
+  const hwio = Float32Array.from({ length: 2 * 2 * 3 * 2 }, (_, i) => i);
+  expect(toRows(hwio, [2, 2, 3, 2], 3)).toEqual(
+    Float32Array.of(0, 6, 12, 18, 2, 8, 14, 20, 4, 10, 16, 22, 1, 7, 13, 19, 3, 9, 15, 21, 5, 11, 17, 23),
   );
 });

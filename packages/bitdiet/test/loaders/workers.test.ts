@@ -58,14 +58,14 @@ test("two Workers give the tensors that one thread gives, in the same order, and
 test("tensors in two parts come out refined", async () => {
   const quantized = {
     shape: [20, 30],
-    levels: Int32Array.from({ length: 600 }, (_, i) => ((i * i) % 61) - 30),
+    integers: Int32Array.from({ length: 600 }, (_, i) => ((i * i) % 61) - 30),
     axis: 0,
     steps: Float32Array.of(0.5),
   };
   const source = { name: "w", dtype: "float32" as const, quantized, refinementBits: 2 };
   const bytes = encodeModel({ tensors: [source] });
   const [tensor] = await decoded(bytes, { worker });
-  expect(tensor.values).toEqual(Float32Array.from(quantized.levels, (level) => level / 2));
+  expect(tensor.values).toEqual(Float32Array.from(quantized.integers, (integer) => integer / 2));
 });
 
 test("Workers that do not start, or end in the middle, are done without", async () => {

@@ -25,8 +25,8 @@ describe("quantizeWeights", () => {
     const ratio = errorOf(values, dequantize(coarse)) / errorOf(values, dequantize(fine));
     expect(ratio).toBeGreaterThan(1.8);
     expect(ratio).toBeLessThan(2.1);
-    const bits = (levels: Int32Array) => estimateBits(levels, { rowLength: 256 }) / levels.length;
-    expect(bits(fine.levels) - bits(coarse.levels)).toBeCloseTo(1, 0);
+    const bits = (integers: Int32Array) => estimateBits(integers, { rowLength: 256 }) / integers.length;
+    expect(bits(fine.integers) - bits(coarse.integers)).toBeCloseTo(1, 0);
   });
 
   it("gives each row the same relative error, whatever its scale", () => {
@@ -52,33 +52,29 @@ describe("quantizeWeights", () => {
     )
       step *= 1.05;
     const shape = { rowLength: 256 };
-    expect(estimateBits(quantized.levels, shape)).toBeLessThan(0.98 * estimateBits(rounded(), shape));
+    expect(estimateBits(quantized.integers, shape)).toBeLessThan(0.98 * estimateBits(rounded(), shape));
   });
 
   it("treats a kernel alike in the layouts of torch and TF.js", () => {
     const [height, width, inputs, outputs] = [3, 3, 8, 16];
     const hwio = noise(height * width * inputs * outputs);
     const oihw = new Float32Array(hwio.length);
-    const turned = (levels: ArrayLike<number>, into: Float32Array | Int32Array) => {
-      for (let p = 0; p < height * width; p++)
-        for (let i = 0; i < inputs; i++)
-          for (let o = 0; o < outputs; o++)
-            into[(o * inputs + i) * height * width + p] = levels[(p * inputs + i) * outputs + o];
-      return into;
-    };
-    turned(hwio, oihw);
+    for (let p = 0; p < height * width; p++)
+      for (let i = 0; i < inputs; i++)
+        for (let o = 0; o < outputs; o++)
+          oihw[(o * inputs + i) * height * width + p] = hwio[(p * inputs + i) * outputs + o];
     const a = quantizeWeights({ values: hwio, shape: [height, width, inputs, outputs], axis: 3 }, 3)!;
     const b = quantizeWeights({ values: oihw, shape: [outputs, inputs, height, width], axis: 0 }, 3)!;
-    expect(turned(a.levels, new Int32Array(hwio.length))).toEqual(b.levels);
+    expect(a.integers).toEqual(b.integers);
     expect(a.steps).toEqual(b.steps);
   });
 
   it("prunes rows of zeros and rows that round to zeros, and leaves alone what is not finite", () => {
     const values = Float32Array.of(0, 0, 0, 0, 1, -2, 3, 1);
-    const { steps, levels } = quantizeWeights({ values, shape: [2, 4], axis: 0 }, 4)!;
+    const { steps, integers } = quantizeWeights({ values, shape: [2, 4], axis: 0 }, 4)!;
     expect(steps[0]).toBe(0);
     expect(steps[1]).toBeGreaterThan(0);
-    expect(levels.subarray(0, 4)).toEqual(new Int32Array(4));
+    expect(integers.subarray(0, 4)).toEqual(new Int32Array(4));
     const coarse = quantizeWeights({ values: noise(64), shape: [1, 64], axis: 0 }, -8)!;
     expect(coarse.steps[0]).toBe(0);
     expect(
@@ -90,7 +86,7 @@ describe("quantizeWeights", () => {
 });
 
 describe("cheapest", () => {
-  it("finds the least cost of all levels near the value", () => {
+  it("finds the least cost of all integers near the value", () => {
     const model = weightRateModel({ rowLength: 64 });
     for (let i = 0; i < 64; i++) {
       const exact = 3 * Math.sin(7 * i);
