@@ -253,7 +253,7 @@ function onnxRoot(): protobuf.Root {
       Type: { fields: { tensor: field(1, "TensorType") } },
       TensorType: { fields: { elementType: field(1, "int32"), shape: field(2, "Shape") } },
       Shape: { fields: { dim: field(1, "Dim", "repeated") } },
-      Dim: { fields: { value: field(1, "int64") } },
+      Dim: { fields: { value: field(1, "int64"), param: field(2, "string") } },
     },
   });
 }
