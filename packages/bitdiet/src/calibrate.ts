@@ -15,7 +15,8 @@ import { elementCount, type Model } from "./model.js";
 import { fromRows, type LayersNetwork, layersNetwork } from "./networks/tfjs-layers.js";
 import { calibrationNetwork } from "./networks/tfjs-run.js";
 import { meetBudget } from "./quantize/budget.js";
-import { measureSensitivities, type QuantizedLayer, quantizeCalibrated } from "./quantize/calibrated.js";
+import { measureSensitivities, quantizeCalibrated } from "./quantize/calibrated.js";
+import type { QuantizedLayer } from "./quantize/quantize-layer.js";
 
 export interface CalibrationData {
   /** shape[0] inputs, one after another: a few hundred. */

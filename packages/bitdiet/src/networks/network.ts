@@ -15,6 +15,8 @@ export interface CalibrationLayer {
   columns: number;
   /** Height and width of the kernels that a row consists of; [1, 1] for a dense layer. */
   kernel: readonly [number, number];
+  /** Equal parts of the rows, one after another, each with inputs of its own: groups of a convolution. Default: 1. */
+  groups?: number;
   /** rows x columns */
   weights: Float32Array;
   /** One a row; zeros where the layer has none. */
@@ -30,10 +32,10 @@ export interface LayerParameters {
 
 /**
  * Second moments of a layer's inputs, means over images and positions. Inputs are extended by a last one that is always 1, which
- * the biases belong to: n = columns + 1.
+ * the biases belong to: n = columns + 1. Of a layer without biases it is uncorrelated with the others: biases then stay 0.
  */
 export interface InputStatistics {
-  /** Mean of x x^T, n x n. */
+  /** Mean of x x^T, groups x n x n. */
   gram: Float64Array;
   /**
    * Mean of e x^T, rows x n, where e is what the float network has here less what this network has with the layer's float

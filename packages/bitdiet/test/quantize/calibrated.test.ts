@@ -2,8 +2,9 @@ import { weightRateModel } from "@bitdiet/cabac";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { CalibrationLayer, CalibrationNetwork, LayerParameters } from "../../src/networks/network.js";
-import { quantizeCalibrated, quantizeLayer } from "../../src/quantize/calibrated.js";
+import { quantizeCalibrated } from "../../src/quantize/calibrated.js";
 import { factor, solve } from "../../src/quantize/factor.js";
+import { quantizeLayer } from "../../src/quantize/quantize-layer.js";
 import { fitRow, roundRow } from "../../src/quantize/round-row.js";
 
 function random(seed: number): () => number {
@@ -266,6 +267,56 @@ describe("quantizeCalibrated", () => {
       expect(magnitude(fine.layers)).toBeGreaterThan(3 * magnitude(layers));
     }
     expect(inOrder).toBeLessThan(0.7 * alone);
+  });
+
+  it("takes a diagonal alone for a matrix with nothing else", () => {
+    const network = smallNetwork(3);
+    const layer = network.layers[1];
+    const { gram } = correlatedInputs(100, layer.columns + 1);
+    const residual = new Float64Array(layer.rows * (layer.columns + 1));
+    const diagonal = Float64Array.from({ length: layer.rows }, (_, r) => 1 + r);
+    const full = Float64Array.from({ length: layer.rows ** 2 }, (_, i) =>
+      i % (layer.rows + 1) === 0 ? 1 + Math.floor(i / layer.rows) : 0,
+    );
+    expect(quantizeLayer(layer, { gram, residual }, diagonal, 0.01)).toEqual(
+      quantizeLayer(layer, { gram, residual }, full, 0.01),
+    );
+    expect(() => quantizeLayer(layer, { gram, residual }, diagonal.slice(1), 0.01)).toThrow(
+      "sensitivity: expected 5 numbers",
+    );
+  });
+
+  it("rounds the rows of each group for the inputs of that group", () => {
+    const [groups, perGroup, columns, size] = [4, 3, 16, 17];
+    const next = random(9);
+    const layer: CalibrationLayer = {
+      name: "grouped",
+      rows: groups * perGroup,
+      columns,
+      groups,
+      kernel: [4, 4],
+      weights: Float32Array.from({ length: groups * perGroup * columns }, next),
+      biases: new Float32Array(groups * perGroup),
+    };
+    const grams = Array.from({ length: groups }, (_, g) => correlatedInputs(200, size, 20 + 7 * g).gram);
+    // Inputs of the odd groups alternate in sign, so that what suits one group does not suit its neighbour.
+    for (let g = 1; g < groups; g += 2)
+      grams[g] = grams[g].map((v, i) => ((Math.floor(i / size) + (i % size)) % 2 === 0 ? v : -v));
+    const gram = Float64Array.from(grams.flatMap((own) => [...own]));
+    const turned = Float64Array.from([...grams.slice(1), grams[0]].flatMap((own) => [...own]));
+    const residual = new Float64Array(layer.rows * size);
+    const lossOf = (statistics: Float64Array) => {
+      const made = quantizeLayer(layer, { gram: statistics, residual }, new Float64Array(12).fill(16), 0.01);
+      let loss = 0;
+      for (let r = 0; r < layer.rows; r++) {
+        const e = Float64Array.from({ length: size }, (_, c) =>
+          c < columns ? layer.weights[r * columns + c] - made.weights[r * columns + c] : -made.biases[r],
+        );
+        loss += quadratic(e, grams[Math.floor(r / perGroup)]);
+      }
+      return loss;
+    };
+    expect(lossOf(gram)).toBeLessThan(0.3 * lossOf(turned));
   });
 
   it("survives inputs that are always 0 and outputs on which nothing depends", async () => {
