@@ -24,14 +24,17 @@ const doors: Record<string, { files: RegExp; imports: RegExp }[]> = {
   "dct-transform": [{ files: /^training\.ts$/, imports: /^@tensorflow\/tfjs-core$/ }],
   bitdiet: [
     {
-      files: /^(calibrate|loaders\/tfjs|networks\/tfjs-.*)\.ts$/,
-      imports: /^@tensorflow\/tfjs-(core|layers)$/,
+      files: /^(calibrate|loaders\/tfjs|networks\/(run-)?tfjs.*)\.ts$/,
+      imports: /^@tensorflow\/tfjs-(core|layers|converter)$/,
     },
     {
       files: /^cli\/.*\.ts$/,
       imports: /^(node:.*|cac|cli-progress|@tensorflow\/tfjs-(core|layers|backend-cpu))$/,
     },
-    { files: /^(loaders\/(vite|source|tfjs|worker)|formats\/node-files)\.ts$/, imports: /^node:/ },
+    {
+      files: /^(loaders\/(vite|source|tfjs|worker)|formats\/node-files|networks\/find-runner)\.ts$/,
+      imports: /^node:/,
+    },
   ],
 };
 
