@@ -70,10 +70,28 @@ test.each(Object.keys(arrows))("%s imports only what the architecture's arrows a
   }
 });
 
-test("every folder in packages has its arrows written down, or is the bench", () => {
+test("every folder in packages has its arrows written down, or is private and may import every package", () => {
   const folders = readdirSync(join(root, "packages"));
-  expect(folders.filter((name) => !(name in arrows) && name !== "bench")).toEqual([]);
+  expect(folders.filter((name) => !(name in arrows))).toEqual(["bench", "zoo"]);
 });
+
+test("nothing imports the bench or the examples: what they share is the zoo, and only they import that", () => {
+  for (const folder of ["packages/zoo", "packages/bench", "apps/examples"]) {
+    const own = sources(join(root, folder)).filter((file) => !file.includes("node_modules"));
+    const foreign = own.flatMap((file) =>
+      imports(file)
+        .filter((path) => /^@bitdiet\/(bench|examples)(\/|$)/.test(path))
+        .concat(imports(file).filter((path) => leaves(join(root, folder), file, path)))
+        .map((path) => `${relative(root, file)}: ${path}`),
+    );
+    expect(foreign).toEqual([]);
+  }
+});
+
+/** A relative import that leads out of its package. */
+function leaves(folder: string, file: string, path: string): boolean {
+  return path.startsWith(".") && relative(folder, join(dirname(file), path)).startsWith("..");
+}
 
 test.each(Object.keys(arrows))("%s has no circle of imports among its files", (name) => {
   const files = sources(join(root, "packages", name, "src"));

@@ -1,8 +1,9 @@
 // `npm run data -- NAME --to DIR`: fetches a data set from its publisher.
+
+import { fetchCifar10 } from "@bitdiet/zoo/data/cifar10-archive";
+import { unpackJpegs } from "@bitdiet/zoo/data/cifar10-jpeg";
+import { exitWith, type Flags, pathFlag, UsageError } from "@bitdiet/zoo/runner/command-line";
 import cac from "cac";
-import { exitWith, type Flags, pathFlag, UsageError } from "../command-line.js";
-import { fetchCifar10 } from "./cifar10-archive.js";
-import { unpackJpegs } from "./cifar10-jpeg.js";
 
 const cli = cac("npm run data --");
 cli

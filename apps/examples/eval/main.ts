@@ -1,19 +1,26 @@
 // `npm run eval -- --model resnet18 --checkpoint F --data DIR`: the accuracy of a checkpoint of one's own.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { loadCifar10, normalizedBatch } from "@bitdiet/zoo/data/cifar10";
+import { imageFolder, imagenetInput } from "@bitdiet/zoo/data/imagenet";
+import { readCheckpoint } from "@bitdiet/zoo/nets/checkpoint-file";
+import type { Parameters } from "@bitdiet/zoo/nets/hooks";
+import { imagenetResnet } from "@bitdiet/zoo/nets/imagenet-resnet";
+import { mobilenetV2 } from "@bitdiet/zoo/nets/mobilenet-v2";
+import { parametersFromPyTorch } from "@bitdiet/zoo/nets/parameters";
+import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
+import {
+  exitWith,
+  type Flags,
+  numberFlag,
+  parseFlags,
+  pathFlag,
+  UsageError,
+} from "@bitdiet/zoo/runner/command-line";
+import { useBackend } from "@bitdiet/zoo/training/backend";
+import { evaluate } from "@bitdiet/zoo/training/evaluate";
 import * as tf from "@tensorflow/tfjs-core";
 import cac from "cac";
-import { exitWith, type Flags, numberFlag, parseFlags, pathFlag, UsageError } from "../command-line.js";
-import { loadCifar10, normalizedBatch } from "../data/cifar10.js";
-import { imageFolder, imagenetInput } from "../data/imagenet.js";
-import { readCheckpoint } from "../models/checkpoint-file.js";
-import type { Parameters } from "../models/hooks.js";
-import { imagenetResnet } from "../models/imagenet-resnet.js";
-import { mobilenetV2 } from "../models/mobilenet-v2.js";
-import { parametersFromPyTorch } from "../models/parameters.js";
-import { cifarResnet } from "../models/resnet.js";
-import { useBackend } from "../setup.js";
-import { evaluate } from "./evaluate.js";
 
 type Model = (parameters: Parameters, x: tf.Tensor4D) => tf.Tensor2D;
 

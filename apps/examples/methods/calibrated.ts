@@ -2,17 +2,17 @@
 // of so many bits a weight, everything counted. No method of the seven; what those must beat.
 // Example: 2 bits for each of ResNet-20's 270,896 weights are a file of 67,724 bytes, topology and names included.
 import { countSymbols, shannonEntropy } from "@bitdiet/huffman";
+import { modelOf } from "@bitdiet/zoo/nets/layers-model";
+import { cifarResnetLayers } from "@bitdiet/zoo/nets/resnet-layers";
 import type * as tf from "@tensorflow/tfjs-core";
 import { loadLayersModel } from "@tensorflow/tfjs-layers";
 import { decodeQuantized, gridIndex, readHeader } from "bitdiet";
 import { calibrate } from "bitdiet/calibrate";
 import { fromBitdiet } from "bitdiet/tfjs";
-import { modelOf } from "../models/layers-model.js";
-import { cifarResnetLayers } from "../models/resnet-layers.js";
-import { sizesOf } from "./block-file.js";
 import { type Measured, measuredWeights } from "./deploy.js";
-import { accuracy, calibrationImages, type Ground } from "./ground.js";
 import type { Recipe, Run } from "./recipe.js";
+import { accuracy, calibrationImages, type Testbed } from "./testbed.js";
+import { sizesOf } from "./transform-quantization/block-file.js";
 import { type CodedWeight, packLevels } from "./weight-coding.js";
 
 /** Training images that rounding goes by, if there are as many. */
@@ -21,18 +21,18 @@ const IMAGES = 400;
 const STEPS_PER_OCTAVE = 8;
 
 /** Compresses to a file, and answers the test images with the model that TF.js loads from it. */
-async function calibrated(ground: Ground, bits: number): Promise<Measured> {
-  const images = calibrationImages(ground, Math.min(IMAGES, ground.train.labels.length));
+async function calibrated(testbed: Testbed, bits: number): Promise<Measured> {
+  const images = calibrationImages(testbed, Math.min(IMAGES, testbed.train.labels.length));
   const [inputs, shape] = [images.dataSync<"float32">(), images.shape];
   images.dispose();
-  const network = cifarResnetLayers(ground.start);
+  const network = cifarResnetLayers(testbed.start);
   const compress = await calibrate(await modelOf(network), { inputs, shape, logits: true });
   network.dispose();
-  const { weights: values } = sizesOf(ground);
+  const { weights: values } = sizesOf(testbed);
   const { pieces } = await compress({ maxBytes: Math.floor((bits * values) / 8) });
   const file = new Uint8Array(Buffer.concat(pieces));
   const decoded = await loadLayersModel(fromBitdiet(file));
-  const right = accuracy(ground.test, (x) => decoded.predict(x) as tf.Tensor2D);
+  const right = accuracy(testbed.test, (x) => decoded.predict(x) as tf.Tensor2D);
   decoded.dispose();
   const { weights, side } = contents(file);
   const measured = measuredWeights(weights, side);
@@ -73,7 +73,7 @@ const run = (bits: number): Run => ({
   curve: "second-order rounding",
   of: "weights",
   trains: false,
-  measure: (ground) => calibrated(ground, bits),
+  measure: (testbed) => calibrated(testbed, bits),
 });
 
 export const calibratedWeights: Recipe = {

@@ -3,8 +3,8 @@
 // the L1 / L2 norm ratio, the paper's own baseline. And what the paper lacks: entropy given the neighbours, which is what
 // a coder with contexts spends; a range for each channel; a lambda for each layer.
 import { sparsityProxy } from "@bitdiet/entropy-loss";
-import { contextRate } from "../context-rate.js";
-import type { Rate } from "../rates.js";
+import { contextRate } from "@bitdiet/zoo/training/context-rate";
+import type { Rate } from "@bitdiet/zoo/training/rates";
 import { type QuantizationAware, quantizationAware } from "./quantization-aware.js";
 import type { Recipe, Run } from "./recipe.js";
 
@@ -14,7 +14,7 @@ const run = (of: Run["of"], id: string, title: string, options: QuantizationAwar
   of,
   curve,
   trains: true,
-  measure: (ground) => quantizationAware(ground, options),
+  measure: (testbed) => quantizationAware(testbed, options),
 });
 
 /** Without the term, over bit widths and ranges. */

@@ -3,13 +3,13 @@
 // reconstruction: the paper's abstract names the idea, and neither formula nor schedule is public. The first convolution
 // and the classifier keep 8 bits, as is usual.
 import { clusterLoss, type Quantizer, softClusterLoss, ternaryQuantizer, twnRule } from "@bitdiet/fake-quant";
+import type { Parameters } from "@bitdiet/zoo/nets/hooks";
+import { variables } from "@bitdiet/zoo/nets/parameters";
 import * as tf from "@tensorflow/tfjs-core";
-import type { Parameters } from "../models/hooks.js";
-import { variables } from "../models/parameters.js";
 import type { Measured } from "./deploy.js";
-import { type Ground, taskLoss } from "./ground.js";
 import { LEARNING_RATES, quantizationAware, warmCosine } from "./quantization-aware.js";
 import type { Recipe } from "./recipe.js";
+import { type Testbed, taskLoss } from "./testbed.js";
 
 const isTernary = (name: string): boolean => name.endsWith(".weight") && !/^(conv1|linear)\./.test(name);
 const ternaryWidth = (name: string): number => (isTernary(name) ? 2 : 8);
@@ -17,8 +17,8 @@ const ternaryWidth = (name: string): number => (isTernary(name) ? 2 : 8);
 /** Steps between two estimates of a layer's centers. */
 const ESTIMATE_EVERY = 20;
 /** Trains through the rounding, to nearest: a quantizer of two bits has the levels -1, 0, 1, and its step is alpha. */
-const ternaryTraining = (ground: Ground, start?: Parameters): Promise<Measured> =>
-  quantizationAware(ground, {
+const ternaryTraining = (testbed: Testbed, start?: Parameters): Promise<Measured> =>
+  quantizationAware(testbed, {
     start,
     bits: "float",
     weightBits: ternaryWidth,
@@ -30,13 +30,13 @@ type Distance = (w: tf.Tensor, centers: Quantizer) => tf.Scalar;
 const soft: Distance = (w, centers) => softClusterLoss(w, centers, { sharpness: 10 });
 
 /** Half of the steps for either part. @param lambda weight of the mean distance, in units of alpha^2 */
-async function clustered(ground: Ground, distanceOf: Distance, lambda = 1): Promise<Measured> {
-  const half = { ...ground, steps: Math.round(ground.steps / 2) };
-  const parameters = variables(ground.start);
+async function clustered(testbed: Testbed, distanceOf: Distance, lambda = 1): Promise<Measured> {
+  const half = { ...testbed, steps: Math.round(testbed.steps / 2) };
+  const parameters = variables(testbed.start);
   const names = Object.keys(parameters).filter(isTernary);
   const loss = taskLoss(half);
   let rules: Record<string, ReturnType<typeof twnRule>> = {};
-  await ground.trainOn({
+  await testbed.trainOn({
     task: "clustering",
     steps: half.steps,
     schedule: warmCosine,
@@ -59,7 +59,7 @@ async function clustered(ground: Ground, distanceOf: Distance, lambda = 1): Prom
   return measured;
 }
 
-const run = (id: string, title: string, measure: (ground: Ground) => Promise<Measured>) => ({
+const run = (id: string, title: string, measure: (testbed: Testbed) => Promise<Measured>) => ({
   id,
   title,
   of: "weights" as const,
@@ -72,8 +72,8 @@ export const crq: Recipe = {
   paper: "CRQ (Hu et al., arXiv 1902.10370, 2019), a reconstruction of its abstract",
   published: "none in the abstract",
   runs: [
-    run("clustered", "ternary, clustered first", (ground) => clustered(ground, clusterLoss)),
-    run("soft", "ternary, softly clustered first", (ground) => clustered(ground, soft)),
-    run("rounded", "ternary, trained through rounding alone", (ground) => ternaryTraining(ground)),
+    run("clustered", "ternary, clustered first", (testbed) => clustered(testbed, clusterLoss)),
+    run("soft", "ternary, softly clustered first", (testbed) => clustered(testbed, soft)),
+    run("rounded", "ternary, trained through rounding alone", (testbed) => ternaryTraining(testbed)),
   ],
 };

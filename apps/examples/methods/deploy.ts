@@ -1,6 +1,9 @@
 // A trained network judged as it would be shipped: weights and feature maps are quantized, coded, decoded and
 // dequantized, and the test images are answered by what was decoded. Nothing here trains.
-import * as tf from "@tensorflow/tfjs-core";
+
+import type { LabeledImages } from "@bitdiet/zoo/data/cifar10";
+import type { Hooks, Parameters } from "@bitdiet/zoo/nets/hooks";
+import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
 import {
   type CodedMaps,
   learnMapCoder,
@@ -8,12 +11,10 @@ import {
   type MapCoder,
   mapBits,
   type Symbols,
-} from "../coding/maps.js";
-import type { LabeledImages } from "../data/cifar10.js";
-import type { Hooks, Parameters } from "../models/hooks.js";
-import { cifarResnet } from "../models/resnet.js";
-import type { FrozenRange, Quantizers, Ranges } from "../quantized.js";
-import { accuracy, calibrationImages, type Ground, imagesFrom } from "./ground.js";
+} from "@bitdiet/zoo/shipping/maps";
+import type { FrozenRange, Quantizers, Ranges } from "@bitdiet/zoo/training/quantized";
+import * as tf from "@tensorflow/tfjs-core";
+import { accuracy, calibrationImages, imagesFrom, type Testbed } from "./testbed.js";
 import {
   type CodedWeight,
   decodeWeight,
@@ -45,23 +46,23 @@ export interface Network {
 }
 
 /** Codes, decodes and evaluates whatever has a quantizer. Leaves no tensor behind. */
-export function deploy(ground: Ground, network: Network): Measured {
+export function deploy(testbed: Testbed, network: Network): Measured {
   tf.engine().startScope();
   try {
-    return measure(ground, network);
+    return measure(testbed, network);
   } finally {
     tf.engine().endScope();
   }
 }
 
-function measure(ground: Ground, network: Network): Measured {
+function measure(testbed: Testbed, network: Network): Measured {
   const { quantizers } = network;
   const weights = quantizers.weight && codeWeights(network, quantizers.weight);
   const parameters = { ...network.parameters, ...weights?.decoded };
-  const coders = quantizers.activation && learnMapCoders(ground, parameters, quantizers.activation);
+  const coders = quantizers.activation && learnMapCoders(testbed, parameters, quantizers.activation);
   const right = quantizers.activation
-    ? codedAccuracy(ground, parameters, coders!, quantizers.activation)
-    : accuracy(ground.test, (x) => cifarResnet(parameters, x));
+    ? codedAccuracy(testbed, parameters, coders!, quantizers.activation)
+    : accuracy(testbed.test, (x) => cifarResnet(parameters, x));
   const maps = coders && Object.values(coders).map((coder) => coder.total());
   return {
     accuracy: right,
@@ -72,12 +73,12 @@ function measure(ground: Ground, network: Network): Measured {
 
 /** One coder a layer, learned from training images. */
 function learnMapCoders(
-  ground: Ground,
+  testbed: Testbed,
   parameters: Parameters,
   quantizer: Quantizers["activation"],
 ): Record<string, MapCoder> {
   const coders: Record<string, MapCoder> = {};
-  const images = calibrationImages(ground, CODE_IMAGES);
+  const images = calibrationImages(testbed, CODE_IMAGES);
   tf.tidy(
     () =>
       void cifarResnet(parameters, images, {
@@ -99,7 +100,7 @@ function learnMapCoders(
  * those that come back from bytes, bit for bit: a code is lossless, and was seen to be.
  */
 function codedAccuracy(
-  { test, codedImages }: Ground,
+  { test, codedImages }: Testbed,
   parameters: Parameters,
   coders: Record<string, MapCoder>,
   quantizer: Quantizers["activation"],

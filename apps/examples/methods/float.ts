@@ -1,7 +1,7 @@
 // The float network that everything starts from, on the same test images: what all accuracies are compared with.
-import { cifarResnet } from "../models/resnet.js";
-import { accuracy } from "./ground.js";
+import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
 import type { Recipe } from "./recipe.js";
+import { accuracy } from "./testbed.js";
 
 export const float: Recipe = {
   name: "float",

@@ -1,15 +1,15 @@
-// `npm run method -- NAME` and `npm run methods`: runs recipes on the common ground, keeps their results, and draws the
+// `npm run methods -- NAME` and `npm run methods`: runs recipes on the common testbed, keeps their results, and draws the
 // table and the curves of all results there are.
 import { join } from "node:path";
+import { exitWith, numberFlag, parseFlags, pathFlag, UsageError } from "@bitdiet/zoo/runner/command-line";
+import { useBackend } from "@bitdiet/zoo/training/backend";
 import * as tf from "@tensorflow/tfjs-core";
 import cac from "cac";
-import { exitWith, numberFlag, parseFlags, pathFlag, UsageError } from "../command-line.js";
-import { useBackend } from "../setup.js";
 import { float } from "./float.js";
-import { type GroundSource, loadGround } from "./ground.js";
 import { RECIPES } from "./recipes.js";
 import { runRecipes } from "./run.js";
 import { writeTable } from "./table.js";
+import { loadTestbed, type TestbedSource } from "./testbed.js";
 import { trainOnWorkers } from "./workers.js";
 
 const ROOM = import.meta.dirname;
@@ -17,7 +17,7 @@ const RESULTS = join(ROOM, "results");
 
 interface Options {
   name?: string;
-  source: GroundSource;
+  source: TestbedSource;
   results: string;
   run?: string;
   fresh: boolean;
@@ -26,7 +26,7 @@ interface Options {
 
 /** @returns the options, or undefined when `--help` was asked for and printed */
 export function parseOptions(argv: string[]): Options | undefined {
-  const cli = cac("npm run method --");
+  const cli = cac("npm run methods --");
   cli
     .command("[name]", `Run one method (${RECIPES.map(({ name }) => name).join(", ")}), or all`)
     .option("--data <dir>", "CIFAR-10 in its official binary layout (npm run data -- cifar10)")
@@ -78,13 +78,13 @@ export function parseOptions(argv: string[]): Options | undefined {
 
 async function run({ name, source, run, results, fresh, workers }: Options): Promise<void> {
   await useBackend("wasm");
-  const ground = await loadGround(source);
+  const testbed = await loadTestbed(source);
   const recipes = RECIPES.filter((recipe) => name === undefined || recipe.name === name);
   const trainOn = workers > 1 ? trainOnWorkers(source, workers) : undefined;
   // What all are compared with, made once.
-  await runRecipes([float], ground, { results, fresh: false });
-  const rows = await runRecipes(recipes, ground, { results, fresh, only: run, trainOn });
-  tf.dispose(ground.start);
+  await runRecipes([float], testbed, { results, fresh: false });
+  const rows = await runRecipes(recipes, testbed, { results, fresh, only: run, trainOn });
+  tf.dispose(testbed.start);
   for (const { title, accuracy, activations, weights } of rows) {
     const bits = [
       activations && `${activations.coded.toFixed(3)} bit/value`,
@@ -97,7 +97,7 @@ async function run({ name, source, run, results, fresh, workers }: Options): Pro
 }
 
 if (process.argv[1] === import.meta.filename) {
-  await exitWith("npm run method", async () => {
+  await exitWith("npm run methods", async () => {
     const options = parseOptions(process.argv.slice(2));
     if (options) await run(options);
   });

@@ -2,10 +2,11 @@
 // the logits, over calibration images (no labels needed). Uniform noise of variance step^2 / 12 on a channel then moves the
 // logits by g step^2 / 12 a value, while its rate falls by log2(step): at equal slopes, step is proportional to 1 / sqrt(g).
 // Example: a channel of four times another's g gets half its step, and takes one bit a value more.
+
+import { normal, uniform } from "@bitdiet/zoo/data/random";
+import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
 import * as tf from "@tensorflow/tfjs-core";
-import { normal, uniform } from "../data/random.js";
-import { cifarResnet } from "../models/resnet.js";
-import { calibrationImages, type Ground } from "./ground.js";
+import { calibrationImages, type Testbed } from "./testbed.js";
 
 const BATCHES = 8;
 const IMAGES = 25;
@@ -18,15 +19,15 @@ export interface Sensitivity {
   values: number;
 }
 
-/** @param ground whose float network and training images are looked at */
+/** @param testbed whose float network and training images are looked at */
 export function mapSensitivity(
-  ground: Pick<Ground, "start" | "train" | "seed">,
+  testbed: Pick<Testbed, "start" | "train" | "seed">,
 ): Record<string, Sensitivity> {
-  const gaussian = normal(uniform(ground.seed));
+  const gaussian = normal(uniform(testbed.seed));
   const sums: Record<string, { squares: Float64Array; counts: Float64Array; values: number }> = {};
   for (let batch = 0; batch < BATCHES; batch++) {
     tf.tidy(() => {
-      const x = calibrationImages(ground, IMAGES, batch * IMAGES);
+      const x = calibrationImages(testbed, IMAGES, batch * IMAGES);
       const shapes: Record<string, number[]> = {};
       const shown: Record<string, tf.Tensor> = {};
       const see = <T extends tf.Tensor>(a: T, name: string): T => {
@@ -34,7 +35,7 @@ export function mapSensitivity(
         shown[name] = a;
         return a;
       };
-      const [, classes] = cifarResnet(ground.start, x, { activation: see }).shape;
+      const [, classes] = cifarResnet(testbed.start, x, { activation: see }).shape;
       const projection = tf.tensor2d(Float32Array.from({ length: IMAGES * classes }, gaussian), [
         IMAGES,
         classes,
@@ -44,7 +45,7 @@ export function mapSensitivity(
       const gradients = tf.grads((...zeros) => {
         const activation = <T extends tf.Tensor>(a: T, name: string): T =>
           tf.add(a, zeros[names.indexOf(name)]);
-        return tf.sum(tf.mul(cifarResnet(ground.start, x, { activation }), projection));
+        return tf.sum(tf.mul(cifarResnet(testbed.start, x, { activation }), projection));
       })(names.map((name) => tf.zeros(shapes[name])));
       for (const [i, name] of names.entries()) {
         const alive = tf.step(shown[name]);

@@ -2,10 +2,11 @@
 // network, layer by layer, each seeing what the corrected layers before it write (bias correction; Nagel et al., "Data-free
 // quantization through weight equalization and bias correction", arXiv 1906.04721, here with data). Needs no gradients and no
 // bytes, biases being stored anyway. Example: a channel whose mean was 0.4 and has become 0.3 gets 0.1 more bias.
+
+import type { Parameters } from "@bitdiet/zoo/nets/hooks";
+import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
 import * as tf from "@tensorflow/tfjs-core";
-import type { Parameters } from "../models/hooks.js";
-import { cifarResnet } from "../models/resnet.js";
-import { calibrationImages, type Ground } from "./ground.js";
+import { calibrationImages, type Testbed } from "./testbed.js";
 
 const IMAGES = 256;
 
@@ -15,14 +16,14 @@ const IMAGES = 256;
  * @returns the biases of all convolutions by name, new tensors
  */
 export function matchedBiases(
-  ground: Ground,
+  testbed: Testbed,
   filters: Parameters,
   maskOf: (convolution: string) => tf.Tensor1D | undefined = () => undefined,
 ): Parameters {
-  const { start } = ground;
+  const { start } = testbed;
   const biases: Parameters = {};
   tf.tidy(() => {
-    const x = calibrationImages(ground, IMAGES);
+    const x = calibrationImages(testbed, IMAGES);
     const means: Record<string, tf.Tensor> = {};
     cifarResnet(start, x, {}, (convolved, name) => {
       const output: tf.Tensor4D = tf.add(convolved, start[`${name}.bias`]);

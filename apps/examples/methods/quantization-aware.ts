@@ -1,14 +1,14 @@
-// Fine-tuning on the common ground with uniform quantizers, whose ranges are learned: plain, or with a price on bits.
+// Fine-tuning on the common testbed with uniform quantizers, whose ranges are learned: plain, or with a price on bits.
 import { affineQuantizer } from "@bitdiet/fake-quant";
+import type { Parameters } from "@bitdiet/zoo/nets/hooks";
+import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
+import { type FineTuning, fineTune } from "@bitdiet/zoo/training/fine-tune";
+import { cosineDecay } from "@bitdiet/zoo/training/loop";
+import { calibrate, type FrozenRange, type Quantizers, type Ranges } from "@bitdiet/zoo/training/quantized";
 import * as tf from "@tensorflow/tfjs-core";
-import { type FineTuning, fineTune } from "../fine-tune.js";
-import type { Parameters } from "../models/hooks.js";
-import { cifarResnet } from "../models/resnet.js";
-import { calibrate, type FrozenRange, type Quantizers, type Ranges } from "../quantized.js";
-import { cosineDecay } from "../train.js";
 import { deploy, type Measured } from "./deploy.js";
-import { calibrationImages, type Ground, taskLoss } from "./ground.js";
 import { equalSlopeRanges, mapSensitivity } from "./map-sensitivity.js";
+import { calibrationImages, type Testbed, taskLoss } from "./testbed.js";
 
 type Passed = "activationPressure" | "weightPressure" | "warmUp" | "sharpness" | "learningRates";
 
@@ -37,20 +37,20 @@ export const warmCosine = (progress: number): number =>
 
 /** Fine-tunes, codes, decodes, measures. */
 export async function quantizationAware(
-  ground: Ground,
+  testbed: Testbed,
   {
     bits = 4,
     weightBits = 8,
     rangeFactor = 1,
     channelRanges = false,
     weightStep = () => undefined,
-    start = ground.start,
+    start = testbed.start,
     learningRates = LEARNING_RATES,
     ...passed
   }: QuantizationAware,
 ): Promise<Measured> {
   const bitsOf = typeof weightBits === "number" ? () => weightBits : weightBits;
-  const images = calibrationImages(ground, CALIBRATION_IMAGES);
+  const images = calibrationImages(testbed, CALIBRATION_IMAGES);
   const widths = { bits: bits === "float" ? 8 : bits, weightBits: 8 };
   const { weight: weightRanges, activation } = calibrate(
     (hooks) => cifarResnet(start, images, hooks),
@@ -61,7 +61,7 @@ export async function quantizationAware(
   images.dispose();
   const ranges: Ranges<FrozenRange> = {
     weight: weightRanges,
-    activation: channelRanges ? equalSlopeRanges(mapSensitivity(ground), activation) : activation,
+    activation: channelRanges ? equalSlopeRanges(mapSensitivity(testbed), activation) : activation,
   };
   for (const [name, lnStep] of Object.entries(weightRanges)) {
     const first = weightStep(name, start[name]);
@@ -72,23 +72,23 @@ export async function quantizationAware(
     weight: (name) => affineQuantizer({ bits: bitsOf(name), signed: true, scale: tf.exp(weight[name]) }),
     activation: (name) => affineQuantizer({ bits: widths.bits, scale: tf.exp(activation[name]) }),
   });
-  const loss = taskLoss(ground);
+  const loss = taskLoss(testbed);
   const tuned = await fineTune({
     task: "fine-tuning",
-    steps: ground.steps,
+    steps: testbed.steps,
     start,
     ranges: bits === "float" ? { ...ranges, activation: {} } : ranges,
     quantizersOf,
     learningRates,
     schedule: warmCosine,
-    train: ground.trainOn,
+    train: testbed.trainOn,
     loss: (parameters, { weight, activation }, step) =>
       loss(parameters, bits === "float" ? { weight } : { weight, activation }, step),
     ...passed,
   });
   const trained = quantizersOf(tuned.ranges);
   const quantizers = bits === "float" ? { weight: trained.weight } : trained;
-  const measured = deploy(ground, { ...tuned, quantizers });
+  const measured = deploy(testbed, { ...tuned, quantizers });
   tf.dispose(tuned.parameters);
   return measured;
 }

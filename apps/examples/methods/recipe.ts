@@ -1,8 +1,8 @@
 // What a method is, as far as the runner is concerned: a few networks to be measured, each by itself, so that a stopped
-// run goes on where it was. A recipe holds no state; all it needs is the common ground.
+// run goes on where it was. A recipe holds no state; all it needs is the common testbed.
 // Example: CAT is one run for each lambda, and its curve is the line through them.
 import type { Measured } from "./deploy.js";
-import type { Ground } from "./ground.js";
+import type { Testbed } from "./testbed.js";
 
 /** One network: a row of the table and a point of a curve. */
 export interface Run {
@@ -16,20 +16,20 @@ export interface Run {
   of: "activations" | "weights" | "both";
   /** Whether it trains: then its row names the steps. */
   trains: boolean;
-  /** How many times the ground's steps; 1 unless given. */
+  /** How many times the testbed's steps; 1 unless given. */
   longer?: number;
-  /** Makes the network with the ground's steps, codes it, decodes it and measures. Leaves no tensor behind. */
-  measure: (ground: Ground) => Promise<Measured>;
+  /** Makes the network with the testbed's steps, codes it, decodes it and measures. Leaves no tensor behind. */
+  measure: (testbed: Testbed) => Promise<Measured>;
 }
 
-/** The ground that a run is measured on: the common one, but for steps. */
-export const groundOf = ({ longer = 1 }: Run, ground: Ground): Ground => ({
-  ...ground,
-  steps: longer * ground.steps,
+/** The testbed that a run is measured on: the common one, but for steps. */
+export const testbedOf = ({ longer = 1 }: Run, testbed: Testbed): Testbed => ({
+  ...testbed,
+  steps: longer * testbed.steps,
 });
 
 export interface Recipe {
-  /** For the command line: npm run method -- NAME. */
+  /** For the command line: npm run methods -- NAME. */
   name: string;
   /** Who published it, where; or what of it is a reconstruction. */
   paper: string;

@@ -1,10 +1,11 @@
 // Training on through a quantizer that stays as it is: widths, steps and what is pruned are fixed, values move, gradients go
 // straight through the rounding. What the variables mean is the caller's: filters, or factors of filters.
+
+import type { Parameters } from "@bitdiet/zoo/nets/hooks";
+import { variables } from "@bitdiet/zoo/nets/parameters";
 import type * as tf from "@tensorflow/tfjs-core";
-import type { Parameters } from "../models/hooks.js";
-import { variables } from "../models/parameters.js";
-import { type Ground, taskLoss } from "./ground.js";
 import { LEARNING_RATES, warmCosine } from "./quantization-aware.js";
+import { type Testbed, taskLoss } from "./testbed.js";
 
 /**
  * @param start values to start from; copies are trained
@@ -12,15 +13,15 @@ import { LEARNING_RATES, warmCosine } from "./quantization-aware.js";
  * @returns the trained variables; the caller disposes of them
  */
 export async function retrain(
-  ground: Ground,
+  testbed: Testbed,
   start: Parameters,
   networkOf: (trained: Parameters) => Parameters,
 ): Promise<Record<string, tf.Variable>> {
   const trained = variables(start);
-  const loss = taskLoss(ground);
-  await ground.trainOn({
+  const loss = taskLoss(testbed);
+  await testbed.trainOn({
     task: "retraining",
-    steps: ground.steps,
+    steps: testbed.steps,
     schedule: warmCosine,
     groups: [{ variables: Object.values(trained), learningRate: LEARNING_RATES.parameters }],
     loss: (step) => loss(networkOf(trained), {}, step),

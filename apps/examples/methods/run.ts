@@ -2,9 +2,9 @@
 // first network that has none, and one network can be made again by its own command.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { writeWhole } from "../report/write.js";
-import type { Ground } from "./ground.js";
-import { groundOf, type Recipe, type Row, type Run } from "./recipe.js";
+import { writeWhole } from "@bitdiet/zoo/report/write";
+import { type Recipe, type Row, type Run, testbedOf } from "./recipe.js";
+import type { Testbed } from "./testbed.js";
 
 export interface RunOptions {
   /** Folder of the result files. */
@@ -13,27 +13,27 @@ export interface RunOptions {
   fresh: boolean;
   /** Only the runs whose id begins with this. */
   only?: string;
-  /** Where a run trains; on the ground's own thread unless given. */
-  trainOn?: (recipe: string, run: string) => Ground["trainOn"];
+  /** Where a run trains; on the testbed's own thread unless given. */
+  trainOn?: (recipe: string, run: string) => Testbed["trainOn"];
 }
 
 /** Makes the rows that are missing, one network at a time. @returns all rows of these recipes */
 export async function runRecipes(
   recipes: Recipe[],
-  ground: Ground,
-  { results, fresh, only = "", trainOn = () => ground.trainOn }: RunOptions,
+  testbed: Testbed,
+  { results, fresh, only = "", trainOn = () => testbed.trainOn }: RunOptions,
 ): Promise<Row[]> {
   const rows: Row[] = [];
   for (const recipe of recipes) {
     for (const run of recipe.runs) {
       if (!run.id.startsWith(only)) continue;
       const path = join(results, `${recipe.name}.${run.id}.json`);
-      const expected = conditions(recipe, run, ground);
+      const expected = conditions(recipe, run, testbed);
       const stored = !fresh && existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as Row) : undefined;
       rows.push(
         isSame(stored, expected)
           ? stored
-          : await runOne(run, { ...ground, trainOn: trainOn(recipe.name, run.id) }, expected, path),
+          : await runOne(run, { ...testbed, trainOn: trainOn(recipe.name, run.id) }, expected, path),
       );
     }
   }
@@ -46,7 +46,7 @@ type Conditions = Omit<Row, "accuracy" | "activations" | "weights" | "notes" | "
 function conditions(
   recipe: Recipe,
   run: Run,
-  { steps, batch, distill, seed, test, codedImages }: Ground,
+  { steps, batch, distill, seed, test, codedImages }: Testbed,
 ): Conditions {
   const { id, title, curve, of, trains, longer = 1 } = run;
   const images = test.labels.length;
@@ -65,7 +65,7 @@ function conditions(
     images,
     codedImages: coded,
     command:
-      `npm run method -- ${recipe.name} --run ${id}${training} ` +
+      `npm run methods -- ${recipe.name} --run ${id}${training} ` +
       `--images ${images} --coded-images ${coded} --seed ${seed}`,
   };
 }
@@ -79,9 +79,9 @@ function isSame(stored: Row | undefined, expected: Conditions): stored is Row {
   );
 }
 
-async function runOne(run: Run, ground: Ground, conditions: Conditions, path: string): Promise<Row> {
+async function runOne(run: Run, testbed: Testbed, conditions: Conditions, path: string): Promise<Row> {
   const start = performance.now();
-  const measured = await run.measure(groundOf(run, ground));
+  const measured = await run.measure(testbedOf(run, testbed));
   const row: Row = { ...conditions, ...measured, seconds: Math.round((performance.now() - start) / 1000) };
   writeWhole(path, `${JSON.stringify(row, null, 1)}\n`);
   return row;

@@ -2,27 +2,28 @@
 // of r . logits with random signs r has, squared, the mean that the squares of all logits' gradients add up to, so a few
 // draws stand for images times logits (Hutchinson's estimator). Example: logits 2 w of one image: the gradient is 2 or -2,
 // its square 4, and an error of 0.1 in w costs 0.04.
+
+import { uniform } from "@bitdiet/zoo/data/random";
+import type { Parameters } from "@bitdiet/zoo/nets/hooks";
+import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
 import * as tf from "@tensorflow/tfjs-core";
-import { uniform } from "../data/random.js";
-import type { Parameters } from "../models/hooks.js";
-import { cifarResnet } from "../models/resnet.js";
-import { calibrationImages, type Ground } from "./ground.js";
+import { calibrationImages, type Testbed } from "./testbed.js";
 
 /** Gradients of every filter and matrix, by name, a list of draws; E (g . error)^2 is the squared error of an image's logits. */
 export type OutputGradients = Record<string, Float32Array[]>;
 
 /** @param draws how many random projections, of `batch` training images each */
 export function outputGradients(
-  ground: Ground,
+  testbed: Testbed,
   { draws = 32, batch = 8 }: { draws?: number; batch?: number } = {},
 ): OutputGradients {
-  const { start, seed } = ground;
+  const { start, seed } = testbed;
   const names = Object.keys(start).filter((name) => name.endsWith(".weight"));
   const random = uniform(seed);
   const gradients: OutputGradients = Object.fromEntries(names.map((name) => [name, []]));
   for (let draw = 0; draw < draws; draw++) {
     tf.tidy(() => {
-      const x = calibrationImages(ground, batch, draw * batch);
+      const x = calibrationImages(testbed, batch, draw * batch);
       const gradientsOf = tf.grads((...weights) => {
         const parameters: Parameters = { ...start };
         for (const [i, name] of names.entries()) parameters[name] = weights[i];

@@ -2,9 +2,9 @@
 // for weights.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { bdRate, paretoFront } from "../report/bd-rate.js";
-import { ratePlot } from "../report/plots.js";
-import { writeWhole } from "../report/write.js";
+import { bdRate, paretoFront } from "@bitdiet/zoo/report/bd-rate";
+import { ratePlot } from "@bitdiet/zoo/report/plots";
+import { writeWhole } from "@bitdiet/zoo/report/write";
 import type { Row } from "./recipe.js";
 import { RECIPES } from "./recipes.js";
 

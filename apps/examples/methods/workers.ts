@@ -1,14 +1,15 @@
-// A recipe's training on several threads. Each thread goes through the recipe itself, on the same ground, up to the training
+// A recipe's training on several threads. Each thread goes through the recipe itself, on the same testbed, up to the training
 // in question: that gives it the same variables and the same loss, on its share of every batch. A recipe that trains twice
 // skips the first training on the second's threads, since values come from the trainer at every step anyway.
-import type { TrainOn } from "../fine-tune.js";
-import { type Replica, startWorkers } from "../parallel.js";
-import { train } from "../train.js";
-import { type GroundSource, loadGround } from "./ground.js";
-import { groundOf, type Recipe } from "./recipe.js";
+
+import { type Replica, startWorkers } from "@bitdiet/zoo/training/data-parallel";
+import type { TrainOn } from "@bitdiet/zoo/training/fine-tune";
+import { train } from "@bitdiet/zoo/training/loop";
+import { type Recipe, testbedOf } from "./recipe.js";
+import { loadTestbed, type TestbedSource } from "./testbed.js";
 
 interface Order {
-  source: GroundSource;
+  source: TestbedSource;
   recipe: string;
   run: string;
   /** Which of the run's trainings: 0 is the first. */
@@ -16,7 +17,7 @@ interface Order {
 }
 
 /** For each run: trains on this many threads. */
-export function trainOnWorkers(source: GroundSource, workers: number) {
+export function trainOnWorkers(source: TestbedSource, workers: number) {
   return (recipe: string, run: string): TrainOn => {
     let training = 0;
     return async ({ loss: _, ...rest }) => {
@@ -36,7 +37,7 @@ export const replica: Replica<Order> = async ({ source, recipe, run, training },
   const { RECIPES } = await import("./recipes.js");
   const found = (RECIPES as Recipe[]).find(({ name }) => name === recipe)?.runs.find(({ id }) => id === run);
   if (!found) throw new RangeError(`expected a run of a recipe, got ${recipe}.${run}`);
-  const ground = await loadGround(source);
+  const testbed = await loadTestbed(source);
   return new Promise((resolve, reject) => {
     let before = training;
     const trainOn: TrainOn = async ({ groups, loss }) => {
@@ -44,6 +45,6 @@ export const replica: Replica<Order> = async ({ source, recipe, run, training },
       resolve({ variables: groups.flatMap(({ variables }) => variables), loss });
       await new Promise<never>(() => {}); // from here on, the trainer has the word
     };
-    found.measure({ ...groundOf(found, ground), share, trainOn }).catch(reject);
+    found.measure({ ...testbedOf(found, testbed), share, trainOn }).catch(reject);
   });
 };

@@ -2,16 +2,16 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { entropy, softEntropy } from "@bitdiet/entropy-loss";
+import { augmentedBatch, type Digits, loadDigits } from "@bitdiet/zoo/data/mnist";
+import { digitCnn } from "@bitdiet/zoo/nets/digit-cnn";
+import { useBackend } from "@bitdiet/zoo/training/backend";
+import { quantize, quantizersOf } from "@bitdiet/zoo/training/quantized";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, test } from "vitest";
-import { type Deployment, deploy } from "../cnn/deploy.js";
-import { fineTuneDigits, type QuantizedNetwork } from "../cnn/fine-tune.js";
-import { imagesOf, trainFloat } from "../cnn/float.js";
-import { parseOptions } from "../cnn/options.js";
-import { augmentedBatch, type Digits, loadDigits } from "../data/mnist.js";
-import { digitCnn } from "../models/digit-cnn.js";
-import { quantize, quantizersOf } from "../quantized.js";
-import { useBackend } from "../setup.js";
+import { type Deployment, deploy } from "../digits/deploy.js";
+import { fineTuneDigits, type QuantizedNetwork } from "../digits/fine-tune.js";
+import { imagesOf, trainFloat } from "../digits/float.js";
+import { parseOptions } from "../digits/options.js";
 
 const take = ({ images, labels }: Digits, count: number): Digits => ({
   images: images.slice(0, count * 784),
@@ -168,7 +168,7 @@ describe("npm start's options", () => {
   });
 
   test("wrong use exits with 2 before anything starts", async () => {
-    const main = join(import.meta.dirname, "..", "cnn", "main.ts");
+    const main = join(import.meta.dirname, "..", "digits", "main.ts");
     const run = promisify(execFile)(process.execPath, ["--import", "tsx", main, "--bits", "0"]);
     await expect(run).rejects.toMatchObject({
       code: 2,

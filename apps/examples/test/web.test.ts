@@ -2,6 +2,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { useBackend } from "@bitdiet/zoo/training/backend";
 import * as tf from "@tensorflow/tfjs-core";
 import { loadLayersModel } from "@tensorflow/tfjs-layers";
 import { compressModel, memoryFiles, readModel } from "bitdiet";
@@ -10,7 +11,6 @@ import { encode } from "fast-png";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright";
 import { build, type PreviewServer, preview } from "vite";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { useBackend } from "../setup.js";
 import { scaledDigits } from "../web/pictures.js";
 import { bytesText, percentText } from "../web/text.js";
 import { uint8Levels } from "../web/uint8.js";

@@ -4,13 +4,13 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
+import { CLASSES, type Digits, loadDigits, SIDE } from "@bitdiet/zoo/data/mnist";
+import { CONVOLUTIONS } from "@bitdiet/zoo/nets/digit-cnn";
+import type { Parameters } from "@bitdiet/zoo/nets/hooks";
+import { useBackend } from "@bitdiet/zoo/training/backend";
 import * as tf from "@tensorflow/tfjs-core";
 import * as layers from "@tensorflow/tfjs-layers";
-import { accuracy, trainFloat } from "../cnn/float.js";
-import { CLASSES, type Digits, loadDigits, SIDE } from "../data/mnist.js";
-import { CONVOLUTIONS } from "../models/digit-cnn.js";
-import type { Parameters } from "../models/hooks.js";
-import { useBackend } from "../setup.js";
+import { accuracy, trainFloat } from "../digits/float.js";
 import { uint8Levels } from "./uint8.js";
 
 const SEED = 1;

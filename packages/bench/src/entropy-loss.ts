@@ -4,18 +4,18 @@
  */
 
 import { softEntropy, withSample } from "@bitdiet/entropy-loss";
-import { encodeExamples } from "@bitdiet/examples/bert/batches";
-import { bertRecipe } from "@bitdiet/examples/bert/fine-tune";
-import { tokenizerFromVocabulary } from "@bitdiet/examples/data/tokenizer";
-import { fineTuning } from "@bitdiet/examples/fine-tune";
-import { normalizeByBatchStatistics } from "@bitdiet/examples/models/batch-norm";
-import { initialBert } from "@bitdiet/examples/models/bert";
-import { CONVOLUTIONS, digitCnn, initialParameters } from "@bitdiet/examples/models/digit-cnn";
-import type { Hooks } from "@bitdiet/examples/models/hooks";
-import { variables } from "@bitdiet/examples/models/parameters";
-import { cifarResnet, initialCifarResnet } from "@bitdiet/examples/models/resnet";
-import { useBackend } from "@bitdiet/examples/setup";
 import { affineQuantizer } from "@bitdiet/fake-quant";
+import { encodeExamples } from "@bitdiet/zoo/data/text-batches";
+import { tokenizerFromVocabulary } from "@bitdiet/zoo/data/tokenizer";
+import { normalizeByBatchStatistics } from "@bitdiet/zoo/nets/batch-norm";
+import { initialBert } from "@bitdiet/zoo/nets/bert";
+import { CONVOLUTIONS, digitCnn, initialParameters } from "@bitdiet/zoo/nets/digit-cnn";
+import type { Hooks } from "@bitdiet/zoo/nets/hooks";
+import { variables } from "@bitdiet/zoo/nets/parameters";
+import { cifarResnet, initialCifarResnet } from "@bitdiet/zoo/nets/resnet";
+import { useBackend } from "@bitdiet/zoo/training/backend";
+import { bertRecipe } from "@bitdiet/zoo/training/bert";
+import { fineTuning } from "@bitdiet/zoo/training/fine-tune";
 import * as tf from "@tensorflow/tfjs-core";
 import { alternate, median } from "./timing.js";
 

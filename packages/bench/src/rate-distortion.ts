@@ -16,7 +16,7 @@ import {
   symmetricEigen,
   type Transform,
 } from "@bitdiet/dct-transform";
-import { bdRate, type RatePoint } from "@bitdiet/examples/report/bd-rate";
+import { bdRate, type RatePoint } from "@bitdiet/zoo/report/bd-rate";
 import { markdownTable } from "./report.js";
 import { gaussianRate, gaussMarkovCovariance, gaussMarkovRows } from "./sources.js";
 

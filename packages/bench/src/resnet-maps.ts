@@ -3,11 +3,11 @@
  * by itself to 4 bits, step = largest value / 15. E.g. the first layer is 32 × 32 × 16 levels an image.
  */
 import { readFileSync } from "node:fs";
-import { normalizedBatch, readCifar10 } from "@bitdiet/examples/data/cifar10";
-import { parametersFromPyTorch } from "@bitdiet/examples/models/parameters";
-import { cifarResnet } from "@bitdiet/examples/models/resnet";
-import { readSafetensors } from "@bitdiet/examples/models/safetensors";
-import { useBackend } from "@bitdiet/examples/setup";
+import { normalizedBatch, readCifar10 } from "@bitdiet/zoo/data/cifar10";
+import { parametersFromPyTorch } from "@bitdiet/zoo/nets/parameters";
+import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
+import { readSafetensors } from "@bitdiet/zoo/nets/safetensors";
+import { useBackend } from "@bitdiet/zoo/training/backend";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Maps, Source } from "./sources.js";
 

@@ -7,7 +7,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readSafetensors } from "@bitdiet/examples/models/safetensors";
+import { readSafetensors } from "@bitdiet/zoo/nets/safetensors";
 
 export interface Source {
   name: string;

@@ -6,11 +6,11 @@
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { normalizeByBatchStatistics } from "@bitdiet/examples/models/batch-norm";
-import { type BertConfig, bert, initialBert } from "@bitdiet/examples/models/bert";
-import { variables } from "@bitdiet/examples/models/parameters";
-import { cifarResnet, initialCifarResnet } from "@bitdiet/examples/models/resnet";
 import { registerTrainingKernels } from "@bitdiet/wasm-training";
+import { normalizeByBatchStatistics } from "@bitdiet/zoo/nets/batch-norm";
+import { type BertConfig, bert, initialBert } from "@bitdiet/zoo/nets/bert";
+import { variables } from "@bitdiet/zoo/nets/parameters";
+import { cifarResnet, initialCifarResnet } from "@bitdiet/zoo/nets/resnet";
 import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-layers";
 import "@tensorflow/tfjs-backend-cpu";

@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readCheckpoint, writeCheckpoint } from "@bitdiet/examples/models/checkpoint-file";
-import { parametersFromPyTorch, pyTorchFromParameters } from "@bitdiet/examples/models/parameters";
-import { cifarResnet, initialCifarResnet } from "@bitdiet/examples/models/resnet";
-import { readResnetLayers } from "@bitdiet/examples/models/resnet-layers";
-import { useBackend } from "@bitdiet/examples/setup";
+import { readCheckpoint, writeCheckpoint } from "@bitdiet/zoo/nets/checkpoint-file";
+import { parametersFromPyTorch, pyTorchFromParameters } from "@bitdiet/zoo/nets/parameters";
+import { cifarResnet, initialCifarResnet } from "@bitdiet/zoo/nets/resnet";
+import { readResnetLayers } from "@bitdiet/zoo/nets/resnet-layers";
+import { useBackend } from "@bitdiet/zoo/training/backend";
 import * as tf from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
 import { modelTables } from "../src/models-table.js";

@@ -1,0 +1,62 @@
+// A training run under way as a safetensors file: variables "variable.0", "variable.1", …, the optimizers' "state.0", …,
+// and the number of steps done. Read back, the run goes on with the next step as if nothing had happened.
+import { existsSync } from "node:fs";
+import type * as tf from "@tensorflow/tfjs-core";
+import { tensor, tidy } from "@tensorflow/tfjs-core";
+import { readCheckpoint, writeCheckpoint } from "../nets/checkpoint-file.js";
+import type { SafetensorEntry } from "../nets/safetensors.js";
+
+export interface TrainingState {
+  variables: tf.Variable[];
+  optimizers: tf.Variable[];
+}
+
+/** Replaces the file in one step, so that an interruption leaves the old state or the new one. */
+export async function writeTrainingState(
+  path: string,
+  state: TrainingState,
+  done: number,
+  steps: number,
+): Promise<void> {
+  const entries = named(state).map(([name, variable]): [string, SafetensorEntry] => [
+    name,
+    { dtype: "F32", shape: variable.shape, values: variable.dataSync<"float32">() },
+  ]);
+  await writeCheckpoint(path, Object.fromEntries(entries), { done: `${done}`, steps: `${steps}` });
+}
+
+/**
+ * Puts the file's values into the variables.
+ *
+ * @returns steps done when it was written; 0 if there is no file
+ * @throws {Error} if the file belongs to a run of other variables or of another length
+ */
+export async function readTrainingState(path: string, state: TrainingState, steps: number): Promise<number> {
+  if (!existsSync(path)) return 0;
+  const { tensors, metadata } = await readCheckpoint(path);
+  if (metadata["steps"] !== `${steps}`) {
+    throw new Error(`${path}: expected a run of ${steps} steps, got one of ${metadata["steps"]}.`);
+  }
+  const pairs = named(state);
+  if (Object.keys(tensors).length !== pairs.length) {
+    throw new Error(`${path}: expected ${pairs.length} tensors, got ${Object.keys(tensors).length}.`);
+  }
+  for (const [name, variable] of pairs) {
+    const shape = tensors[name]?.shape;
+    if (`${shape}` !== `${variable.shape}`) {
+      throw new Error(`${path}: expected ${name} of shape [${variable.shape}], got [${shape}].`);
+    }
+  }
+  for (const [name, variable] of pairs) {
+    const { values, shape } = tensors[name];
+    tidy(() => variable.assign(tensor(values as Float32Array, shape, "float32")));
+  }
+  return Number(metadata["done"]);
+}
+
+function named({ variables, optimizers }: TrainingState): [string, tf.Variable][] {
+  return [
+    ...variables.map((variable, i): [string, tf.Variable] => [`variable.${i}`, variable]),
+    ...optimizers.map((variable, i): [string, tf.Variable] => [`state.${i}`, variable]),
+  ];
+}

@@ -1,0 +1,96 @@
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { normal, uniform } from "../../src/data/random.js";
+import { useBackend } from "../../src/training/backend.js";
+import { type Checkpoint, gradientsOf, type Loss, linearWarmUp, train } from "../../src/training/loop.js";
+import { sgd } from "../../src/training/optimizers.js";
+
+beforeAll(() => useBackend("cpu"));
+let folder: string;
+beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "train-"))));
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const STEPS = 12;
+const TRUTH = [1, -2, 0.5];
+
+/** Least squares on noisy data drawn by the step; two groups, the bias with another optimizer. */
+async function run(checkpoint?: Checkpoint, failAt = Infinity, steps = STEPS): Promise<number[]> {
+  const [w, bias] = tf.tidy(() => [tf.variable(tf.zeros([3, 1])), tf.variable(tf.zeros([1]))]);
+  const loss: Loss = (step, _, show) => {
+    if (step === failAt) throw new Error("interrupted");
+    const gaussian = normal(uniform(step));
+    const x = tf.tensor2d(
+      Float32Array.from({ length: 24 }, () => gaussian()),
+      [8, 3],
+    );
+    const y = tf.add(tf.matMul(x, tf.tensor2d(TRUTH, [3, 1])), 0.25);
+    const error = tf.sub(tf.add(tf.matMul(x, w as tf.Tensor2D), bias), y);
+    const squares = tf.mean(tf.square(error)) as tf.Scalar;
+    show("squares", squares);
+    return squares;
+  };
+  try {
+    await train({
+      task: "test",
+      steps,
+      groups: [
+        { variables: [w], learningRate: 0.3 },
+        { variables: [bias], learningRate: 0.1, optimizer: sgd() },
+      ],
+      gradients: gradientsOf(loss),
+      checkpoint,
+    });
+    return [...w.dataSync(), ...bias.dataSync()];
+  } finally {
+    tf.dispose([w, bias]);
+  }
+}
+
+describe("train", () => {
+  it("finds the least squares, and leaves no tensor behind", async () => {
+    const before = tf.memory().numTensors;
+    const found = await run(undefined, Infinity, 200);
+    for (const [i, value] of [...TRUTH, 0.25].entries()) expect(found[i]).toBeCloseTo(value, 1);
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it("ends a run that was interrupted and resumed exactly as one that was not", async () => {
+    const path = join(folder, "state.safetensors");
+    await expect(run({ path, every: 5, resume: false }, 7)).rejects.toThrow("interrupted");
+    const resumed = await run({ path, every: 5, resume: true });
+    expect(resumed).toEqual(await run());
+    expect(readdirSync(folder)).toEqual(["state.safetensors"]);
+  });
+
+  it("starts from the beginning where it is told to resume and there is nothing", async () => {
+    expect(await run({ path: join(folder, "none.safetensors"), every: 5, resume: true })).toEqual(
+      await run(),
+    );
+  });
+
+  it("doesn't go on from a run of another length", async () => {
+    const path = join(folder, "state.safetensors");
+    await run({ path, every: 5, resume: false });
+    await expect(run({ path, every: 5, resume: true }, Infinity, STEPS + 1)).rejects.toThrow(
+      "expected a run of 13 steps, got one of 12",
+    );
+  });
+
+  it("names the step at which the loss stops being a number", async () => {
+    const w = tf.variable(tf.scalar(1));
+    const gradients = gradientsOf((step) => tf.mul(w, step === 3 ? NaN : 1));
+    const training = { task: "bad", steps: 5, groups: [{ variables: [w], learningRate: 0.1 }], gradients };
+    await expect(train(training)).rejects.toThrow("bad: the loss became NaN at step 3.");
+    w.dispose();
+  });
+});
+
+it("warms up to 1 at its share of the run, and ends at 0", () => {
+  const schedule = linearWarmUp(0.1);
+  expect([0, 0.05, 0.1, 0.55, 1].map((progress) => +schedule(progress).toFixed(6))).toEqual([
+    0, 0.5, 1, 0.5, 0,
+  ]);
+});
