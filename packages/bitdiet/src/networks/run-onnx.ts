@@ -51,7 +51,8 @@ export async function onnxRunner(
   { threads = 1 }: { threads?: number } = {},
 ): Promise<Runner> {
   if (model.format !== "onnx") throw new TypeError(`model: expected an ONNX model, got ${model.format}`);
-  const options = { intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 3 };
+  // Errors are thrown: they need not be printed, too.
+  const options = { intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 4 };
   const load = async (replaced: Replaced) => {
     const { bytes, externalData } = await onnxFiles(withValues(model, replaced));
     return ort.InferenceSession.create(bytes, { ...options, externalData }).catch(asRunError);

@@ -1,0 +1,38 @@
+/** What a model's tensors and topology say of its inputs: how many words it knows, in which range it takes pictures. */
+import type { Model } from "../model.js";
+import type { InputHints } from "./input-shapes.js";
+
+/** Tables of more rows than this, much longer than wide, are taken for word embeddings whatever their name. */
+const MIN_WORDS = 1000;
+
+/** Only pixels of up to 255 are scaled by as little. */
+const MAX_PIXEL_SCALE = 0.05;
+
+export async function hintsOf(model: Model): Promise<InputHints> {
+  return { vocabulary: vocabularyOf(model), range: rangeOf(model) };
+}
+
+function vocabularyOf({ tensors }: Model): number | undefined {
+  const tables = tensors.filter(({ shape }) => shape.length === 2);
+  const named = tables.filter(
+    ({ name }) => /embed|wte|token|lookup/i.test(name) && !/position|type|wpe|segment/i.test(name),
+  );
+  const likely =
+    named.length > 0
+      ? named
+      : tables.filter(({ shape: [rows, width] }) => rows >= MIN_WORDS && rows > 2 * width);
+  const rows = likely.map(({ shape }) => Math.max(...shape));
+  return rows.length > 0 ? Math.max(...rows) : undefined;
+}
+
+/** Of a layers model that begins by rescaling pixels of 0 to 255 (x / 255, or x / 127.5 - 1): those. */
+function rangeOf({ format, metadata }: Model): InputHints["range"] {
+  if (format !== "tfjs-layers" || !metadata["model.json"]) return undefined;
+  let isRescaled = false;
+  JSON.parse(new TextDecoder().decode(metadata["model.json"]), (_key, value) => {
+    const { class_name: kind, config } = Object(value);
+    if (kind === "Rescaling" && config?.scale < MAX_PIXEL_SCALE) isRescaled = true;
+    return value;
+  });
+  return isRescaled ? { mean: [0], deviation: [1 / 255] } : undefined;
+}
