@@ -315,8 +315,12 @@ DTYPES = {
     "float32": "<f4", "float16": "<f2", "bfloat16": "<u2", "float64": "<f8", "int8": "i1", "uint8": "u1",
     "int16": "<i2", "uint16": "<u2", "int32": "<i4", "uint32": "<u4", "int64": "<i8", "uint64": "<u8",
     "bool": "?", "complex64": "<c8", "float8_e4m3": "u1", "float8_e5m2": "u1", "string": "S",
+    "float8_e8m0": "u1", "float8_e4m3fnuz": "u1", "float8_e5m2fnuz": "u1", "float6_e2m3": "u1", "float6_e3m2": "u1",
+    "float4_e2m1": "u1", "int4": "u1", "uint4": "u1", "int2": "u1", "uint2": "u1", "complex128": "<c16",
 }  # fmt: skip
 NAMES = list(DTYPES)
+# Bits of an element that is less than a byte: several lie in a byte, and are given out as the bytes that they lie in.
+NARROW = {"float6_e2m3": 6, "float6_e3m2": 6, "float4_e2m1": 4, "int4": 4, "uint4": 4, "int2": 2, "uint2": 2}
 
 
 def read_header(data):
@@ -440,6 +444,8 @@ def decode_tensor(entry, coarse=False):
     if not entry["quantized"]:
         if dtype == "string":
             return decode_lossless(reader, dtype, entry["size"])
+        if dtype in NARROW:
+            return np.frombuffer(decode_lossless(reader, dtype, -(-int(np.prod(shape)) * NARROW[dtype] // 8)), "u1")
         raw = decode_lossless(reader, dtype, int(np.prod(shape)) * np.dtype(DTYPES[dtype]).itemsize)
         return np.frombuffer(raw, DTYPES[dtype]).reshape(shape)
     flags = entry["flags"]

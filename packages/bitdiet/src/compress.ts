@@ -20,7 +20,7 @@ import { dequantize, type QuantizedTensor } from "./file/quantized-tensor.js";
 import { floatBytes, floatValues } from "./formats/floats.js";
 import { FORMAT_ENTRY } from "./loaders/open.js";
 import { joinPieces, plainBytes } from "./loaders/source.js";
-import { elementCount, isFloat, type Model, type ModelTensor } from "./model.js";
+import { channelAxis, elementCount, isFloat, type Model, type ModelTensor } from "./model.js";
 import { meetBudget } from "./quantize/budget.js";
 import { quantizeWeights } from "./quantize/weights.js";
 
@@ -184,26 +184,25 @@ function elementsIn(tensors: readonly { shape: readonly number[] }[]): number {
   return tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
 }
 
-function isQuantizable({ dtype, shape, channelAxis }: ModelTensor): boolean {
-  return channelAxis !== undefined && isFloat(dtype) && elementCount(shape) > 0;
+function isQuantizable(tensor: ModelTensor): boolean {
+  return channelAxis(tensor) !== undefined;
 }
 
 /** What of a tensor goes into the file. */
 function sourceOf(
-  { name, dtype, shape, channelAxis }: ModelTensor,
+  tensor: ModelTensor,
   bytes: Uint8Array,
   fineness: number,
   given?: QuantizedTensor,
 ): SourceTensor {
+  const { name, dtype, shape, use } = tensor;
   if (given) return { name, dtype, quantized: given };
-  if (channelAxis !== undefined && isFloat(dtype) && bytes.length > 0) {
-    const quantized = quantizeWeights(
-      { values: floatValues(dtype, bytes), shape, axis: channelAxis },
-      fineness,
-    );
+  const axis = channelAxis(tensor);
+  if (axis !== undefined && isFloat(dtype)) {
+    const quantized = quantizeWeights({ values: floatValues(dtype, bytes), shape, axis }, fineness);
     if (quantized) return { name, dtype, quantized };
   }
-  const isRounded = dtype === "float32" && elementCount(shape) > 1;
+  const isRounded = use.kind !== "exact" && dtype === "float32" && elementCount(shape) > 1;
   return { name, dtype, shape, bytes: isRounded ? roundedSignificands(bytes, fineness) : bytes };
 }
 

@@ -54,4 +54,4 @@ export { floatBytes, floatValues } from "./formats/floats.js";
 export { readModel, writeModel } from "./formats/list.js";
 export { type BitdietFile, openBitdiet } from "./loaders/open.js";
 export { type ByteSource, DownloadError, type DownloadOptions, openSource } from "./loaders/source.js";
-export { type Dtype, type Model, ModelFileError, type ModelFormat, type ModelTensor } from "./model.js";
+export { type Dtype, type Model, ModelFileError, type ModelTensor, type TensorUse } from "./model.js";

@@ -2,54 +2,80 @@
  * A model as this package sees it, whatever file it came from: named tensors, and the rest as a few named blobs.
  *
  *     const model = await readModel("tfjs/model.json");
- *     model.tensors[0]; // { name: "conv2d/kernel", shape: [3, 3, 3, 16], dtype: "float32", channelAxis: 3, bytes }
+ *     model.tensors[0]; // { name: "conv2d/kernel", shape: [3, 3, 3, 16], dtype: "float32", use, bytes }
+ *     model.tensors[0].use; // { kind: "weight", channelAxis: 3, reason: "kernel of Conv2D conv2d" }
  */
 
-/** What the elements of a tensor are; in bytes they lie little-endian, row-major. */
-export type Dtype = keyof typeof dtypeBytes | "string";
-
-/** Bytes an element. A "string" tensor has no fixed size and is carried as the opaque bytes of its format. */
-export const dtypeBytes = {
-  float64: 8,
-  float32: 4,
-  float16: 2,
-  bfloat16: 2,
-  float8_e4m3: 1,
-  float8_e5m2: 1,
-  complex64: 8,
-  int64: 8,
-  uint64: 8,
-  int32: 4,
-  uint32: 4,
-  int16: 2,
-  uint16: 2,
-  int8: 1,
-  uint8: 1,
-  bool: 1,
+/**
+ * Bits per element of every type; its place in this table is its number in a file (FORMAT.md). Elements lie little-endian, row-major;
+ * those of less than a byte are packed as their framework packs them. A string tensor has no fixed size: it is carried as the opaque
+ * bytes of its format.
+ */
+export const dtypeBits = {
+  float32: 32,
+  float16: 16,
+  bfloat16: 16,
+  float64: 64,
+  int8: 8,
+  uint8: 8,
+  int16: 16,
+  uint16: 16,
+  int32: 32,
+  uint32: 32,
+  int64: 64,
+  uint64: 64,
+  bool: 8,
+  complex64: 64,
+  float8_e4m3: 8,
+  float8_e5m2: 8,
+  string: 0,
+  float8_e8m0: 8,
+  float8_e4m3fnuz: 8,
+  float8_e5m2fnuz: 8,
+  float6_e2m3: 6,
+  float6_e3m2: 6,
+  float4_e2m1: 4,
+  int4: 4,
+  uint4: 4,
+  int2: 2,
+  uint2: 2,
+  complex128: 128,
 } as const;
+
+export type Dtype = keyof typeof dtypeBits;
+
+/** Types by their numbers in a file. */
+export const dtypeNames = Object.keys(dtypeBits) as Dtype[];
+
+/**
+ * Role of a tensor in its model, from how the model uses it, and why it has it.
+ *
+ * - `weight`: operand of a convolution, a matrix product or a recurrent layer; may be quantized, with a step for each channel
+ * - `depthwise`: kernel of a depthwise convolution: few numbers that outputs depend on much; may be quantized, finely
+ * - `embedding`: table whose rows are looked up; may be quantized, with a step for each row
+ * - `vector`: bias, or scale, shift or statistics of a normalization; may lose its last bits, no more
+ * - `exact`: anything else, such as indices, grids, filter banks, quantization scales: every bit is kept
+ */
+export type TensorUse =
+  | { kind: "weight" | "depthwise" | "embedding"; channelAxis: number; reason: string }
+  | { kind: "vector" | "exact"; reason: string };
 
 export interface ModelTensor {
   name: string;
   shape: number[];
   dtype: Dtype;
-  /**
-   * Of a weight that may be quantized (a float matrix or kernel): the axis of its output channels, along which steps may differ.
-   * Undefined for what is better kept: biases, normalization parameters, integers.
-   */
-  channelAxis?: number;
+  use: TensorUse;
   /** Row-major little-endian elements, read when asked for: a model need not fit into memory. */
   bytes(): Promise<Uint8Array>;
 }
 
 export interface Model {
-  format: ModelFormat;
+  /** Name of one of the `formats` of formats/list.ts. */
+  format: string;
   tensors: ModelTensor[];
   /** What rides along and is needed to write the model again, by name; JSON texts and protobuf messages as bytes. */
   metadata: Record<string, Uint8Array>;
 }
-
-export type ModelFormat = (typeof modelFormats)[number];
-export const modelFormats = ["tfjs-layers", "tfjs-graph", "safetensors", "onnx"] as const;
 
 /** A model's file is not what it claims to be; the message names the file and what is wrong with it. */
 export class ModelFileError extends Error {
@@ -63,15 +89,16 @@ export function elementCount(shape: readonly number[]): number {
 
 /** Bytes of a tensor of this shape, or undefined of strings. */
 export function tensorBytes(dtype: Dtype, shape: readonly number[]): number | undefined {
-  return dtype === "string" ? undefined : dtypeBytes[dtype] * elementCount(shape);
-}
-
-/** Whether a tensor is a float weight worth quantizing: longer than 1 along at least two axes. */
-export function isWeight(dtype: Dtype, shape: readonly number[]): boolean {
-  return isFloat(dtype) && shape.filter((extent) => extent > 1).length >= 2;
+  return dtype === "string" ? undefined : Math.ceil((dtypeBits[dtype] * elementCount(shape)) / 8);
 }
 
 /** Whether `floatValues` can read it. */
-export function isFloat(dtype: Dtype): dtype is "float32" | "float16" | "bfloat16" {
-  return dtype === "float32" || dtype === "float16" || dtype === "bfloat16";
+export function isFloat(dtype: Dtype): dtype is FloatDtype {
+  return dtype === "float32" || dtype === "float16" || dtype === "bfloat16" || dtype === "float64";
+}
+export type FloatDtype = "float32" | "float16" | "bfloat16" | "float64";
+
+/** Axis of the output channels of a tensor that may be quantized, along which steps may differ; undefined of any other. */
+export function channelAxis({ dtype, shape, use }: Omit<ModelTensor, "bytes" | "name">): number | undefined {
+  return "channelAxis" in use && isFloat(dtype) && elementCount(shape) > 0 ? use.channelAxis : undefined;
 }

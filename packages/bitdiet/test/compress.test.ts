@@ -16,7 +16,10 @@ function modelOf(tensors: [string, Dtype, number[], Uint8Array, number?][]): Mod
       name,
       dtype,
       shape,
-      channelAxis,
+      use:
+        channelAxis === undefined
+          ? { kind: "vector", reason: "a test" }
+          : { kind: "weight", channelAxis, reason: "a test" },
       bytes: async () => bytes,
     })),
   };

@@ -7,6 +7,7 @@
 import { readFileSync } from "node:fs";
 import { cac } from "cac";
 import { BudgetError, type CompressTarget } from "../compress.js";
+import { modelFiles } from "../formats/list.js";
 import { FileExistsError } from "../formats/node-files.js";
 import { ModelFileError } from "../model.js";
 import { compress } from "./compress.js";
@@ -39,7 +40,7 @@ function targetOf(options: Options): CompressTarget | undefined {
 }
 
 cli
-  .command("compress <model>", "Make a .bitdiet file of a TF.js model, .safetensors or .onnx")
+  .command("compress <model>", `Make a .bitdiet file of a model: ${modelFiles}`)
   .option("-o, --output <file>", "The file to write")
   .option("--max-bytes <size>", "Size of the file, e.g. 3MB or 300kB: met within 1 % below")
   .option("--bits <number>", "Mean coded bits a weight, e.g. 4.5")

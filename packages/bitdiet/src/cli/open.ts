@@ -5,7 +5,7 @@
  */
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { readModel } from "../formats/list.js";
+import { modelAmong, modelFiles, readModel } from "../formats/list.js";
 import { folderFiles } from "../formats/node-files.js";
 import { type BitdietFile, openBitdiet } from "../loaders/open.js";
 import { openSource } from "../loaders/source.js";
@@ -35,15 +35,16 @@ export async function openPath(given: string): Promise<OpenedModel> {
   return { path, model: await readModel(folderFiles(dirname(path)), basename(path)) };
 }
 
+/** The model of a folder, or of the onnx/ in it, where the repositories of transformers.js have theirs. */
 async function modelIn(folder: string): Promise<string> {
-  const names = await readdir(folder);
-  for (const ending of ["model.json", ".safetensors.index.json", ".safetensors", ".onnx"]) {
-    const found = names.filter((name) => (ending === "model.json" ? name === ending : name.endsWith(ending)));
-    if (found.length === 1) return found[0];
-    if (found.length > 1)
-      throw new ModelFileError(`${folder}: expected one model, got ${found.slice(0, 4).join(", ")}`);
+  for (const inner of ["", "onnx"]) {
+    const names = await readdir(join(folder, inner)).catch(() => []);
+    try {
+      const found = modelAmong(names);
+      if (found !== undefined) return join(inner, found);
+    } catch (error) {
+      throw new ModelFileError(`${join(folder, inner)}: ${(error as Error).message}`);
+    }
   }
-  throw new ModelFileError(
-    `${folder}: expected a model.json, a .safetensors or an .onnx file in it, got none`,
-  );
+  throw new ModelFileError(`${folder}: expected ${modelFiles} in it, got none`);
 }

@@ -5,8 +5,9 @@
  *     // { name: "conv1.weight", dtype: "float32", shape: [16, 3, 3, 3], values: Float32Array(432) }
  */
 import { decodeBytes } from "@bitdiet/ans";
+import type { Dtype } from "../model.js";
 import { must, named } from "./errors.js";
-import type { DType, MetadataEntry, TensorEntry } from "./header.js";
+import type { MetadataEntry, TensorEntry } from "./header.js";
 import { decodeLossless } from "./lossless.js";
 import {
   checkedPart,
@@ -24,7 +25,7 @@ import { decodeText } from "./text.js";
 export interface DecodedTensor {
   name: string;
   /** Of the tensor that was encoded. */
-  dtype: DType;
+  dtype: Dtype;
   shape: number[];
   /** float32 for a quantized tensor, whatever its type was, and for float32; else the elements' bytes, little-endian. Row-major. */
   values: Float32Array | Uint8Array;

@@ -12,6 +12,7 @@ import { CorruptInputError } from "./errors.js";
 import { readHeader } from "./header.js";
 import { checkSize, type DecodeLimits } from "./parts.js";
 
+export type { Dtype } from "../model.js";
 export {
   type DecodedMetadata,
   type DecodedTensor,
@@ -21,7 +22,6 @@ export {
 } from "./decode-part.js";
 export { CorruptInputError } from "./errors.js";
 export {
-  type DType,
   type Header,
   headerLength,
   type MetadataEntry,

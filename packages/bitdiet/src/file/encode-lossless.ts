@@ -1,15 +1,15 @@
 /** The inverse of `decodeLossless`; lossless.ts says how. */
 import { encodeBytes } from "@bitdiet/ans";
-import { DTYPES, type DType } from "./header.js";
-import { turn } from "./lossless.js";
+import type { Dtype } from "../model.js";
+import { planesOf, turn } from "./lossless.js";
 import { writeNumber } from "./write-header.js";
 
 /** Shorter tensors are not worth the tables. */
 const LEAST_COUNT = 32;
 
 /** @param bytes little-endian elements of this type */
-export function encodeLossless(bytes: Uint8Array, dtype: DType): Uint8Array {
-  const width = DTYPES[dtype] || 1;
+export function encodeLossless(bytes: Uint8Array, dtype: Dtype): Uint8Array {
+  const width = planesOf(dtype);
   const count = bytes.length / width;
   if (count >= LEAST_COUNT) {
     const turned = new Uint8Array(bytes); // a copy of Node's Buffers, too, whose slice() is a view

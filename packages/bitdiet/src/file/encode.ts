@@ -11,16 +11,9 @@
 import * as ans from "@bitdiet/ans";
 import * as cabac from "@bitdiet/cabac";
 import { xxHash32 } from "@bitdiet/xxhash32";
+import { type Dtype, dtypeBits, tensorBytes } from "../model.js";
 import { encodeLossless, join } from "./encode-lossless.js";
-import {
-  DTYPES,
-  type DType,
-  elementsOf,
-  type IntegerCoder,
-  type MetadataEntry,
-  type Part,
-  type TensorEntry,
-} from "./header.js";
+import { elementsOf, type IntegerCoder, type MetadataEntry, type Part, type TensorEntry } from "./header.js";
 import { checkedQuantized, keptRows, type QuantizedTensor } from "./quantized-tensor.js";
 import { rowsOf } from "./rows.js";
 import { gridIndex, gridOf } from "./step-grid.js";
@@ -31,7 +24,7 @@ import { byteSymbols } from "./zigzag.js";
 /** A tensor of which every bit is kept. */
 export interface LosslessTensor {
   name: string;
-  dtype: DType;
+  dtype: Dtype;
   shape: readonly number[];
   /** Little-endian elements, row-major. */
   bytes: Uint8Array;
@@ -41,7 +34,7 @@ export interface LosslessTensor {
 export interface QuantizedSource {
   name: string;
   /** What its values were, for whoever writes the original format back. Decoders give float32. */
-  dtype: DType;
+  dtype: Dtype;
   quantized: QuantizedTensor;
   /**
    * Keeps the low bits of integers apart, behind everything else: from the first part of the file alone a decoder gets values with steps
@@ -206,20 +199,14 @@ function checkedLossless(tensor: LosslessTensor): LosslessTensor {
   const { name, dtype, shape, bytes } = tensor;
   if (!(bytes instanceof Uint8Array))
     throw new TypeError(`tensor "${name}": bytes: expected a Uint8Array, got ${typeof bytes}`);
-  const width = checkedWidth(name, dtype);
-  const expected = width * elementsOf(shape);
-  if (width > 0 && bytes.length !== expected)
+  if (!Object.hasOwn(dtypeBits, dtype))
+    throw new RangeError(`tensor "${name}": dtype: expected one of dtypeBits, got ${dtype}`);
+  const expected = tensorBytes(dtype, shape);
+  if (expected !== undefined && bytes.length !== expected)
     throw new RangeError(
       `tensor "${name}": bytes: expected ${expected} of ${dtype} [${shape}], got ${bytes.length}`,
     );
   return tensor;
-}
-
-function checkedWidth(name: string, dtype: DType): number {
-  const width: number | undefined = DTYPES[dtype];
-  if (width === undefined)
-    throw new RangeError(`tensor "${name}": dtype: expected one of DTYPES, got ${dtype}`);
-  return width;
 }
 
 function losslessEntry({ name, dtype, shape, bytes }: LosslessTensor, part: Part): TensorEntry {
@@ -307,7 +294,7 @@ function layered({ name, dtype, quantized, transform, refinementBits }: Quantize
   }
 }
 
-const isFloatLike = (dtype: DType) => dtype in DTYPES && /float/.test(dtype);
+const isFloatLike = (dtype: Dtype) => Object.hasOwn(dtypeBits, dtype) && /float/.test(dtype);
 
 function checkTransform(
   { shape, axis, rows, size, synthesis, mean }: RowTransform,

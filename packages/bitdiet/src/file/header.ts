@@ -6,35 +6,12 @@
  * Parts follow the header without gaps, so that an entry needs lengths only and no two can overlap.
  */
 import { xxHash32 } from "@bitdiet/xxhash32";
+import { type Dtype, dtypeNames, tensorBytes } from "../model.js";
 import { CorruptInputError, must, named } from "./errors.js";
 import { decodeText } from "./text.js";
 
 export const MAGIC = 0x44544942;
 export const VERSION = 1;
-
-/** Bytes of an element, by the names of safetensors; in the file a type is its place in this list. */
-export const DTYPES = {
-  float32: 4,
-  float16: 2,
-  bfloat16: 2,
-  float64: 8,
-  int8: 1,
-  uint8: 1,
-  int16: 2,
-  uint16: 2,
-  int32: 4,
-  uint32: 4,
-  int64: 8,
-  uint64: 8,
-  bool: 1,
-  complex64: 8,
-  float8_e4m3: 1,
-  float8_e5m2: 1,
-  /** Bytes that only their framework understands, of a length of their own: TF.js strings. */
-  string: 0,
-} as const;
-export type DType = keyof typeof DTYPES;
-export const DTYPE_NAMES = Object.keys(DTYPES) as DType[];
 
 /** A stretch of the file. */
 export interface Part {
@@ -60,7 +37,7 @@ export type IntegerCoder = 0 | 1;
 
 export interface TensorEntry {
   name: string;
-  dtype: DType;
+  dtype: Dtype;
   shape: number[];
   /** Bytes as decoded: those of float32 values for a quantized tensor, else as they were. */
   size: number;
@@ -189,14 +166,14 @@ export function readHeader(bytes: Uint8Array): Header {
 function readTensor(reader: FieldReader, name: string): Omit<TensorEntry, "part"> {
   const next = () => readNumber(reader);
   const kind = next();
-  const dtype = DTYPE_NAMES[kind >> 1];
+  const dtype = dtypeNames[kind >> 1];
   const rank = next();
   must(dtype !== undefined && rank <= 32);
   const shape = Array.from({ length: rank }, next);
   const elements = elementsOf(shape);
   must(elements <= 2 ** 49);
   if (!(kind & 1)) {
-    return { name, dtype, shape, size: dtype === "string" ? next() : DTYPES[dtype] * elements };
+    return { name, dtype, shape, size: tensorBytes(dtype, shape) ?? next() };
   }
 
   const flags = next();

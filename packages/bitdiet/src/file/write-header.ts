@@ -3,15 +3,8 @@
  *
  *     writeHeader([], [])   // 15 bytes: "BITD", version, three numbers, a hash, and two counts of 0
  */
-import {
-  DTYPE_NAMES,
-  headerHash,
-  MAGIC,
-  type MetadataEntry,
-  type Part,
-  type TensorEntry,
-  VERSION,
-} from "./header.js";
+import { dtypeNames } from "../model.js";
+import { headerHash, MAGIC, type MetadataEntry, type Part, type TensorEntry, VERSION } from "./header.js";
 import { encodeText } from "./text.js";
 
 /** Appends in LEB128. @param number whole, 0 .. 2^49 - 1 */
@@ -46,7 +39,7 @@ export function writeHeader(metadata: readonly MetadataEntry[], tensors: readonl
   writeNumber(fields, tensors.length);
   for (const { name, dtype, shape, size, quantized, part, refinementPart } of tensors) {
     writeTensorName(name);
-    writeNumber(fields, 2 * DTYPE_NAMES.indexOf(dtype) + (quantized ? 1 : 0));
+    writeNumber(fields, 2 * dtypeNames.indexOf(dtype) + (quantized ? 1 : 0));
     writeNumber(fields, shape.length);
     for (const extent of shape) writeNumber(fields, extent);
     if (quantized) {

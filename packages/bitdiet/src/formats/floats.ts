@@ -1,18 +1,19 @@
 /**
- * Float tensors as numbers and back: float32, IEEE 754 half precision and bfloat16, rounded to nearest, ties to even.
+ * Float tensors as numbers and back: float32, IEEE 754 half precision, bfloat16 and float64, rounded to nearest, ties to even.
  *
  *     floatValues("float16", Uint8Array.of(0x00, 0x3c)); // Float32Array [1]
  *     floatBytes("bfloat16", Float32Array.of(1));        // Uint8Array [0x80, 0x3f]
  */
 
-type FloatDtype = "float32" | "float16" | "bfloat16";
+import type { FloatDtype } from "../model.js";
 
-/** Elements as float32, exactly. The result of float32 bytes may share their memory. */
+/** Elements as float32: exactly, but for those of float64, which are rounded. The result of float32 bytes may share their memory. */
 export function floatValues(dtype: FloatDtype, bytes: Uint8Array): Float32Array {
   if (dtype === "float32") {
     if (bytes.byteOffset % 4 === 0) return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
     return new Float32Array(new Uint8Array(bytes).buffer);
   }
+  if (dtype === "float64") return Float32Array.from(new Float64Array(new Uint8Array(bytes).buffer));
   const halves = bytes.byteOffset % 2 === 0 ? bytes : new Uint8Array(bytes);
   const words = new Uint16Array(halves.buffer, halves.byteOffset, halves.length / 2);
   const bits = new Uint32Array(words.length);
@@ -24,6 +25,7 @@ export function floatValues(dtype: FloatDtype, bytes: Uint8Array): Float32Array 
 /** Values as elements of a type, each rounded to the nearest; beyond the largest half they become infinite. */
 export function floatBytes(dtype: FloatDtype, values: Float32Array): Uint8Array {
   if (dtype === "float32") return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  if (dtype === "float64") return new Uint8Array(Float64Array.from(values).buffer);
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const words = new Uint16Array(values.length);
   const round = dtype === "bfloat16" ? floatToBfloatBits : floatToHalfBits;

@@ -11,15 +11,16 @@
 import protobuf from "protobufjs/light.js";
 import {
   type Dtype,
-  dtypeBytes,
+  dtypeBits,
   elementCount,
-  isWeight,
   type Model,
   ModelFileError,
   type ModelTensor,
+  tensorBytes,
 } from "../model.js";
 import { asObject, asString, type FilePiece, jsonBytes, type ModelFiles, parseJson } from "./files.js";
-import { WEIGHTS_FILE } from "./protobuf.js";
+import { WEIGHTS_FILE } from "./inline-weights.js";
+import { useByShape } from "./use.js";
 
 /** Smaller initialisers are often shapes or scalars that a runtime wants to see in the graph itself. */
 const LEAST_ELEMENTS = 64;
@@ -153,7 +154,7 @@ export async function readOnnx(files: ModelFiles, name: string): Promise<Model> 
       initializer.rawData = await stretch.bytes();
       continue;
     }
-    const length = dtypeBytes[dtype] * elementCount(shape);
+    const length = tensorBytes(dtype, shape)!;
     const inline = stretch ? undefined : inlineBytes(initializer, dtype);
     const found = stretch?.length ?? inline!.length;
     if (found !== length) throw new ModelFileError(`${what}: expected ${length} bytes, got ${found}`);
@@ -162,9 +163,9 @@ export async function readOnnx(files: ModelFiles, name: string): Promise<Model> 
       name: initializer.name,
       shape,
       dtype,
+      use: useByShape(dtype, shape, axisOf(initializer.name, shape.length)),
       bytes: stretch?.bytes ?? (async () => inline!),
     });
-    tensors.at(-1)!.channelAxis = isWeight(dtype, shape) ? axisOf(initializer.name, shape.length) : undefined;
     clearData(initializer);
     initializer.dataLocation = EXTERNAL;
     initializer.externalData = [
@@ -265,7 +266,7 @@ function inlineBytes(tensor: TensorMessage, dtype: Exclude<Dtype, "string">): Ui
     return bytesOf(dtype === "uint64" ? BigUint64Array.from(values) : Uint32Array.from(values, Number));
   }
   // Everything narrower is in int32_data, half floats as their bits.
-  const width = dtypeBytes[dtype];
+  const width = dtypeBits[dtype] / 8;
   if (width === 1) return bytesOf(Uint8Array.from(int32Data));
   if (width === 2) return bytesOf(Uint16Array.from(int32Data));
   return bytesOf(Int32Array.from(int32Data));

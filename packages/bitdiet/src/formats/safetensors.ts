@@ -7,15 +7,7 @@
  *
  * Tensors are read from the file when asked for, and written one after another, so a model need not fit into memory.
  */
-import {
-  type Dtype,
-  dtypeBytes,
-  isWeight,
-  type Model,
-  ModelFileError,
-  type ModelTensor,
-  tensorBytes,
-} from "../model.js";
+import { type Dtype, type Model, ModelFileError, type ModelTensor, tensorBytes } from "../model.js";
 import {
   asArray,
   asObject,
@@ -27,6 +19,7 @@ import {
   parseJson,
   readJson,
 } from "./files.js";
+import { useByShape } from "./use.js";
 
 const dtypes: Record<string, Exclude<Dtype, "string">> = {
   F64: "float64",
@@ -35,6 +28,12 @@ const dtypes: Record<string, Exclude<Dtype, "string">> = {
   BF16: "bfloat16",
   F8_E4M3: "float8_e4m3",
   F8_E5M2: "float8_e5m2",
+  F8_E8M0: "float8_e8m0",
+  F8_E4M3FNUZ: "float8_e4m3fnuz",
+  F8_E5M2FNUZ: "float8_e5m2fnuz",
+  F6_E2M3: "float6_e2m3",
+  F6_E3M2: "float6_e3m2",
+  F4: "float4_e2m1",
   C64: "complex64",
   I64: "int64",
   U64: "uint64",
@@ -127,7 +126,7 @@ async function addFile(
     tensors.push({
       ...rest,
       // Torch's Linear is [out, in], its convolutions OIHW.
-      channelAxis: isWeight(rest.dtype, rest.shape) ? 0 : undefined,
+      use: useByShape(rest.dtype, rest.shape, 0),
       bytes: () => files.read(name, 8 + headerBytes + from, 8 + headerBytes + to),
     });
   }
@@ -159,7 +158,7 @@ export async function* writeSafetensors(model: Model): AsyncGenerator<FilePiece>
     let offset = 0;
     for (const { name: tensor, dtype, shape } of tensors) {
       if (dtype === "string") throw new ModelFileError(`${tensor}: safetensors has no strings`);
-      const end = offset + dtypeBytes[dtype] * shape.reduce((a, b) => a * b, 1);
+      const end = offset + tensorBytes(dtype, shape)!;
       header[tensor] = { dtype: names[dtype], shape, data_offsets: [offset, end] };
       places[tensor] = name;
       offset = end;

@@ -10,15 +10,7 @@
  */
 
 import { joinPieces } from "../loaders/source.js";
-import {
-  dtypeBytes,
-  elementCount,
-  isWeight,
-  type Model,
-  ModelFileError,
-  type ModelTensor,
-  tensorBytes,
-} from "../model.js";
+import { elementCount, type Model, ModelFileError, type ModelTensor, tensorBytes } from "../model.js";
 import {
   asArray,
   asObject,
@@ -32,6 +24,7 @@ import {
   readJson,
 } from "./files.js";
 import { floatValues } from "./floats.js";
+import { useByShape } from "./use.js";
 
 type TfjsDtype = "float32" | "int32" | "bool" | "complex64" | "string";
 
@@ -97,9 +90,7 @@ export async function readTfjs(files: ModelFiles, name: string): Promise<Model> 
         name: weight.name,
         shape: weight.shape,
         dtype: weight.dtype,
-        channelAxis: isWeight(weight.dtype, weight.shape)
-          ? axisOf(weight.name, weight.shape.length)
-          : undefined,
+        use: useByShape(weight.dtype, weight.shape, axisOf(weight.name, weight.shape.length)),
         bytes: async () => decodeWeight(await readStretch(files, shards, start, end), weight),
       });
     }
@@ -143,7 +134,7 @@ async function storedBytes(
   shards: Shard[],
   start: number,
 ): Promise<number> {
-  if (weight.quantization) return dtypeBytes[weight.quantization.dtype] * elementCount(weight.shape);
+  if (weight.quantization) return tensorBytes(weight.quantization.dtype, weight.shape)!;
   const bytes = tensorBytes(weight.dtype, weight.shape);
   if (bytes !== undefined) return bytes;
   let end = start;
@@ -288,7 +279,7 @@ export async function* writeTfjs(model: Model): AsyncGenerator<FilePiece> {
 export function tfjsArtifacts({
   metadata,
   tensors,
-}: Pick<Model, "metadata"> & { tensors: Omit<ModelTensor, "bytes">[] }): {
+}: Pick<Model, "metadata"> & { tensors: readonly Pick<ModelTensor, "name" | "shape" | "dtype">[] }): {
   topology: Record<string, unknown>;
   weights: { name: string; shape: number[]; dtype: TfjsDtype }[];
 } {

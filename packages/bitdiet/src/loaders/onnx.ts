@@ -7,8 +7,8 @@
  */
 
 import { CorruptInputError } from "../file/errors.js";
-import { inlineWeights, WEIGHTS_FILE } from "../formats/protobuf.js";
-import { dtypeBytes, elementCount } from "../model.js";
+import { inlineWeights, WEIGHTS_FILE } from "../formats/inline-weights.js";
+import { tensorBytes as byteLength } from "../model.js";
 import { type BitdietSource, type FetchOptions, fetchBitdiet } from "./fetch.js";
 import { modelOf, tensorBytes } from "./open.js";
 
@@ -30,9 +30,7 @@ export async function onnxFromBitdiet(source: BitdietSource, options: FetchOptio
   const { graph, arriving } = await arrivingGraph(source, options);
   const pieces = new Map<string, Uint8Array>();
   for await (const tensor of arriving.tensors) pieces.set(tensor.name, tensorBytes(tensor));
-  const sizes = arriving.header.tensors.map(({ dtype, shape, size }) =>
-    dtype === "string" ? size : dtypeBytes[dtype] * elementCount(shape),
-  );
+  const sizes = arriving.header.tensors.map(({ dtype, shape, size }) => byteLength(dtype, shape) ?? size);
   const data = new Uint8Array(sizes.reduce((sum, size) => sum + size, 0));
   let at = 0;
   for (const [index, { name }] of arriving.header.tensors.entries()) {

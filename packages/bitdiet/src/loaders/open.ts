@@ -9,7 +9,7 @@ import { decodeQuantized } from "../file/decode-quantized.js";
 import { type Header, headerLength, type Part, readHeader, type TensorEntry } from "../file/header.js";
 import type { QuantizedTensor } from "../file/quantized-tensor.js";
 import { floatBytes } from "../formats/floats.js";
-import { isFloat, isWeight, type Model, type ModelFormat, type ModelTensor, modelFormats } from "../model.js";
+import { isFloat, type Model, type ModelTensor } from "../model.js";
 import { type ByteSource, joinPieces, readRange } from "./source.js";
 
 /** The metadata that says which format the model had. */
@@ -47,9 +47,9 @@ export async function openBitdiet(source: ByteSource, maxBytes?: number): Promis
       name: entry.name,
       shape: entry.shape,
       dtype: entry.dtype,
-      channelAxis: isWeight(entry.dtype, entry.shape)
-        ? (entry.quantized?.axis ?? entry.shape.length - 1)
-        : undefined,
+      use: entry.quantized
+        ? { kind: "weight", channelAxis: entry.quantized.axis, reason: "quantized in the file" }
+        : { kind: "exact", reason: "not quantized in the file" },
       bytes: async () => tensorBytes(decodeParts(entry, await parts(entry), { maxBytes })),
     }),
   );
@@ -70,10 +70,8 @@ export async function openBitdiet(source: ByteSource, maxBytes?: number): Promis
 /** A model from what was decoded. @throws {CorruptInputError} if it does not say which format it had */
 export function modelOf(blobs: Record<string, Uint8Array>, tensors: ModelTensor[]): Model {
   const { [FORMAT_ENTRY]: format, ...metadata } = blobs;
-  const name = format && new TextDecoder().decode(format);
-  if (!modelFormats.includes(name as ModelFormat))
-    throw new CorruptInputError(`Not a model: its format is ${name ?? "not told"}`);
-  return { format: name as ModelFormat, tensors, metadata };
+  if (format === undefined) throw new CorruptInputError("Not a model: its format is not told");
+  return { format: new TextDecoder().decode(format), tensors, metadata };
 }
 
 /** Elements in the tensor's own type: quantized tensors are decoded as float32. */

@@ -41,7 +41,7 @@ export function fromBitdiet(source: BitdietSource, options: FromBitdietOptions =
         throw new CorruptInputError(`${arriving.name}: expected a TF.js model, got ${format}`);
       const { topology, weights } = tfjsArtifacts({
         metadata,
-        tensors: arriving.header.tensors as { name: string; shape: number[]; dtype: "float32" }[],
+        tensors: arriving.header.tensors,
       });
       const artifacts: io.ModelArtifacts = {
         ...(topology as Pick<io.ModelArtifacts, "modelTopology">),

@@ -28,7 +28,7 @@ export async function findRunner(model: Model): Promise<Runner | string> {
 }
 
 /** TF.js with a backend: the one that is set already, else wasm, else plain JavaScript. */
-async function findTfjs(format: "tfjs-layers" | "tfjs-graph"): Promise<TfjsPackages | string> {
+async function findTfjs(format: string): Promise<TfjsPackages | string> {
   const kind = format === "tfjs-graph" ? "converter" : "layers";
   const core = await importPeer<TfjsPackages["core"]>("@tensorflow/tfjs-core");
   const loader = core && (await importPeer<object>(`@tensorflow/tfjs-${kind}`));

@@ -14,9 +14,9 @@ import {
   type QuantizedSource,
   type SourceTensor,
 } from "../../src/file/encode.js";
-import { DTYPES, type DType } from "../../src/file/header.js";
 import { dequantize, type QuantizedTensor } from "../../src/file/quantized-tensor.js";
 import { nearestOnGrid } from "../../src/file/step-grid.js";
+import { dtypeNames, tensorBytes } from "../../src/model.js";
 import { bytesOf, everyKind, laplace, random, weight } from "../samples.js";
 
 /** The one tensor of a file. */
@@ -216,11 +216,10 @@ describe("a quantized tensor", () => {
 
 describe("a lossless tensor", () => {
   test("comes back bit by bit, whatever its type", () => {
-    const dtypes = Object.keys(DTYPES) as DType[];
     fc.assert(
-      fc.property(fc.constantFrom(...dtypes), fc.nat(200), fc.nat(), (dtype, count, seed) => {
+      fc.property(fc.constantFrom(...dtypeNames), fc.nat(200), fc.nat(), (dtype, count, seed) => {
         const next = random(seed);
-        const bytes = Uint8Array.from({ length: count * (DTYPES[dtype] || 1) }, (_, i) =>
+        const bytes = Uint8Array.from({ length: tensorBytes(dtype, [count]) ?? count }, (_, i) =>
           i % 3 === 0 ? 256 * next() : 7,
         );
         const shape = dtype === "string" ? [3] : [count];
@@ -330,7 +329,7 @@ describe("encodeModel(model)", () => {
     [
       "an unknown type",
       { name: "w", dtype: "float33", shape: [1], bytes: new Uint8Array(4) },
-      'tensor "w": dtype: expected one of DTYPES, got float33',
+      'tensor "w": dtype: expected one of dtypeBits, got float33',
     ],
     [
       "too few bytes",

@@ -1,8 +1,8 @@
 import * as ort from "onnxruntime-web";
 import { expect, test } from "vitest";
 import { memoryFiles } from "../../src/formats/files.js";
+import { WEIGHTS_FILE } from "../../src/formats/inline-weights.js";
 import { readOnnx, writeOnnx } from "../../src/formats/onnx.js";
-import { WEIGHTS_FILE } from "../../src/formats/protobuf.js";
 import { ModelFileError } from "../../src/model.js";
 import { bytesOf, collect, type Files, normals, onnxMessage, onnxModel } from "./small-models.js";
 
@@ -22,8 +22,18 @@ test("a model that onnxruntime runs gives the same outputs after reading and wri
   const files = onnxModel();
   const model = await readOnnx(memoryFiles(files), "model.onnx");
   expect(model.tensors.map(({ bytes: _, ...tensor }) => tensor)).toEqual([
-    { name: "kernel", shape: [8, 3, 3, 3], dtype: "float32", channelAxis: 0 },
-    { name: "matrix", shape: [10, 128], dtype: "float32", channelAxis: 0 },
+    {
+      name: "kernel",
+      shape: [8, 3, 3, 3],
+      dtype: "float32",
+      use: { kind: "weight", channelAxis: 0, reason: "floats along two axes" },
+    },
+    {
+      name: "matrix",
+      shape: [10, 128],
+      dtype: "float32",
+      use: { kind: "weight", channelAxis: 0, reason: "floats along two axes" },
+    },
   ]);
   const written = await collect(writeOnnx(model));
   const expected = await run(files["model.onnx"]);

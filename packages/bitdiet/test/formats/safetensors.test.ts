@@ -27,8 +27,13 @@ test("readSafetensors gives names, shapes, types, and the axis of a weight's out
   const files = memoryFiles({ "a.safetensors": file({ __metadata__: { by: "us" }, bias, weight }, data) });
   const model = await readSafetensors(files, "a.safetensors");
   expect(model.tensors.map(({ bytes: _, ...tensor }) => tensor)).toEqual([
-    { name: "weight", shape: [4, 3], dtype: "float32", channelAxis: 0 },
-    { name: "bias", shape: [4], dtype: "bfloat16", channelAxis: undefined },
+    {
+      name: "weight",
+      shape: [4, 3],
+      dtype: "float32",
+      use: { kind: "weight", channelAxis: 0, reason: "floats along two axes" },
+    },
+    { name: "bias", shape: [4], dtype: "bfloat16", use: { kind: "vector", reason: "floats along one axis" } },
   ]);
   expect(await bytesByName(model)).toEqual({ weight: data.slice(0, 48), bias: data.slice(48) });
 });

@@ -2,7 +2,7 @@ import { decodeWeights } from "@tensorflow/tfjs-core/dist/io/io_utils.js";
 import { expect, test } from "vitest";
 import { memoryFiles } from "../../src/formats/files.js";
 import { readTfjs, writeTfjs } from "../../src/formats/tfjs.js";
-import { ModelFileError } from "../../src/model.js";
+import { channelAxis, ModelFileError } from "../../src/model.js";
 import {
   bytesOf,
   collect,
@@ -20,7 +20,7 @@ test("a layers model that TF.js saved predicts the same after reading and writin
   const files = await layersModelFiles();
   const model = await readTfjs(memoryFiles(files), "model.json");
   expect(model.format).toBe("tfjs-layers");
-  expect(Object.fromEntries(model.tensors.map(({ name, channelAxis }) => [name, channelAxis]))).toEqual({
+  expect(Object.fromEntries(model.tensors.map((tensor) => [tensor.name, channelAxis(tensor)]))).toEqual({
     "first/kernel": 3,
     "norm/gamma": undefined,
     "norm/beta": undefined,
@@ -41,7 +41,7 @@ test("a graph model predicts the same after reading and writing", async () => {
   const files = graphModelFiles();
   const model = await readTfjs(memoryFiles(files), "model.json");
   expect(model.format).toBe("tfjs-graph");
-  expect(model.tensors.map(({ name, channelAxis }) => [name, channelAxis])).toEqual([
+  expect(model.tensors.map((tensor) => [tensor.name, channelAxis(tensor)])).toEqual([
     ["kernel", 3],
     ["depthwise", 2],
     ["matrix", 0],

@@ -18,7 +18,7 @@ const model: Model = {
     name: `w${i}`,
     dtype: "float32" as const,
     shape: [32, 9 * (i + 1)],
-    channelAxis: i % 2 ? 0 : undefined,
+    use: i % 2 ? { kind: "weight", channelAxis: 0, reason: "a test" } : { kind: "vector", reason: "a test" },
     bytes: async () => bytesOf(normals(288 * (i + 1), i + 1)),
   })),
 };
