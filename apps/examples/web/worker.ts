@@ -1,9 +1,8 @@
 // The worker: opens a network, compresses it, decodes what it compressed, and asks both what they see.
 // Example: { id: 1, question: "squeeze", about: { bits: 3, isCalibrated: false } } is answered by { id: 1, answer: { bytes, bits, tensors, now } }.
 
-import { type CompressReport, compressModel } from "bitdiet";
+import { type CompressReport, compressModel, type Quantize } from "bitdiet";
 import { fromBitdiet } from "bitdiet/tfjs";
-import type { Calibrated } from "./calibration.js";
 import {
   type Answer,
   type Asked,
@@ -24,8 +23,8 @@ interface Subject extends TriedOut {
   opened: OpenedModel;
   range: PixelRange;
   now?: Network;
-  /** Compresses for a target with a look at digits, once that was asked for. */
-  calibrated?: Calibrated;
+  /** Chooses integers with a look at digits, once that was asked for. */
+  calibrated?: Quantize;
 }
 let subject: Subject | undefined;
 
@@ -112,9 +111,7 @@ async function compress(
     current.calibrated = await calibrateOnDigits(model, current.range, report);
   }
   onProgress("rounding with care", 0);
-  const calibrated = await current.calibrated({ bits });
-  const bytes = await new Blob(calibrated.pieces as Uint8Array<ArrayBuffer>[]).arrayBuffer();
-  return { bytes: new Uint8Array(bytes), report: calibrated.report };
+  return compressModel(model, { bits }, { quantize: current.calibrated });
 }
 
 /** Whether pictures have labels, which only digits have, and fit without being scaled. */

@@ -101,17 +101,16 @@ async function measure({ name, network, calibration, test, labels, sizes, quoted
   const model = await modelOf(network);
   let started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
-  const compress = await calibrate(model, { ...calibration, logits: true });
+  const quantize = await calibrate(model, { ...calibration, logits: true });
   const sensitivitySeconds = seconds();
   const calibrated: (Point & { seconds: number; overheadBytes: number })[] = [];
+  let start: number | undefined;
   for (const maxBytes of sizes) {
     started = performance.now();
-    const { pieces, report } = await compress({ maxBytes });
+    const { bytes, report } = await compressModel(model, { maxBytes }, { quantize, start });
     const about = { seconds: seconds(), overheadBytes: report.overheadBytes };
-    calibrated.push({
-      ...(await judgedFile(`calibrated, ${maxBytes} bytes`, Buffer.concat(pieces))),
-      ...about,
-    });
+    calibrated.push({ ...(await judgedFile(`calibrated, ${maxBytes} bytes`, bytes)), ...about });
+    start = report.lambda;
   }
 
   const weightOnly: Point[] = [];

@@ -1,21 +1,21 @@
 /**
- * `bitdiet/calibrate`: a layers model of TF.js to a .bitdiet file, its levels chosen from what the network does with inputs of the user's.
+ * `bitdiet/calibrate`: integers for a layers model of TF.js, chosen from what the network does with inputs of the user's.
  *
- *     const compress = await calibrate(model, { inputs, shape: [200, 224, 224, 3] });
- *     const { pieces, report } = await compress({ maxBytes: 3_000_000 });
+ *     const quantize = await calibrate(model, { inputs, shape: [200, 224, 224, 3] });
+ *     const { bytes, report } = await compressModel(model, { maxBytes: 3_000_000 }, { quantize });
  *
  * Runs on TF.js's current backend, which must have the gradients of the model's operations.
  */
 import { loadLayersModel } from "@tensorflow/tfjs-layers";
-import { BudgetError, type CompressReport, type CompressTarget, compressToPieces } from "./compress.js";
 import type { QuantizedTensor } from "./file/quantized-tensor.js";
 import { floatBytes } from "./formats/floats.js";
 import { tfjsArtifacts } from "./formats/tfjs.js";
 import { elementCount, type Model } from "./model.js";
 import { fromRows, type LayersNetwork, layersNetwork } from "./networks/tfjs-layers.js";
 import { calibrationNetwork } from "./networks/tfjs-run.js";
-import { meetBudget } from "./quantize/budget.js";
-import { measureSensitivities, quantizeCalibrated } from "./quantize/calibrated.js";
+import { calibrated } from "./quantize/calibrated.js";
+import { fromWeights } from "./quantize/from-weights.js";
+import type { Quantize, QuantizedModel } from "./quantize/quantize.js";
 import type { QuantizedLayer } from "./quantize/quantize-layer.js";
 
 export interface CalibrationData {
@@ -26,29 +26,17 @@ export interface CalibrationData {
   logits?: boolean;
 }
 
-export interface Calibrated {
-  /** Of the file, in order: `new Blob(pieces)`. */
-  pieces: Uint8Array[];
-  report: CompressReport;
-  /** What was written, as floats: the model with its batch norms folded. */
-  model: Model;
+export interface CalibrateOptions {
+  /** How the tensors are quantized that calibration does not reach. Default: by the weights alone. */
+  rest?: Quantize;
+  onProgress?(step: string, done: number, total: number): void;
 }
 
-/** Of weights that are no matrix for each patch, such as depthwise kernels: about 6 bits. */
-const OTHER_QUALITY = 85;
-/** Where a search for a size begins: about 4 bits a weight in small networks. */
-const FIRST_QUALITY = 50;
+/** Squares of larger inputs are no float32 any more. */
+const MAX_INPUT = 1e15;
 
 /**
- * Nats that a bit is worth for a loss of 0.1 nats an input at quality 50, ten times less every 25. A weight's loss at this slope is
- * lambda / (2 ln 2), at high rate, where steps and errors are small.
- */
-function lambdaOf(quality: number, weights: number): number {
-  return (2 * Math.LN2 * 10 ** (1 - quality / 25)) / weights;
-}
-
-/**
- * Measures once; what is returned compresses for one target after another.
+ * Measures once; what is returned quantizes for one lambda after another.
  *
  * @param model of the format "tfjs-layers", with one input and one output
  * @throws {TypeError} or {RangeError} if the model is another, or the inputs do not fit it
@@ -56,8 +44,8 @@ function lambdaOf(quality: number, weights: number): number {
 export async function calibrate(
   model: Model,
   data: CalibrationData,
-  onProgress: (step: string, done: number, total: number) => void = () => {},
-): Promise<(target: CompressTarget) => Promise<Calibrated>> {
+  { rest = fromWeights(model), onProgress = () => {} }: CalibrateOptions = {},
+): Promise<Quantize> {
   if (model.format !== "tfjs-layers")
     throw new TypeError(`model: expected a layers model of TF.js, which can be run; got ${model.format}`);
   const { topology, weights } = tfjsArtifacts(model);
@@ -75,75 +63,8 @@ export async function calibrate(
     onProgress("calibrating", layer, network.layers.length),
   );
   onProgress("measuring sensitivities", 0, 1);
-  const sensitivities = await measureSensitivities(calibration);
-  const attempt = async (lambda: number): Promise<Calibrated> => {
-    const { layers } = await quantizeCalibrated(calibration, sensitivities, lambda);
-    const { model: folded, quantized } = withLayers(model, network, layers);
-    // What calibration does not reach is kept finely.
-    return { model: folded, ...(await compressToPieces(folded, { quality: OTHER_QUALITY }, { quantized })) };
-  };
-  const known: Known[] = [];
-  const matrixWeights = network.layers.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
-  return (target) => meetTarget(target, attempt, known, matrixWeights);
-}
-
-/** What an earlier attempt came to: where the search for the next target begins. */
-interface Known {
-  lambda: number;
-  /** Of the file, and of its quantized tensors. */
-  bytes: number;
-  quantizedBytes: number;
-  /** Numbers in the quantized tensors. */
-  weights: number;
-}
-
-async function meetTarget(
-  target: CompressTarget,
-  attempt: (lambda: number) => Promise<Calibrated>,
-  known: Known[],
-  matrixWeights: number,
-): Promise<Calibrated> {
-  const remembered = async (lambda: number): Promise<Calibrated> => {
-    const made = await attempt(lambda);
-    const quantized = made.report.tensors.filter(({ kept }) => kept === "quantized");
-    known.push({
-      lambda,
-      bytes: made.report.bytes,
-      quantizedBytes: quantized.reduce((sum, { byteLength }) => sum + byteLength, 0),
-      weights: quantized.reduce((sum, { shape }) => sum + elementCount(shape), 0),
-    });
-    return made;
-  };
-  if ("quality" in target) return remembered(lambdaOf(target.quality, matrixWeights));
-  const firstLambda = lambdaOf(FIRST_QUALITY, matrixWeights);
-  let first = known.length === 0 ? await remembered(firstLambda) : undefined;
-  const { weights } = known[0];
-  const maxBytes = "maxBytes" in target ? target.maxBytes : (target.bits * weights) / 8;
-  const sizeOf = ({ bytes, quantizedBytes }: Known) => ("maxBytes" in target ? bytes : quantizedBytes);
-  const { found, sizes } = await meetBudget({
-    maxBytes,
-    start: first ? firstLambda : likelyLambda(known, sizeOf, maxBytes),
-    weights,
-    encode: async (lambda) => {
-      const made = first ?? (await remembered(lambda));
-      first = undefined;
-      return { bytes: sizeOf(known.at(-1)!), made };
-    },
-  });
-  if (found) return found.made;
-  const least = Math.min(...sizes.map(({ bytes }) => bytes));
-  throw new BudgetError(`expected at most ${maxBytes} bytes, but it takes ${least}`);
-}
-
-/** By a line, bytes over log lambda, between the nearest larger and smaller attempts; the nearest where there are not both. */
-function likelyLambda(known: readonly Known[], sizeOf: (attempt: Known) => number, wanted: number): number {
-  const byDistance = [...known].sort((a, b) => Math.abs(sizeOf(a) - wanted) - Math.abs(sizeOf(b) - wanted));
-  const larger = byDistance.find((attempt) => sizeOf(attempt) > wanted);
-  const smaller = byDistance.find((attempt) => sizeOf(attempt) <= wanted);
-  if (!larger || !smaller) return byDistance[0].lambda;
-  // Half a percent below: what meetBudget aims at.
-  const share = Math.min(1, (sizeOf(larger) - 0.995 * wanted) / (sizeOf(larger) - sizeOf(smaller)));
-  return larger.lambda * (smaller.lambda / larger.lambda) ** share;
+  const restore = (layers: readonly QuantizedLayer[]) => withLayers(model, network, layers);
+  return calibrated({ ...calibration, restore }, rest);
 }
 
 function checkData({ inputs, shape }: CalibrationData, wanted: readonly (number | null)[]): void {
@@ -160,10 +81,15 @@ function checkData({ inputs, shape }: CalibrationData, wanted: readonly (number 
     throw new RangeError(
       `inputs: expected at least 4 and ${elementCount(shape)} numbers of [${shape}], got ${inputs.length}`,
     );
+  const bad = inputs.findIndex((value) => !(Math.abs(value) <= MAX_INPUT));
+  if (bad >= 0)
+    throw new RangeError(`inputs[${bad}]: expected numbers up to ${MAX_INPUT}, got ${inputs[bad]}`);
+  if (inputs.every((value) => value === inputs[0]))
+    throw new RangeError(`inputs: expected numbers that differ, got ${inputs[0]} everywhere`);
 }
 
 /** Levels in place of the layers' weights, batch norms left with nothing to do; and the model that they are levels of. */
-function withLayers(model: Model, network: LayersNetwork, layers: readonly QuantizedLayer[]) {
+function withLayers(model: Model, network: LayersNetwork, layers: readonly QuantizedLayer[]): QuantizedModel {
   const quantized = new Map<string, QuantizedTensor>();
   const folded = new Map<string, Float32Array>();
   const put = (name: string | undefined, values: Float32Array, tensor: Omit<QuantizedTensor, "shape">) => {
@@ -206,5 +132,5 @@ function withLayers(model: Model, network: LayersNetwork, layers: readonly Quant
     const values = folded.get(tensor.name);
     return values ? { ...tensor, bytes: async () => floatBytes("float32", values) } : tensor;
   });
-  return { model: { ...model, tensors }, quantized };
+  return { model: { ...model, tensors }, tensors: quantized };
 }

@@ -2,15 +2,7 @@
 
 export { type Coder, type IntegerShape, smallestOf } from "./coder.js";
 export { ansCoder, cabacCoder, huffmanCoder, smallestCoder } from "./coders.js";
-export {
-  BudgetError,
-  type CompressedTensor,
-  type CompressOptions,
-  type CompressReport,
-  type CompressTarget,
-  compressModel,
-  compressToPieces,
-} from "./compress.js";
+export { BudgetError, type CompressOptions, compressModel, compressToPieces } from "./compress.js";
 export {
   type DecodedMetadata,
   type DecodedTensor,
@@ -55,3 +47,7 @@ export { readModel, writeModel } from "./formats/list.js";
 export { type BitdietFile, openBitdiet } from "./loaders/open.js";
 export { type ByteSource, DownloadError, type DownloadOptions, openSource } from "./loaders/source.js";
 export { type Dtype, type Model, ModelFileError, type ModelTensor, type TensorUse } from "./model.js";
+export { fromWeights } from "./quantize/from-weights.js";
+export type { Quantize, QuantizedModel } from "./quantize/quantize.js";
+export type { CompressTarget } from "./quantize/target.js";
+export type { CompressedTensor, CompressReport } from "./report.js";

@@ -100,7 +100,8 @@ test("weights that are not finite, or all zero, come back as they are", async ()
     ["zero", "float32", [100, 400], new Uint8Array(160_000), 0],
     ["empty", "float32", [0, 4], new Uint8Array(0), 0],
   ]);
-  const { bytes } = await compressModel(odd, { bits: 3 });
+  await expect(compressModel(odd, { bits: 3 })).rejects.toThrow("nothing to quantize");
+  const { bytes } = await compressModel(odd, { quality: 40 });
   const [nan, zero] = (await openBitdiet(await openSource(bytes))).model.tensors;
   const values = floatValues("float32", await nan.bytes());
   expect([values[17], values[18]]).toEqual([Number.NaN, Infinity]);
@@ -149,6 +150,54 @@ test("a budget below what names and topology take is refused with both numbers",
   await expect(compressModel(model, { maxBytes: 200 })).rejects.toThrow(
     /at most 200 bytes, but it takes \d+/,
   );
+});
+
+test("a size that the lossless file fits is lossless, and a little less is filled to within 1 %", async () => {
+  const lossless = await compressModel(model, { maxBytes: 1e6 });
+  expect(lossless.report.tensors.every(({ kept }) => kept === "exact")).toBe(true);
+  expect(lossless.report.lambda).toBeUndefined();
+  const { length } = lossless.bytes;
+  expect((await compressModel(model, { maxBytes: length })).bytes).toEqual(lossless.bytes);
+  let before = Infinity;
+  for (const share of [0.99, 0.9, 0.75, 0.6, 0.5]) {
+    const { bytes, report } = await compressModel(model, { maxBytes: Math.floor(share * length) });
+    expect(bytes.length).toBeLessThanOrEqual(share * length);
+    expect(bytes.length).toBeGreaterThan(0.99 * share * length - 1);
+    expect(report.tensors[0].signalToNoise).toBeLessThan(before);
+    before = report.tensors[0].signalToNoise;
+  }
+});
+
+test("a tensor that takes no more with every bit keeps every bit: two values, equal ones", async () => {
+  const signs = weights.map((value) => Math.sign(value));
+  const plain = modelOf([
+    ["signs", "float32", [100, 400], bytesOf(signs), 0],
+    ["ones", "float32", [100, 400], bytesOf(new Float32Array(40_000).fill(0.3)), 0],
+    ["weights", "float32", [100, 400], bytesOf(weights), 0],
+  ]);
+  const { report } = await compressModel(plain, { quality: 90 });
+  expect(report.tensors.map(({ kept }) => kept)).toEqual(["exact", "exact", "quantized"]);
+});
+
+test("the target divergence gives the smallest file that the judge lets pass, lossless where none does", async () => {
+  const judged: number[] = [];
+  const judge = async (decoded: Model) => {
+    const [before, after] = [model, decoded].map(async (m) =>
+      floatValues("float32", await m.tensors[0].bytes()),
+    );
+    const [a, b] = [await before, await after];
+    const error =
+      a.reduce((sum, value, i) => sum + (value - b[i]) ** 2, 0) / a.reduce((s, v) => s + v * v, 0);
+    judged.push(error);
+    return error;
+  };
+  const { report } = await compressModel(model, { divergence: 0.01 }, { judge });
+  expect(report.divergence).toBeLessThanOrEqual(0.01);
+  expect(report.divergence).toBeGreaterThan(0.008);
+  expect(judged.length).toBeLessThan(10);
+  const never = await compressModel(model, { divergence: 0.01 }, { judge: async () => NaN });
+  expect(never.report.tensors.every(({ kept }) => kept === "exact")).toBe(true);
+  await expect(compressModel(model, { divergence: 0.1 })).rejects.toThrow("judge: expected a function");
 });
 
 test("targets that are none are refused by name", async () => {

@@ -4,19 +4,23 @@
  *
  *     bitdiet compress tiny-darknet --bits 4 -o darknet.bitdiet
  */
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, open, rename, rm, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { realpath, stat } from "node:fs/promises";
 import { xxHash32 } from "@bitdiet/xxhash32";
-import { BudgetError, type CompressReport, type CompressTarget, compressToPieces } from "../compress.js";
+import { BudgetError, compressToPieces } from "../compress.js";
 import { FileExistsError } from "../formats/node-files.js";
 import { openBitdiet } from "../loaders/open.js";
 import { openSource } from "../loaders/source.js";
 import type { Model } from "../model.js";
+import type { CompressTarget } from "../quantize/target.js";
+import type { CompressReport } from "../report.js";
+import { describeReport } from "./describe-report.js";
 import { loadEvaluation } from "./evaluate.js";
-import { openPath } from "./open.js";
+import { type OpenedModel, openPath } from "./open.js";
 import { UsageError } from "./options.js";
-import { formatBytes, formatNumber, formatTable, jsonNumbers, type Progress } from "./print.js";
+import { formatBytes, formatNumber, jsonNumbers, type Progress } from "./print.js";
+import { writeWhole } from "./write-file.js";
 
 export interface CompressCommand {
   output: string;
@@ -30,76 +34,82 @@ export interface CompressCommand {
   json: boolean;
 }
 
-const DEFAULT_QUALITY = 70;
-/** How often the range of qualities is halved in search of the lowest that keeps the score. */
-const SEARCH_STEPS = 7;
-
-export interface Scores {
-  before: number;
-  after: number;
+/** What the file is and how it came about, beside the report of its tensors. */
+export interface CompressResult extends CompressReport {
+  file: string;
+  sha256: string;
+  /** What the integers were chosen from. */
+  method: "weights only" | "calibrated";
+  scores?: { before: number; after: number };
 }
+
+const DEFAULT_QUALITY = 70;
 
 /**
  * @returns what to print
  * @throws {BudgetError} if size or score are missed; nothing is written then
  */
 export async function compress(path: string, command: CompressCommand, progress: Progress): Promise<string> {
-  const { output, force } = command;
+  const { output, force, maxDrop } = command;
   if (!force && existsSync(output)) throw new FileExistsError(`${output} exists already`);
-  if (command.maxDrop !== undefined && !command.evaluate)
+  if (maxDrop !== undefined && !command.evaluate)
     throw new UsageError("--max-drop: needs --evaluate, which says what drops");
+  const opened = await openPath(path);
+  if (opened.bitdiet) throw new UsageError(`${path}: is compressed already`);
+  await refuseOwnFiles(output, opened);
+  const { model } = opened;
+
   const score = command.evaluate ? await loadEvaluation(command.evaluate) : undefined;
-  const { model, bitdiet } = await openPath(path);
-  if (bitdiet) throw new UsageError(`${path}: is compressed already`);
-  const temporary = `${output}.${process.pid}.tmp`;
   const before = score && (await score(model));
-  const calibrated = command.calibrate
+  const quantize = command.calibrate
     ? await (await calibration()).loadCalibration(command.calibrate, model, progress)
     : undefined;
-  /** Writes the file, checks it, and scores what it decodes to. */
-  const attempt = async (target: CompressTarget): Promise<{ report: CompressReport; scores?: Scores }> => {
-    const { pieces, report } = calibrated
-      ? await calibrated(target)
-      : await compressToPieces(model, target, { onProgress: progress.step });
-    await writePieces(pieces, temporary);
-    const decoded = await checkWritten(temporary, model, report, progress);
-    progress.stop();
-    return {
-      report,
-      scores: score && before !== undefined ? { before, after: await score(decoded) } : undefined,
-    };
+  const target =
+    command.target ?? (maxDrop === undefined ? { quality: DEFAULT_QUALITY } : { divergence: maxDrop });
+  const { pieces, report } = await compressToPieces(model, target, {
+    quantize,
+    judge: score && (async (decoded) => before! - (await noted(score, decoded, progress))),
+    onProgress: progress.step,
+  });
+  const { divergence: drop, ...rest } = report;
+  if (maxDrop !== undefined && drop! > maxDrop)
+    throw new BudgetError(
+      `${formatBytes(report.bytes)}: the score fell from ${before} to ${before! - drop!}, by more than ${maxDrop}`,
+    );
+
+  await refuseOwnFiles(output, opened);
+  await writeWhole(output, pieces, {
+    force,
+    check: (written) => checkWritten(written, model, report, progress),
+  });
+  progress.stop();
+  const result: CompressResult = {
+    file: output,
+    sha256: sha256(pieces),
+    ...rest,
+    method: quantize ? "calibrated" : "weights only",
+    scores: before === undefined ? undefined : { before, after: before - drop! },
   };
-  const misses = (scores?: Scores) =>
-    scores !== undefined && command.maxDrop !== undefined && scores.before - scores.after > command.maxDrop;
-  try {
-    await mkdir(dirname(output), { recursive: true });
-    let result: Awaited<ReturnType<typeof attempt>>;
-    if (command.target || command.maxDrop === undefined) {
-      result = await attempt(command.target ?? { quality: DEFAULT_QUALITY });
-    } else {
-      let [low, high] = [0, 100];
-      let quality = DEFAULT_QUALITY;
-      let coarsest: number | undefined;
-      for (let step = 0; step < SEARCH_STEPS; step++, quality = (low + high) / 2) {
-        const { report, scores } = await attempt({ quality });
-        progress.note(
-          `quality ${formatNumber(quality, 1)}: ${formatBytes(report.bytes)}, ${scores?.before} → ${scores?.after}`,
-        );
-        if (misses(scores)) low = quality;
-        else coarsest = high = quality;
-      }
-      result = await attempt({ quality: coarsest ?? 100 });
-    }
-    const { report, scores } = result;
-    if (misses(scores))
-      throw new BudgetError(
-        `${formatBytes(report.bytes)}: the score fell from ${scores!.before} to ${scores!.after}, by more than ${command.maxDrop}`,
-      );
-    await rename(temporary, output);
-    if (command.json) return JSON.stringify({ file: output, ...report, scores }, jsonNumbers);
-    return describeReport(output, report, scores);
-  } finally {
-    await rm(temporary, { force: true });
+  return command.json ? JSON.stringify(result, jsonNumbers) : describeReport(result);
+}
+
+async function noted(
+  score: (model: Model) => Promise<number>,
+  model: Model,
+  progress: Progress,
+): Promise<number> {
+  const after = await score(model);
+  progress.note(`score ${formatNumber(after, 4)}`);
+  return after;
+}
+
+/** @throws {UsageError} if the output is one of the files that the model was read from, the only original perhaps */
+async function refuseOwnFiles(output: string, { files }: OpenedModel): Promise<void> {
+  const real = await realpath(output).catch(() => undefined);
+  if (real === undefined) return;
+  for (const file of files) {
+    if ((await realpath(file).catch(() => undefined)) === real)
+      throw new UsageError(`--output: ${output} is a file of the model that is compressed`);
   }
 }
 
@@ -113,22 +123,19 @@ async function calibration(): Promise<typeof import("./calibrate.js")> {
   }
 }
 
-async function writePieces(pieces: readonly Uint8Array[], path: string): Promise<void> {
-  const file = await open(path, "w");
-  try {
-    for (const piece of pieces) await file.writeFile(piece);
-  } finally {
-    await file.close();
-  }
+function sha256(pieces: readonly Uint8Array[]): string {
+  const hash = createHash("sha256");
+  for (const piece of pieces) hash.update(piece);
+  return hash.digest("hex");
 }
 
-/** The model as the written file gives it. @throws {Error} unless it is what was meant to be written, to the last bit */
+/** @throws {Error} unless the written file is what was meant to be written, to the last bit */
 async function checkWritten(
   path: string,
   model: Model,
   report: CompressReport,
   progress: Progress,
-): Promise<Model> {
+): Promise<void> {
   const { size } = await stat(path);
   if (size !== report.bytes) throw new Error(`${path}: expected ${report.bytes} bytes, wrote ${size}`);
   const { model: decoded } = await openBitdiet(await openSource(path), 2 ** 31);
@@ -143,29 +150,4 @@ async function checkWritten(
       throw new Error(`${path}: ${tensor.name} does not come back`);
   }
   if (decoded.tensors.length !== report.tensors.length) throw new Error(`${path}: tensors are missing`);
-  return decoded;
-}
-
-function describeReport(output: string, report: CompressReport, scores?: Scores): string {
-  const { bytes, originalBytes, overheadBytes, bits, method, tensors } = report;
-  const rows = tensors
-    .filter(({ kept }) => kept === "quantized")
-    .map(({ name, shape, byteLength, bits, signalToNoise, coder }) => [
-      name,
-      `[${shape}]`,
-      formatBytes(byteLength),
-      formatNumber(bits, 3),
-      formatNumber(signalToNoise, 1),
-      coder,
-    ]);
-  const others = tensors.filter(({ kept }) => kept !== "quantized");
-  const otherBytes = others.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  return [
-    formatTable([["tensor", "shape", "bytes", "bits", "SNR dB", "coder"], ...rows]),
-    "",
-    `${others.length} other tensors ${formatBytes(otherBytes)}, names and topology ${formatBytes(overheadBytes)}`,
-    `${output}: ${formatBytes(bytes)}, ×${formatNumber(originalBytes / bytes, 2)} smaller than ${formatBytes(originalBytes)} of tensors, ${formatNumber(bits, 3)} bits a quantized weight`,
-    `Levels chosen from ${method === "calibrated" ? "calibration data" : "the weights only"}; the file was decoded and compared.`,
-    ...(scores ? [`Score ${scores.before} → ${scores.after}`] : []),
-  ].join("\n");
 }

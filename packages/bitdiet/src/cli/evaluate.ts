@@ -6,11 +6,11 @@
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { join } from "node:path";
 import { writeModel } from "../formats/list.js";
 import { writeFiles } from "../formats/node-files.js";
 import type { Model } from "../model.js";
+import { loadHook } from "./hook.js";
 import { UsageError } from "./options.js";
 
 /** What an evaluation is given. */
@@ -24,7 +24,7 @@ export interface EvaluatedModel {
 
 /** @throws {UsageError} if the module cannot be loaded or exports no function */
 export async function loadEvaluation(path: string): Promise<(model: Model) => Promise<number>> {
-  const evaluate = await importDefault(path, "--evaluate");
+  const evaluate = await loadHook<EvaluatedModel>("--evaluate", path);
   return async (model) => {
     const folder = await mkdtemp(join(tmpdir(), "bitdiet-"));
     try {
@@ -34,26 +34,11 @@ export async function loadEvaluation(path: string): Promise<(model: Model) => Pr
         model.tensors.map(({ name, dtype, shape, bytes }) => [name, { dtype, shape, bytes }]),
       );
       const score = await evaluate({ path: join(folder, main), format: model.format, tensors });
-      if (typeof score !== "number" || Number.isNaN(score))
-        throw new UsageError(`--evaluate: expected a number from ${path}, got ${score}`);
+      if (typeof score !== "number" || !Number.isFinite(score))
+        throw new UsageError(`--evaluate: expected a finite number from ${path}, got ${score}`);
       return score;
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
   };
-}
-
-/** The function that a module exports as default. */
-export async function importDefault(
-  path: string,
-  option: string,
-): Promise<(argument: EvaluatedModel) => unknown> {
-  const module = await import(pathToFileURL(resolve(path)).href).catch((error) => {
-    throw new UsageError(`${option}: ${path} cannot be loaded: ${error.message}`);
-  });
-  if (typeof module.default !== "function")
-    throw new UsageError(
-      `${option}: expected ${path} to export a function as default, got ${typeof module.default}`,
-    );
-  return module.default;
 }

@@ -6,10 +6,10 @@
  */
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { signalToNoise } from "../compress.js";
 import { floatValues } from "../formats/floats.js";
 import { FileExistsError } from "../formats/node-files.js";
 import { elementCount, isFloat, type ModelTensor, tensorBytes } from "../model.js";
+import { signalToNoise } from "../report.js";
 import type { InspectedTensor, InspectReport } from "./inspect-report.js";
 import { type OpenedModel, openPath } from "./open.js";
 import { formatBytes, formatNumber, formatTable, jsonNumbers, type Progress } from "./print.js";

@@ -6,16 +6,18 @@
  */
 import { readFileSync } from "node:fs";
 import { cac } from "cac";
-import { BudgetError, type CompressTarget } from "../compress.js";
+import { BudgetError } from "../compress.js";
 import { modelFiles } from "../formats/list.js";
 import { FileExistsError } from "../formats/node-files.js";
 import { ModelFileError } from "../model.js";
+import type { CompressTarget } from "../quantize/target.js";
 import { compress } from "./compress.js";
 import { decompress } from "./decompress.js";
 import { inspect } from "./inspect.js";
 import { bytesOption, dropOption, numberOption, textOption, UsageError } from "./options.js";
 import { terminalProgress } from "./print.js";
 import { verify } from "./verify.js";
+import { removeUnfinishedAtExit } from "./write-file.js";
 
 type Options = Record<string, unknown>;
 
@@ -118,6 +120,10 @@ function exitCode(error: Error): number {
   // Files that the system does not give or take.
   return (error as NodeJS.ErrnoException).code === undefined ? 70 : 2;
 }
+
+removeUnfinishedAtExit();
+// Who reads no further, such as `head`, has what was wanted.
+process.stdout.on("error", () => process.exit(process.exitCode ?? 0));
 
 try {
   const { options } = cli.parse(process.argv, { run: false });

@@ -5,6 +5,7 @@
  */
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import type { ModelFiles } from "../formats/files.js";
 import { modelAmong, modelFiles, readModel } from "../formats/list.js";
 import { folderFiles } from "../formats/node-files.js";
 import { type BitdietFile, openBitdiet } from "../loaders/open.js";
@@ -15,6 +16,8 @@ export interface OpenedModel {
   /** The file that stands for the model: model.json, *.safetensors … */
   path: string;
   model: Model;
+  /** Paths of all files that were read for it. */
+  files: ReadonlySet<string>;
   /** Of a .bitdiet file. */
   bitdiet?: BitdietFile;
 }
@@ -30,9 +33,20 @@ export async function openPath(given: string): Promise<OpenedModel> {
   const path = stats.isDirectory() ? join(given, await modelIn(given)) : given;
   if (path.endsWith(".bitdiet")) {
     const bitdiet = await openBitdiet(await openSource(path), MOST_TENSOR_BYTES);
-    return { path, model: bitdiet.model, bitdiet };
+    return { path, files: new Set([path]), model: bitdiet.model, bitdiet };
   }
-  return { path, model: await readModel(folderFiles(dirname(path)), basename(path)) };
+  const files = new Set([path]);
+  return { path, files, model: await readModel(noting(dirname(path), files), basename(path)) };
+}
+
+/** Files of a folder; the paths of those that are read go into a set. */
+function noting(folder: string, paths: Set<string>): ModelFiles {
+  const { size, read } = folderFiles(folder);
+  const noted = (name: string) => {
+    paths.add(join(folder, name));
+    return name;
+  };
+  return { size: (name) => size(noted(name)), read: (name, ...range) => read(noted(name), ...range) };
 }
 
 /** The model of a folder, or of the onnx/ in it, where the repositories of transformers.js have theirs. */

@@ -14,6 +14,13 @@ export function formatNumber(value: number | undefined, digits: number): string 
   return value === undefined || Number.isNaN(value) ? "–" : value.toFixed(digits);
 }
 
+/** "×4.1 smaller", or "×1.2 larger" where it is that. */
+export function timesSmaller(bytes: number, reference: number): string {
+  return bytes <= reference
+    ? `×${formatNumber(reference / bytes, 2)} smaller`
+    : `×${formatNumber(bytes / reference, 2)} larger`;
+}
+
 /** Columns as wide as their widest cell; the first is flush left, the others right. */
 export function formatTable(rows: readonly (readonly string[])[]): string {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));

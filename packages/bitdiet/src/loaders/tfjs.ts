@@ -7,10 +7,11 @@
  * Only types of TF.js are imported: any copy of version 4 will do.
  */
 import type { io } from "@tensorflow/tfjs-core";
-import { type CompressTarget, compressModel } from "../compress.js";
+import { compressModel } from "../compress.js";
 import { CorruptInputError } from "../file/errors.js";
 import { memoryFiles } from "../formats/files.js";
 import { readTfjs, tfjsArtifacts } from "../formats/tfjs.js";
+import type { CompressTarget } from "../quantize/target.js";
 import { type ArrivingModel, type BitdietSource, type FetchOptions, fetchBitdiet } from "./fetch.js";
 import { modelOf, tensorBytes } from "./open.js";
 

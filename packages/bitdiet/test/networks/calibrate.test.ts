@@ -193,7 +193,7 @@ test("mean squared gradients are those of the KL divergence, by finite differenc
 test("calibrated levels lose a quarter of what those from the weights alone do, in no more bytes", async () => {
   model = residualModel();
   const source = await readTfjs(memoryFiles(await filesOf(model)), "model.json");
-  const compress = await calibrate(source, { inputs: normals(100 * 216, 80), shape: [100, 9, 8, 3] });
+  const quantize = await calibrate(source, { inputs: normals(100 * 216, 80), shape: [100, 9, 8, 3] });
   const tests = normals(100 * 9 * 8 * 3, 78);
   const exact = predict(model, tests, 100);
   const divergence = async (bytes: Uint8Array) => {
@@ -203,19 +203,27 @@ test("calibrated levels lose a quarter of what those from the weights alone do, 
     loaded.dispose();
     return exact.reduce((sum, p, i) => sum + p * Math.log(p / q[i]), 0) / 100;
   };
-  const calibrated = await compress({ bits: 4 });
-  expect(Math.abs(calibrated.report.bits - 4)).toBeLessThan(0.35);
-  expect(calibrated.report.method).toBe("calibrated");
-  const bytes = new Uint8Array(Buffer.concat(calibrated.pieces));
-  expect(bytes.length).toBe(calibrated.report.bytes);
+  const { bytes, report } = await compressModel(source, { bits: 4 }, { quantize });
+  expect(Math.abs(report.bits - 4)).toBeLessThan(0.1);
+  expect(bytes.length).toBe(report.bytes);
   const plain = await compressModel(source, { maxBytes: Math.ceil(1.02 * bytes.length) });
   expect(await divergence(bytes)).toBeLessThan((await divergence(plain.bytes)) / 4);
-  const budget = await compress({ maxBytes: 1900 });
+  const budget = await compressModel(source, { maxBytes: 1900 }, { quantize });
   expect(budget.report.bytes).toBeLessThanOrEqual(1900);
   expect(budget.report.bytes).toBeGreaterThan(1800);
-  await expect(compress({ maxBytes: 300 })).rejects.toThrow("expected at most 300 bytes");
+  await expect(compressModel(source, { maxBytes: 300 }, { quantize })).rejects.toThrow(
+    "expected at most 300 bytes",
+  );
   await expect(calibrate(source, { inputs, shape: [24, 9, 9, 3] })).rejects.toThrow(
     "shape: expected [any,9,8,3]",
   );
+  const broken = async (change: (values: Float32Array) => void) => {
+    const values = inputs.slice();
+    change(values);
+    return calibrate(source, { inputs: values, shape });
+  };
+  await expect(broken((values) => values.fill(0))).rejects.toThrow("expected numbers that differ, got 0");
+  await expect(broken((values) => values.fill(NaN, 7, 8))).rejects.toThrow("inputs[7]: expected numbers");
+  await expect(broken((values) => values.fill(1e30))).rejects.toThrow("inputs[0]: expected numbers up to");
   await expect(calibrate({ ...source, format: "onnx" }, { inputs, shape })).rejects.toThrow("got onnx");
 });

@@ -1,0 +1,115 @@
+/**
+ * The file for one point of the curve: integers of a `Quantize` where they are the smallest, every bit elsewhere.
+ *
+ *     const { pieces, bytes } = await encodedModel(model, await quantize(lambda), lambda);
+ */
+import {
+  type EncodedMetadata,
+  type EncodedTensor,
+  encodeMetadata,
+  encodeTensor,
+  filePieces,
+  type SourceTensor,
+} from "./file/encode.js";
+import type { QuantizedTensor } from "./file/quantized-tensor.js";
+import { FORMAT_ENTRY } from "./loaders/open.js";
+import { plainBytes } from "./loaders/source.js";
+import { elementCount, type Model, type ModelTensor } from "./model.js";
+import { finenessOf, type QuantizedModel } from "./quantize/quantize.js";
+import type { Sized } from "./quantize/target.js";
+import { type CompressedTensor, tensorReport } from "./report.js";
+
+/** A file, and what it came to. */
+export interface EncodedModel extends Sized {
+  /** Of the file, in order. */
+  pieces: Uint8Array[];
+  tensors: CompressedTensor[];
+  originalBytes: number;
+  /** Absent where nothing was lost on purpose. */
+  lambda?: number;
+}
+
+/** Bits that floats beside the weights keep beyond those of a weight: biases and normalizations then err far less. */
+const MORE_SIGNIFICANT_BITS = 5;
+const MIN_SIGNIFICANT_BITS = 7;
+
+/** The whole file with these integers; tensors are read one at a time. @param lambda rounds the other floats; 0 keeps every bit */
+export async function encodedModel(
+  original: Model,
+  { tensors: quantized, model = original }: QuantizedModel,
+  lambda: number,
+  onProgress: (step: string, done: number, total: number) => void = () => {},
+): Promise<EncodedModel> {
+  const parts: EncodedTensor[] = [];
+  const tensors: CompressedTensor[] = [];
+  let [originalBytes, weightBytes, weights] = [0, 0, 0];
+  for (const [index, tensor] of model.tensors.entries()) {
+    onProgress("encoding", index, model.tensors.length);
+    const bytes = plainBytes(await tensor.bytes());
+    const { source, why, encoded, isWeight } = await smallest(
+      tensor,
+      bytes,
+      quantized.get(tensor.name),
+      lambda,
+    );
+    parts.push(encoded);
+    const report = tensorReport(tensor, bytes, { source, why }, encoded);
+    tensors.push(report);
+    originalBytes += bytes.length;
+    if (!isWeight) continue;
+    weightBytes += report.byteLength;
+    weights += elementCount(tensor.shape);
+  }
+  onProgress("encoding", model.tensors.length, model.tensors.length);
+  const pieces = filePieces(metadataOf(model), parts);
+  const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
+  const bits = (8 * weightBytes) / weights;
+  return { pieces, tensors, originalBytes, bits, bytes, ...(lambda > 0 && { lambda }) };
+}
+
+/** What a tensor becomes: integers, unless it takes no more to keep every bit. */
+async function smallest(
+  { name, dtype, shape, use }: ModelTensor,
+  bytes: Uint8Array,
+  quantized: QuantizedTensor | (() => Promise<QuantizedTensor | undefined>) | undefined,
+  lambda: number,
+): Promise<{ source: SourceTensor; why: string; encoded: EncodedTensor; isWeight: boolean }> {
+  const exact = { name, dtype, shape, bytes };
+  const made = typeof quantized === "function" ? await quantized() : quantized;
+  if (made) {
+    const source = { name, dtype, quantized: made };
+    const encoded = encodeTensor(source);
+    const lossless = encodeTensor(exact);
+    if (lossless.bytes.length > encoded.bytes.length)
+      return { source, why: use.reason, encoded, isWeight: true };
+    return { source: exact, why: "takes no more with every bit", encoded: lossless, isWeight: true };
+  }
+  if (use.kind !== "exact" && dtype === "float32" && elementCount(shape) > 1 && lambda > 0) {
+    const source = { ...exact, bytes: roundedSignificands(bytes, finenessOf(lambda)) };
+    return { source, why: use.reason, encoded: encodeTensor(source), isWeight: false };
+  }
+  const why = lambda === 0 ? "every bit fits" : quantized ? "zeros, or not finite" : use.reason;
+  return { source: exact, why, encoded: encodeTensor(exact), isWeight: false };
+}
+
+/** float32 numbers with their significands rounded, half away from 0: the last bytes then take no room. */
+function roundedSignificands(bytes: Uint8Array, fineness: number): Uint8Array {
+  const rounded = new Uint8Array(bytes);
+  const bits = new Uint32Array(rounded.buffer);
+  const lost = 24 - Math.max(MIN_SIGNIFICANT_BITS, Math.ceil(fineness) + MORE_SIGNIFICANT_BITS);
+  if (lost <= 0) return bytes;
+  for (let i = 0; i < bits.length; i++) {
+    const magnitude = bits[i] & 0x7fffffff;
+    // What would become infinite stays, as do infinities and NaNs.
+    if (magnitude >= 0x7f7ff000) continue;
+    bits[i] = (bits[i] & 0x80000000) | ((magnitude + (1 << (lost - 1))) & -(1 << lost));
+  }
+  return rounded;
+}
+
+function metadataOf(model: Model): EncodedMetadata[] {
+  return [
+    encodeMetadata(FORMAT_ENTRY, new TextEncoder().encode(model.format)),
+    ...Object.entries(model.metadata).map(([name, bytes]) => encodeMetadata(name, plainBytes(bytes))),
+  ];
+}
