@@ -55,11 +55,12 @@ export function removeUnfinishedAtExit(): void {
   const remove = () => {
     for (const path of unfinished) rmSync(path, { force: true });
   };
+  const exit = process.exit.bind(process); // hooks of the user's see another one
   process.on("exit", remove);
   for (const [signal, number] of [
     ["SIGHUP", 1],
     ["SIGINT", 2],
     ["SIGTERM", 15],
   ] as const)
-    process.on(signal, () => process.exit(128 + number));
+    process.on(signal, () => exit(128 + number));
 }
