@@ -48,6 +48,11 @@ function contents(file: Uint8Array): { weights: CodedWeight[]; side: Uint8Array 
   const weights: CodedWeight[] = [];
   const side: number[] = [];
   for (const entry of readHeader(file).tensors) {
+    if (!entry.quantized) {
+      // Biases that take no more with every bit: as many bytes here as there.
+      side.push(...file.subarray(entry.part.start, entry.part.start + (entry.part.length >> 1)));
+      continue;
+    }
     const { integers, steps } = decodeQuantized(file, entry);
     if (!entry.name.endsWith("/kernel")) {
       side.push(...integers);
