@@ -15,7 +15,7 @@ import { openSource } from "../loaders/source.js";
 import type { Model } from "../model.js";
 import type { CompressTarget } from "../quantize/target.js";
 import type { CompressReport } from "../report.js";
-import { describeReport } from "./describe-report.js";
+import { type CompressResult, describeReport } from "./describe-report.js";
 import { loadEvaluation } from "./evaluate.js";
 import { type OpenedModel, openPath } from "./open.js";
 import { UsageError } from "./options.js";
@@ -32,15 +32,6 @@ export interface CompressCommand {
   maxDrop?: number;
   force: boolean;
   json: boolean;
-}
-
-/** What the file is and how it came about, beside the report of its tensors. */
-export interface CompressResult extends CompressReport {
-  file: string;
-  sha256: string;
-  /** What the integers were chosen from. */
-  method: "weights only" | "calibrated";
-  scores?: { before: number; after: number };
 }
 
 const DEFAULT_QUALITY = 70;

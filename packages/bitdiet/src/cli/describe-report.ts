@@ -3,9 +3,17 @@
  *
  *     describeReport(result); // "tensor  shape  bytes …"
  */
-import type { CompressedTensor } from "../report.js";
-import type { CompressResult } from "./compress.js";
+import type { CompressedTensor, CompressReport } from "../report.js";
 import { formatBytes, formatNumber, formatTable, timesSmaller } from "./print.js";
+
+/** What the file is and how it came about, beside the report of its tensors. */
+export interface CompressResult extends CompressReport {
+  file: string;
+  sha256: string;
+  /** What the integers were chosen from. */
+  method: "weights only" | "calibrated";
+  scores?: { before: number; after: number };
+}
 
 /** Tensors that get a row of their own. */
 const MAX_ROWS = 24;
