@@ -13,8 +13,8 @@ import { folderFiles } from "../src/formats/node-files.js";
 import { openBitdiet } from "../src/loaders/open.js";
 import { openSource } from "../src/loaders/source.js";
 import { fromBitdiet } from "../src/loaders/tfjs.js";
-import { layersNetwork } from "../src/networks/tfjs-layers.js";
-import { calibrationNetwork } from "../src/networks/tfjs-run.js";
+import { layersProgram } from "../src/networks/tfjs-layers.js";
+import { tfjsNetwork } from "../src/networks/tfjs-network.js";
 import { filesHandler, normals } from "./formats/small-models.js";
 
 const root = join(process.env.BITDIET_DATA ?? "../shared/data", "models");
@@ -63,13 +63,14 @@ describe.runIf(isThere)("Tiny Darknet, a layers model of TF.js", () => {
   });
 
   test("runs operation by operation as TF.js runs it, batch norms folded", async () => {
-    const network = layersNetwork(original);
+    const network = layersProgram(original);
     expect(network.layers.length).toBe(16);
     const x = pictures();
     const inputs = x.dataSync<"float32">().slice();
-    const outputs = await calibrationNetwork(network, inputs, [2, 224, 224, 3]).walk(
-      (layer) => network.layers[layer],
-    );
+    const feed = { dtype: "float32" as const, shape: [2, 224, 224, 3], data: inputs };
+    const outputs = await tfjsNetwork(await read(), network, [
+      new Map([[network.inputs[0].name, feed]]),
+    ]).walk((layer) => network.layers[layer]);
     const expected = predict(original, x);
     const worst = Math.max(...expected.map((value, i) => Math.abs(value - outputs[i])));
     expect(worst).toBeLessThan(1e-4 * Math.max(...expected.map(Math.abs)));

@@ -8,8 +8,9 @@ import { memoryFiles } from "../../src/formats/files.js";
 import { readTfjs, writeTfjs } from "../../src/formats/tfjs.js";
 import { openBitdiet } from "../../src/loaders/open.js";
 import { openSource } from "../../src/loaders/source.js";
-import { fromRows, layersNetwork, toRows } from "../../src/networks/tfjs-layers.js";
-import { calibrationNetwork } from "../../src/networks/tfjs-run.js";
+import { layersProgram } from "../../src/networks/tfjs-layers.js";
+import { tfjsNetwork } from "../../src/networks/tfjs-network.js";
+import type { Program } from "../../src/networks/tfjs-program.js";
 import { artifactFiles, collect, type Files, filesHandler, normals } from "../formats/small-models.js";
 
 const { layers: make } = layers;
@@ -76,36 +77,29 @@ const softmax = (logits: Float32Array) =>
   );
 const worst = (a: Float32Array, b: Float32Array) => Math.max(...a.map((value, i) => Math.abs(value - b[i])));
 
+const networkOf = (program: Program, data = inputs, dims = shape) =>
+  tfjsNetwork({ format: "tfjs-layers", tensors: [], metadata: {} }, program, [
+    new Map([[program.inputs[0].name, { dtype: "float32" as const, shape: dims, data }]]),
+  ]);
+
 let model: layers.LayersModel;
 afterEach(() => model.dispose());
 
-test("toRows and fromRows are each other's inverses, HWIO to OIHW", () => {
-  model = residualModel();
-  const hwio = normals(2 * 3 * 4 * 5, 1);
-  const rows = toRows(hwio, 5, 24, [2, 3]);
-  const theirs = tf.tidy(() =>
-    tf
-      .transpose(tf.tensor4d(hwio, [2, 3, 4, 5]), [3, 2, 0, 1])
-      .dataSync<"float32">()
-      .slice(),
-  );
-  expect(rows).toEqual(theirs);
-  expect(fromRows(rows, 5, 24, [2, 3])).toEqual(hwio);
-});
-
 test("a walk with the layers' own parameters gives the model's predictions, batch norms folded", async () => {
   model = residualModel();
-  const network = layersNetwork(model);
+  const network = layersProgram(model);
   expect(network.layers.map(({ rows, columns, kernel }) => [rows, columns, kernel])).toEqual([
     [6, 27, [3, 3]],
     [6, 54, [3, 3]],
     [6, 54, [3, 3]],
     [5, 36, [2, 3]],
+    [5, 4, [2, 2]],
     [4, 5, [1, 1]],
   ]);
-  expect(network.isClassifier).toBe(true);
+  expect(network.layers.map(({ groups }) => groups)).toEqual([1, 1, 1, 1, 5, 1]);
+  expect(network.outputs.map(({ isClassifier }) => isClassifier)).toEqual([true]);
   const before = tf.memory().numTensors;
-  const outputs = await calibrationNetwork(network, inputs, shape).walk((layer, { residual }) => {
+  const outputs = await networkOf(network).walk((layer, { residual }) => {
     expect(Math.max(...residual.map(Math.abs))).toBeLessThan(1e-5);
     return network.layers[layer];
   });
@@ -115,9 +109,9 @@ test("a walk with the layers' own parameters gives the model's predictions, batc
 
 test("second moments of a dense layer's inputs are those of the features that the model computes", async () => {
   model = residualModel();
-  const network = layersNetwork(model);
+  const network = layersProgram(model);
   let gram: ArrayLike<number> = [];
-  await calibrationNetwork(network, inputs, shape).walk((layer, statistics) => {
+  await networkOf(network).walk((layer, statistics) => {
     gram = statistics.gram;
     return network.layers[layer];
   });
@@ -137,11 +131,11 @@ test("second moments of a dense layer's inputs are those of the features that th
 
 test("the residual is the error that an earlier layer left, the sum with its other branch included", async () => {
   model = residualModel();
-  const network = layersNetwork(model);
+  const network = layersProgram(model);
   const added = network.operations.find(({ addedTo }) => addedTo !== undefined);
-  expect(added?.layer?.index).toBe(2);
+  expect(added?.layer).toBe(2);
   const residuals: number[] = [];
-  await calibrationNetwork(network, inputs, shape).walk((layer, { residual }) => {
+  await networkOf(network).walk((layer, { residual }) => {
     residuals.push(Math.max(...residual.map(Math.abs)));
     const { weights, biases } = network.layers[layer];
     return layer === 0 ? { weights: weights.map((w) => 0.8 * w), biases } : { weights, biases };
@@ -152,9 +146,9 @@ test("the residual is the error that an earlier layer left, the sum with its oth
 
 test("mean squared gradients are those of the KL divergence, by finite differences", async () => {
   model = residualModel();
-  const network = layersNetwork(model);
+  const network = layersProgram(model);
   const many = 160;
-  const calibration = calibrationNetwork(network, normals(many * 216, 79), [many, 9, 8, 3]);
+  const calibration = networkOf(network, normals(many * 216, 79), [many, 9, 8, 3]);
   const last = network.layers.length - 1;
   const sums = new Float64Array(network.layers[last].weights.length);
   let passes = 0;

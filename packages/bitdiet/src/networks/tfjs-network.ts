@@ -1,0 +1,54 @@
+/**
+ * A model of TF.js as a network that can be calibrated: what quantization sees of it, and the way back.
+ *
+ *     const program = await tfjsProgram(model);
+ *     const network = tfjsNetwork(model, program, feeds);
+ *
+ * Runs on TF.js's current backend, which must have the gradients of the model's operations.
+ */
+import { loadLayersModel } from "@tensorflow/tfjs-layers";
+import { tfjsArtifacts } from "../formats/tfjs.js";
+import { joinPieces } from "../loaders/source.js";
+import type { Model } from "../model.js";
+import type { RestorableNetwork } from "../quantize/calibrated.js";
+import type { Feeds } from "./made-up-inputs.js";
+import { batchesOf } from "./tfjs-batches.js";
+import { gradients } from "./tfjs-gradients.js";
+import { layersProgram } from "./tfjs-layers.js";
+import type { Program } from "./tfjs-program.js";
+import { restore } from "./tfjs-restore.js";
+import { walk } from "./tfjs-walk.js";
+
+/**
+ * @param model of the format "tfjs-layers"
+ * @throws {CalibrationError} if it cannot be run operation by operation; {Error} of TF.js if it does not know its layers
+ */
+export async function tfjsProgram(model: Model): Promise<Program> {
+  if (model.format !== "tfjs-layers")
+    throw new TypeError(`model: expected a layers model of TF.js, which can be run; got ${model.format}`);
+  const { topology, weights } = tfjsArtifacts(model);
+  const pieces = await Promise.all(model.tensors.map(({ bytes }) => bytes()));
+  const weightData = new Uint8Array(joinPieces(pieces)).buffer;
+  return layersProgram(
+    await loadLayersModel({ load: async () => ({ ...topology, weightSpecs: weights, weightData }) }),
+  );
+}
+
+/**
+ * @param program of the model
+ * @param feeds calibration inputs: a tensor for each input of the model, any number at once
+ */
+export function tfjsNetwork(
+  model: Model,
+  program: Program,
+  feeds: readonly Feeds[],
+  onLayer: (layer: number) => void = () => {},
+): RestorableNetwork {
+  const batches = batchesOf(program.inputs, feeds);
+  return {
+    layers: program.layers,
+    walk: (replace) => walk(program, batches, replace, onLayer),
+    gradients: (visit, parameters) => gradients(program, batches, visit, parameters),
+    restore: (layers) => restore(model, program.layers, layers),
+  };
+}
