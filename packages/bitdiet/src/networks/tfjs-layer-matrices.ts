@@ -54,16 +54,7 @@ function windowOf(layer: ConfiguredLayer, kind: string): Window | undefined {
   const [strides, dilations] = [pair(config["strides"]), pair(config["dilationRate"])];
   if ((config["dataFormat"] ?? "channelsLast") !== "channelsLast") return undefined;
   if (kind === "Conv2DTranspose" && dilations.some((rate) => rate > 1)) return undefined;
+  // TF.js runs no causal convolutions.
   const { padding } = config;
-  if (padding === "same" || padding === "valid") return { strides, dilations, pad: padding };
-  if (padding !== "causal") return undefined;
-  const [size] = [config["kernelSize"]].flat() as number[];
-  return {
-    strides,
-    dilations,
-    pad: [
-      [0, 0],
-      [(size - 1) * dilations[1], 0],
-    ],
-  };
+  return padding === "same" || padding === "valid" ? { strides, dilations, pad: padding } : undefined;
 }

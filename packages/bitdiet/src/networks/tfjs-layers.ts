@@ -152,7 +152,7 @@ function isLinear(layer: Layer): boolean {
   return !activation || activation.getClassName() === "linear";
 }
 
-/** The softmax that an output comes from, with nothing but other shapes in between. */
+/** The softmax that an output comes from, with nothing in between but other shapes of the same rows. */
 function softmaxBefore(output: Symbolic, consumers: Map<number, Symbolic[]>): Symbolic | undefined {
   const { sourceLayer: layer } = output;
   const kind = layer.getClassName();
@@ -160,7 +160,8 @@ function softmaxBefore(output: Symbolic, consumers: Map<number, Symbolic[]>): Sy
     kind === "Softmax" || (layer as Layer & Activated).activation?.getClassName() === "softmax";
   if (isSoftmax) return output;
   const [input] = SHAPING.has(kind) ? inputsOf(output) : [];
-  return input && consumers.get(input.id)?.length === 1 ? softmaxBefore(input, consumers) : undefined;
+  const isSame = input?.shape.at(-1) === output.shape.at(-1) && consumers.get(input.id)?.length === 1;
+  return isSame ? softmaxBefore(input, consumers) : undefined;
 }
 
 /** Whether a step is a batch norm over the channels of this tensor. */

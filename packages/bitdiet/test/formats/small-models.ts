@@ -85,6 +85,14 @@ export async function layersModelFiles(): Promise<Files> {
       layers.layers.dense({ units: 5, activation: "softmax", name: "classes" }),
     ],
   });
+  withNormalWeights(model);
+  const files = await savedFiles(model);
+  model.dispose();
+  return files;
+}
+
+/** The model itself, its weights seeded normal numbers; variances above 0. */
+export function withNormalWeights(model: layers.LayersModel): layers.LayersModel {
   model.setWeights(
     model.weights.map((weight, i) => {
       const shape = weight.shape as number[];
@@ -93,9 +101,17 @@ export async function layersModelFiles(): Promise<Files> {
         i + 1,
         0.3,
       );
-      return tf.tensor(weight.name.endsWith("variance") ? values.map((v) => v * v + 0.5) : values, shape);
+      return tf.tensor(
+        weight.originalName.endsWith("variance") ? values.map((v) => v * v + 0.5) : values,
+        shape,
+      );
     }),
   );
+  return model;
+}
+
+/** What TF.js saves of a model. */
+export async function savedFiles(model: layers.LayersModel): Promise<Files> {
   let files: Files = {};
   await model.save({
     save: async (artifacts) => {
@@ -103,7 +119,6 @@ export async function layersModelFiles(): Promise<Files> {
       return { modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: "JSON" } };
     },
   });
-  model.dispose();
   return files;
 }
 
