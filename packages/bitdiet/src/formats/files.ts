@@ -40,9 +40,22 @@ export function memoryFiles(files: Record<string, Blob | Uint8Array>): ModelFile
   };
 }
 
+/** @throws {ModelFileError} if bytes are what stands for a model where none was downloaded: a Git LFS pointer, or a page of HTML */
+export function checkIsModel(bytes: Uint8Array, name: string): void {
+  const start = new TextDecoder().decode(bytes.subarray(0, 64)).trimStart();
+  if (start.startsWith("version https://git-lfs."))
+    throw new ModelFileError(
+      `${name}: this is a Git LFS pointer, not the model: \`git lfs pull\` downloads it`,
+    );
+  if (/^<(!doctype|html|\?xml)/i.test(start))
+    throw new ModelFileError(`${name}: this is a page of HTML, not the model`);
+}
+
 /** Parsed JSON of a file. @throws {ModelFileError} if it is none */
 export async function readJson(files: ModelFiles, name: string): Promise<unknown> {
-  return parseJson(await files.read(name), name);
+  const bytes = await files.read(name);
+  checkIsModel(bytes, name);
+  return parseJson(bytes, name);
 }
 
 /** @throws {ModelFileError} naming what was parsed if it is no JSON in UTF-8 */

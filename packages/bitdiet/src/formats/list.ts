@@ -5,7 +5,8 @@
  */
 import { type Model, ModelFileError } from "../model.js";
 import type { FilePiece, ModelFiles } from "./files.js";
-import { readOnnx, writeOnnx } from "./onnx.js";
+import { writeOnnx } from "./onnx/write.js";
+import { readOnnx } from "./onnx.js";
 import { readSafetensors, writeSafetensors } from "./safetensors.js";
 import { readTfjs, writeTfjs } from "./tfjs.js";
 

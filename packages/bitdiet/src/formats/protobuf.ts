@@ -5,10 +5,7 @@
  *     fieldsOf(Uint8Array.of(0x0a, 1, 65)); // [{ id: 1, wire: 2, payload: Uint8Array [65], bytes: all three }]
  */
 
-/** Bytes are no protobuf message; the message says where. */
-export class WireError extends Error {
-  override name = "WireError";
-}
+import { ModelFileError } from "../model.js";
 
 export const VARINT = 0;
 export const LENGTH_DELIMITED = 2;
@@ -23,7 +20,7 @@ export interface Field {
   bytes: Uint8Array;
 }
 
-/** @throws {WireError} if the bytes are no message */
+/** @throws {ModelFileError} if the bytes are no message */
 export function fieldsOf(message: Uint8Array): Field[] {
   const fields: Field[] = [];
   for (let at = 0; at < message.length; ) {
@@ -35,7 +32,7 @@ export function fieldsOf(message: Uint8Array): Field[] {
         value += (byte & 127) * unit;
         if (byte < 128) return value;
       }
-      throw new WireError(`no varint at byte ${start}`);
+      throw new ModelFileError(`no protobuf: no varint at byte ${start}`);
     };
     const tag = varint();
     const wire = tag & 7;
@@ -46,8 +43,8 @@ export function fieldsOf(message: Uint8Array): Field[] {
       from = at;
       at += length;
     } else if (wire === 1 || wire === 5) at += wire === 1 ? 8 : 4;
-    else throw new WireError(`wire type ${wire} at byte ${start}`);
-    if (!(at <= message.length)) throw new WireError(`cut after ${message.length} bytes`);
+    else throw new ModelFileError(`no protobuf: wire type ${wire} at byte ${start}`);
+    if (!(at <= message.length)) throw new ModelFileError(`no protobuf: cut after ${message.length} bytes`);
     fields.push({
       id: Math.floor(tag / 8),
       wire,
@@ -104,7 +101,7 @@ export function integerOf(payload: Uint8Array): number {
   return Number(varintsOf(payload)[0] ?? 0n);
 }
 
-/** Signed 64-bit numbers of varints one after another. @throws {WireError} if the last is cut */
+/** Signed 64-bit numbers of varints one after another. @throws {ModelFileError} if the last is cut */
 export function varintsOf(payload: Uint8Array): bigint[] {
   const values: bigint[] = [];
   for (let at = 0; at < payload.length; ) {
@@ -115,7 +112,8 @@ export function varintsOf(payload: Uint8Array): bigint[] {
       if (at - start < 4) low += (payload[at] & 127) * 128 ** (at - start);
       else high += (payload[at] & 127) * 128 ** (at - start - 4);
     }
-    if (at >= payload.length || at - start > 9) throw new WireError("a varint is cut or too long");
+    if (at >= payload.length || at - start > 9)
+      throw new ModelFileError("no protobuf: a varint is cut or too long");
     if (at - start < 4) low += payload[at] * 128 ** (at - start);
     else high += payload[at] * 128 ** (at - start - 4);
     at++;

@@ -7,8 +7,8 @@
  */
 
 import { CorruptInputError } from "../file/errors.js";
-import { inlineWeights, WEIGHTS_FILE } from "../formats/inline-weights.js";
-import { tensorBytes as byteLength } from "../model.js";
+import { type OnnxParts, onnxFile, onnxSession } from "../formats/onnx/write.js";
+import { ModelFileError } from "../model.js";
 import { type BitdietSource, type FetchOptions, fetchBitdiet } from "./fetch.js";
 import { modelOf, tensorBytes } from "./open.js";
 
@@ -23,22 +23,14 @@ export interface OnnxModel {
 }
 
 /**
+ * The model as it was: its bytes, and files beside it if it had some. What branches and loops had in such files is in the model.
+ *
  * @param source a URL, in Node also a path, a File or Blob, or the bytes
  * @throws {CorruptInputError} if the file is damaged or no ONNX model; {DownloadError} if it cannot be had
  */
 export async function onnxFromBitdiet(source: BitdietSource, options: FetchOptions = {}): Promise<OnnxModel> {
-  const { graph, arriving } = await arrivingGraph(source, options);
-  const pieces = new Map<string, Uint8Array>();
-  for await (const tensor of arriving.tensors) pieces.set(tensor.name, tensorBytes(tensor));
-  const sizes = arriving.header.tensors.map(({ dtype, shape, size }) => byteLength(dtype, shape) ?? size);
-  const data = new Uint8Array(sizes.reduce((sum, size) => sum + size, 0));
-  let at = 0;
-  for (const [index, { name }] of arriving.header.tensors.entries()) {
-    data.set(pieces.get(name)!, at);
-    pieces.delete(name);
-    at += sizes[index];
-  }
-  return { model: graph, externalData: [{ path: WEIGHTS_FILE, data }] };
+  const [[, model], ...beside] = await rebuilt(source, options, onnxSession);
+  return { model, externalData: beside.map(([path, data]) => ({ path, data })) };
 }
 
 /**
@@ -50,17 +42,28 @@ export async function onnxFileFromBitdiet(
   source: BitdietSource,
   options: FetchOptions = {},
 ): Promise<Uint8Array[]> {
-  const { graph, arriving } = await arrivingGraph(source, options);
-  const weights = new Map<string, Uint8Array>();
-  for await (const tensor of arriving.tensors) weights.set(tensor.name, tensorBytes(tensor));
-  return inlineWeights(graph, weights);
+  return rebuilt(source, options, onnxFile);
 }
 
-async function arrivingGraph(source: BitdietSource, options: FetchOptions) {
+async function rebuilt<Result>(
+  source: BitdietSource,
+  options: FetchOptions,
+  build: (parts: OnnxParts) => Promise<Result>,
+): Promise<Result> {
   const arriving = await fetchBitdiet(source, options);
   const { format, metadata } = modelOf(arriving.metadata, []);
-  const graph = metadata["graph.onnx"];
-  if (format !== "onnx" || graph === undefined)
+  if (format !== "onnx")
     throw new CorruptInputError(`${arriving.name}: expected an ONNX model, got ${format}`);
-  return { graph, arriving };
+  const decoded = new Map<string, Uint8Array>();
+  for await (const tensor of arriving.tensors) decoded.set(tensor.name, tensorBytes(tensor));
+  const tensors = arriving.header.tensors.map(({ name, dtype }) => ({
+    dtype,
+    bytes: async () => decoded.get(name)!,
+  }));
+  try {
+    return await build({ metadata, tensors });
+  } catch (error) {
+    if (!(error instanceof ModelFileError)) throw error;
+    throw new CorruptInputError(`${arriving.name}: ${error.message}`);
+  }
 }

@@ -221,15 +221,36 @@ function onnxRoot(): protobuf.Root {
           graph: field(7, "Graph"),
           opset: field(8, "Opset", "repeated"),
           metadata: field(14, "Entry", "repeated"),
+          training: field(20, "Training", "repeated"),
+          function: field(25, "Function", "repeated"),
         },
       },
       Entry: { fields: { key: field(1, "string"), value: field(2, "string") } },
       Opset: { fields: { domain: field(1, "string"), version: field(2, "int64") } },
+      Training: { fields: { initialization: field(1, "Graph"), algorithm: field(2, "Graph") } },
+      Function: {
+        fields: {
+          name: field(1, "string"),
+          input: field(4, "string", "repeated"),
+          output: field(5, "string", "repeated"),
+          node: field(7, "Node", "repeated"),
+          opset: field(9, "Opset", "repeated"),
+          domain: field(10, "string"),
+        },
+      },
+      Sparse: {
+        fields: {
+          values: field(1, "Tensor"),
+          indices: field(2, "Tensor"),
+          dims: { id: 3, type: "int64", rule: "repeated", options: { packed: false } },
+        },
+      },
       Graph: {
         fields: {
           node: field(1, "Node", "repeated"),
           name: field(2, "string"),
           initializer: field(5, "Tensor", "repeated"),
+          sparse: field(15, "Sparse", "repeated"),
           input: field(11, "Value", "repeated"),
           output: field(12, "Value", "repeated"),
         },
@@ -241,12 +262,17 @@ function onnxRoot(): protobuf.Root {
           name: field(3, "string"),
           opType: field(4, "string"),
           attribute: field(5, "Attribute", "repeated"),
+          domain: field(7, "string"),
         },
       },
       Attribute: {
         fields: {
           name: field(1, "string"),
           i: field(3, "int64"),
+          t: field(5, "Tensor"),
+          g: field(6, "Graph"),
+          floats: { id: 7, type: "float", rule: "repeated", options: { packed: false } },
+          sparse: field(22, "Sparse"),
           ints: { id: 8, type: "int64", rule: "repeated", options: { packed: false } },
           type: field(20, "int32"),
         },
@@ -256,6 +282,9 @@ function onnxRoot(): protobuf.Root {
           dims: { id: 1, type: "int64", rule: "repeated", options: { packed: false } },
           dataType: field(2, "int32"),
           floatData: { id: 4, type: "float", rule: "repeated", options: { packed: true } },
+          doubleData: { id: 10, type: "double", rule: "repeated", options: { packed: false } },
+          strings: field(6, "bytes", "repeated"),
+          int64Data: { id: 7, type: "int64", rule: "repeated", options: { packed: true } },
           int32Data: { id: 5, type: "int32", rule: "repeated", options: { packed: true } },
           name: field(8, "string"),
           rawData: field(9, "bytes"),
@@ -275,7 +304,7 @@ function onnxRoot(): protobuf.Root {
 
 /** Any message of the description above, for tests that write their own. */
 export function onnxMessage(type: string, value: object): Uint8Array {
-  return onnx.lookupType(type).encode(onnx.lookupType(type).fromObject(value)).finish().slice();
+  return new Uint8Array(onnx.lookupType(type).encode(onnx.lookupType(type).fromObject(value)).finish());
 }
 
 /** A convolution (raw bytes), a Gemm with transB (typed floats), a reshape by an int64 shape; metadata of its own. */

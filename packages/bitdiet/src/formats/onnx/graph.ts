@@ -97,32 +97,27 @@ const MAX_DEPTH = 100;
  * @throws {ModelFileError} if it is none
  */
 export function onnxProto(bytes: Uint8Array): OnnxProto {
-  try {
-    const fields = grouped(bytes);
-    const graph = fields(7)[0];
-    if (graph === undefined) throw new ModelFileError("an ONNX model without a graph");
-    return {
-      opsets: new Map(
-        fields(8).map(({ payload }) => {
-          const opset = grouped(payload);
-          return [text(opset(1)), integer(opset(2)) ?? 1];
-        }),
-      ),
-      // Protobuf merges a message that is there twice: then its fields follow each other.
-      graph: graphOf(
-        fields(7).length === 1 ? graph.payload : joinPieces(fields(7).map(({ payload }) => payload)),
-        0,
-      ),
-      functions: fields(25).map(({ payload }) => functionOf(payload)),
-      training: fields(20).flatMap(({ payload }) => {
-        const info = grouped(payload);
-        return [...info(1), ...info(2)].map((each) => graphOf(each.payload, 0));
+  const fields = grouped(bytes);
+  const graph = fields(7)[0];
+  if (graph === undefined) throw new ModelFileError("an ONNX model without a graph");
+  return {
+    opsets: new Map(
+      fields(8).map(({ payload }) => {
+        const opset = grouped(payload);
+        return [text(opset(1)), integer(opset(2)) ?? 1];
       }),
-    };
-  } catch (error) {
-    if ((error as Error).name !== "WireError") throw error;
-    throw new ModelFileError(`not an ONNX protobuf: ${(error as Error).message}`);
-  }
+    ),
+    // Protobuf merges a message that is there twice: then its fields follow each other.
+    graph: graphOf(
+      fields(7).length === 1 ? graph.payload : joinPieces(fields(7).map(({ payload }) => payload)),
+      0,
+    ),
+    functions: fields(25).map(({ payload }) => functionOf(payload)),
+    training: fields(20).flatMap(({ payload }) => {
+      const info = grouped(payload);
+      return [...info(1), ...info(2)].map((each) => graphOf(each.payload, 0));
+    }),
+  };
 }
 
 function graphOf(message: Uint8Array, depth: number): OnnxGraph {

@@ -24,7 +24,7 @@ export interface OnnxTensor {
   /** Absent of types that this package does not know. */
   dtype?: Dtype;
   /** Place in `Model.tensors` of the tensor that has the numbers, in a graph whose numbers are kept apart. */
-  index?: number;
+  place?: number;
   /** Stretch of a file beside the model that has the numbers. */
   external?: { location: string; offset: number; length?: number };
   /** The whole message; a view of the file. */
@@ -61,10 +61,12 @@ const dtypes: Record<number, Dtype> = {
   26: "int2",
 };
 
-const RAW_DATA = 9;
+export const RAW_DATA = 9;
+export const EXTERNAL_DATA = 13;
+export const DATA_LOCATION = 14;
 const EXTERNAL = 1;
 
-/** Field that stands for numbers kept apart: the last number that protobuf has. Its value: 3 × the tensor's place + encoding. */
+/** Field that stands for numbers kept apart: the last number that protobuf has. Its value: 4 × the tensor's place + encoding. */
 export const HOLE = 2 ** 29 - 1;
 
 /** @throws {ModelFileError} if its shape or its place in another file is none */
@@ -79,10 +81,10 @@ export function onnxTensor(message: Uint8Array): OnnxTensor {
   if (!tensor.shape.every((extent) => extent >= 0) || !(elementCount(tensor.shape) * 16 < 2 ** 53))
     throw new ModelFileError(`${tensor.name}: no shape: [${tensor.shape}]`);
   const hole = integer(fields(HOLE));
-  if (hole !== undefined) tensor.index = Math.floor(hole / 3);
-  if (integer(fields(14)) !== EXTERNAL) return tensor;
+  if (hole !== undefined) tensor.place = Math.floor(hole / encodings.length);
+  if (integer(fields(DATA_LOCATION)) !== EXTERNAL) return tensor;
   const entries = new Map(
-    fields(13).map(({ payload }) => {
+    fields(EXTERNAL_DATA).map(({ payload }) => {
       const entry = grouped(payload);
       return [text(entry(1)), text(entry(2))];
     }),
@@ -97,16 +99,17 @@ export function onnxTensor(message: Uint8Array): OnnxTensor {
   return tensor;
 }
 
-/** Numbers as they stand in a message: little-endian elements, and the fields that hold them. */
+/** How a message has numbers: raw bytes, packed floats, packed varints, or a field for each number. */
+export const encodings = ["raw", "packed", "varints", "each"] as const;
+export type Encoding = (typeof encodings)[number];
+
+/** Numbers as they stand in a message: little-endian elements, and the field that holds them. */
 export interface InlineData {
   bytes: Uint8Array;
   encoding: Encoding;
-  /** Of the fields. */
+  /** Number of the field. */
   id: number;
 }
-
-/** 0 raw bytes or packed numbers of a fixed width, 1 packed varints, 2 numbers one by one. */
-export type Encoding = 0 | 1 | 2;
 
 /** Numbers that a tensor's message holds; undefined if it has none, or strings, or not as many as its shape says. */
 export function inlineData({ message, dtype, shape }: OnnxTensor): InlineData | undefined {
@@ -129,12 +132,12 @@ export function listData(message: Uint8Array, id: number, dtype: Dtype): InlineD
   const fields = fieldsOf(message).filter((field) => field.id === id);
   if (fields.length === 0) return undefined;
   const isPacked = fields.length === 1 && fields[0].wire === LENGTH_DELIMITED;
-  if (id === RAW_DATA) return isPacked ? { bytes: fields[0].payload, encoding: 0, id } : undefined;
+  if (id === RAW_DATA) return isPacked ? { bytes: fields[0].payload, encoding: "raw", id } : undefined;
   const payload = isPacked ? fields[0].payload : joinPieces(fields.map((field) => field.payload));
   const isFixed = isFixedWidth(dtype);
   return {
     bytes: isFixed ? payload : narrowed(varintsOf(payload), dtype),
-    encoding: isPacked ? (isFixed ? 0 : 1) : 2,
+    encoding: isPacked ? (isFixed ? "packed" : "varints") : "each",
     id,
   };
 }
@@ -158,9 +161,9 @@ export function dataFields(
   dtype: Dtype,
   bytes: Uint8Array,
 ): Uint8Array[] {
-  if (encoding === 0)
+  if (encoding === "raw" || encoding === "packed")
     return [Uint8Array.of(...tagBytes(id, LENGTH_DELIMITED), ...varintBytes(bytes.length)), bytes];
-  if (encoding === 2 && isFixedWidth(dtype)) {
+  if (encoding === "each" && isFixedWidth(dtype)) {
     const width = id === 10 ? 8 : 4;
     const tag = tagBytes(id, width === 8 ? 1 : 5);
     const fields = new Uint8Array((bytes.length / width) * (width + tag.length));
@@ -170,14 +173,14 @@ export function dataFields(
     }
     return [fields];
   }
-  const tag = encoding === 2 ? tagBytes(id, 0) : [];
+  const tag = encoding === "each" ? tagBytes(id, 0) : [];
   const payload: number[] = [];
   for (const value of widened(bytes, dtype)) {
     for (const byte of tag) payload.push(byte);
     for (const byte of varintBytes(value)) payload.push(byte);
   }
   const packed = Uint8Array.from(payload);
-  if (encoding === 2) return [packed];
+  if (encoding === "each") return [packed];
   return [Uint8Array.of(...tagBytes(id, LENGTH_DELIMITED), ...varintBytes(packed.length)), packed];
 }
 

@@ -1,0 +1,210 @@
+/**
+ * What ONNX's operations do with their inputs, as far as it tells what a tensor is for.
+ * https://onnx.ai/onnx/operators
+ */
+import { concatenated, inserted, permuted, reshaped, unmoved, withoutOnes } from "../moved.js";
+import type { KnownShape, Role, Roles } from "../use.js";
+import type { FlatModel, OnnxOperation } from "./flat.js";
+import type { OnnxNode } from "./graph.js";
+import { inlineData } from "./tensor.js";
+
+const exact: Role = { kind: "exact", as: "operand" };
+const ignored: Role = { kind: "ignored" };
+const vector = (as: string): Role => ({ kind: "vector", as });
+const embedding = (as: string, axis = 0): Role => ({ kind: "embedding", as, axis: () => axis });
+const first = () => 0;
+const second = () => 1;
+const last = (shape: KnownShape) => shape && shape.length - 1;
+const lastButOne = (shape: KnownShape) => shape && Math.max(0, shape.length - 2);
+/** @param data place of the other operand */
+const weight = (as: string, axis: (shape: KnownShape) => number | undefined, data = 0): Role => ({
+  kind: "weight",
+  as,
+  axis,
+  data,
+});
+const int = (node: OnnxNode | undefined, name: string) => node?.attributes.get(name)?.i ?? 0;
+
+/** Roles of inputs by their places; others need the very values. */
+type Inputs = (operation: OnnxOperation, shape: KnownShape) => readonly (Role | undefined)[];
+
+const normalization: Inputs = () => [
+  undefined,
+  vector("scale"),
+  vector("shift"),
+  vector("mean"),
+  vector("variance"),
+];
+const recurrent: Inputs = () => [
+  undefined,
+  weight("input weights", second),
+  weight("recurrent weights", second, -1),
+  vector("bias"),
+];
+const kernelRole = (axis: () => number, node: OnnxNode | undefined, shape: KnownShape): Role => {
+  const isDepthwise = int(node, "group") > 1 && shape?.[1] === 1;
+  return isDepthwise
+    ? { kind: "depthwise", as: "depthwise kernel", axis: first, data: 0 }
+    : weight("kernel", axis);
+};
+const conv: Inputs = ({ node }, shape) => [undefined, kernelRole(first, node, shape), vector("bias")];
+const gemm: Inputs = ({ node }) => [
+  weight("matrix", int(node, "transA") ? second : first, 1),
+  weight("matrix", int(node, "transB") ? first : second),
+  vector("bias"),
+];
+const matMul: Inputs = ({ node }) => [
+  weight("matrix", int(node, "transA") ? last : lastButOne, 1),
+  weight("matrix", int(node, "transB") ? lastButOne : last),
+];
+const like =
+  (role: Role): Inputs =>
+  () => [role];
+
+const byOperation: Record<string, Inputs> = {
+  Conv: conv,
+  FusedConv: conv,
+  NhwcFusedConv: conv,
+  ConvTranspose: ({ node }, shape) => [undefined, kernelRole(second, node, shape), vector("bias")],
+  DeformConv: () => [undefined, weight("kernel", first), undefined, vector("bias")],
+  Gemm: gemm,
+  FusedGemm: gemm,
+  MatMul: matMul,
+  FusedMatMul: matMul,
+  Einsum: ({ node }) => einsumRoles(node?.attributes.get("equation")?.s ?? ""),
+  LSTM: recurrent,
+  GRU: recurrent,
+  RNN: recurrent,
+  /** Of com.microsoft: ONNX's own has no weights. */
+  Attention: ({ node }) => (node?.domain ? [undefined, weight("matrix", last), vector("bias")] : []),
+  EmbedLayerNormalization: () => [
+    undefined,
+    undefined,
+    ...["words", "positions", "segments"].map((of) => embedding(`table of ${of}`)),
+    vector("scale"),
+    vector("shift"),
+  ],
+  BatchNormalization: normalization,
+  InstanceNormalization: normalization,
+  GroupNormalization: normalization,
+  GroupNorm: normalization,
+  LayerNormalization: normalization,
+  RMSNormalization: normalization,
+  SimplifiedLayerNormalization: normalization,
+  SkipLayerNormalization: () => [undefined, undefined, vector("scale"), vector("shift"), vector("bias")],
+  SkipSimplifiedLayerNormalization: () => [undefined, undefined, vector("scale"), vector("bias")],
+  Identity: like(unmoved),
+  Cast: ({ node }) => [isFloatType(int(node, "to")) ? unmoved : undefined],
+  CastLike: () => [unmoved, ignored],
+  QuantizeLinear: like(unmoved),
+  DequantizeLinear: like(unmoved),
+  Transpose: ({ node }, shape) => {
+    const order = node?.attributes.get("perm")?.ints ?? [];
+    return [permuted(order.length > 0 ? order : shape?.map((_, i) => shape.length - 1 - i))];
+  },
+  Slice: like({ ...unmoved, forward: () => undefined }),
+  Expand: like({ ...unmoved, forward: () => undefined }),
+  Split: ({ outputs }) => [{ ...unmoved, outputs: outputs.map((_, i) => i), forward: () => undefined }],
+  Flatten: ({ node }) => [
+    reshaped((shape) => {
+      const axis = node?.attributes.get("axis")?.i ?? 1;
+      const count = (extents: readonly number[]) => extents.reduce((a, b) => a * b, 1);
+      return [count(shape.slice(0, axis)), count(shape.slice(axis))];
+    }),
+  ],
+  Shape: like(ignored),
+  Size: like(ignored),
+};
+
+/** TensorProto.DataType of floats. */
+const isFloatType = (type: number) => [1, 10, 11, 16].includes(type);
+
+/** Operations that are linear in what is no constant, or move numbers. */
+const linear = new Set(
+  (
+    "Conv MatMul Gemm Add Sub Mul Div Neg Identity Cast Transpose Reshape Squeeze Unsqueeze Flatten Slice Split Concat Pad Gather " +
+    "ReduceSum ReduceMean Sum Expand Resize AveragePool Constant ConstantOfShape Shape Range Where Equal Floor"
+  ).split(" "),
+);
+const magnitudes = new Set("Abs Sqrt Square ReduceL2 ReduceSumSquare ReduceL1 STFT DFT Atan".split(" "));
+
+/** Roles of inputs in the operations of a model, whose constants tell shapes and exponents. */
+export function onnxRoles({ operations, constants }: FlatModel): Roles<OnnxOperation> {
+  const byValue = new Map(constants.map((constant) => [constant.value ?? "", constant]));
+  const makers = new Map(operations.flatMap((operation) => operation.outputs.map((out) => [out, operation])));
+  const users = new Map<string, OnnxOperation[]>();
+  for (const operation of operations)
+    for (const value of operation.inputs) users.set(value, [...(users.get(value) ?? []), operation]);
+  const numbers = (value: string | undefined): number[] | undefined => {
+    const constant = byValue.get(value ?? "");
+    const data = constant?.tensor && inlineData(constant.tensor)?.bytes.slice().buffer;
+    if (!data) return undefined;
+    if (constant.dtype === "int64") return [...new BigInt64Array(data)].map(Number);
+    if (constant.dtype === "int32") return [...new Int32Array(data)];
+    return constant.dtype === "float32" ? [...new Float32Array(data)] : undefined;
+  };
+  const isProduct = (value: string): boolean => {
+    const maker = makers.get(value);
+    if (maker && ["Reshape", "Transpose", "Squeeze", "Identity", "Cast"].includes(maker.op))
+      return isProduct(maker.inputs[0]);
+    return (
+      maker !== undefined &&
+      (byOperation[maker.op] === matMul || ["Conv", "ConvTranspose", "Einsum"].includes(maker.op))
+    );
+  };
+  const isIndexed = ({ inputs, outputs }: OnnxOperation) =>
+    byValue.has(inputs[1]) ||
+    (users.get(outputs[0]) ?? []).some(({ op, node }) => op === "Cast" && !isFloatType(int(node, "to")));
+
+  const others: Record<string, Inputs> = {
+    Reshape: ({ inputs }) => [
+      reshaped((shape) => {
+        const wanted = numbers(inputs[1])?.map((extent, i) => (extent === 0 ? shape[i] : extent));
+        const known = wanted?.reduce((a, b) => (b === -1 ? a : a * b), 1) ?? 1;
+        const count = shape.reduce((a, b) => a * b, 1);
+        return wanted?.map((extent) => (extent === -1 ? count / known : extent));
+      }),
+    ],
+    Squeeze: ({ node, inputs }) => [withoutOnes(node?.attributes.get("axes")?.ints ?? numbers(inputs[1]))],
+    Unsqueeze: ({ node, inputs }) => [inserted(node?.attributes.get("axes")?.ints ?? numbers(inputs[1]))],
+    Concat: ({ inputs }) => inputs.map(() => concatenated),
+    // Numbers that are looked up by what comes in are a table; those that always are, or become indices, are needed as they are.
+    Gather: (operation, shape) => [
+      shape?.length === 2 && int(operation.node, "axis") === 0 && !isIndexed(operation)
+        ? embedding("table")
+        : undefined,
+    ],
+    Add: ({ inputs }, shape) =>
+      inputs.map((_, i) =>
+        shape && shape.filter((extent) => extent > 1).length <= 1 && isProduct(inputs[1 - i])
+          ? vector("bias")
+          : undefined,
+      ),
+  };
+  return {
+    roleOf: (operation, input, shape) => {
+      const inputs = others[operation.op] ?? byOperation[operation.op];
+      return inputs?.(operation, shape)[input] ?? exact;
+    },
+    isLinear: ({ op }) => linear.has(op),
+    isMagnitude: ({ op, inputs }) =>
+      magnitudes.has(op) ||
+      (op === "Pow" && numbers(inputs[1])?.[0] === 2) ||
+      (op === "Mul" && inputs[0] === inputs[1]),
+    isLogarithm: ({ op }) => op === "Log",
+    isClipped: ({ op }) => op === "Clip" || op === "Max" || op === "Relu",
+  };
+}
+
+/** Operands of "ij,jk->ik": the channels of one are the axis that the result keeps of it and the other has not. */
+function einsumRoles(equation: string): (Role | undefined)[] {
+  const [sides, result = ""] = equation.replace(/\s/g, "").split("->");
+  const operands = sides.split(",");
+  if (operands.length !== 2 || equation.includes("...")) return [];
+  return operands.map((labels, i) => {
+    const kept = [...labels]
+      .reverse()
+      .find((label) => result.includes(label) && !operands[1 - i].includes(label));
+    return weight("operand", () => (kept === undefined ? 0 : labels.indexOf(kept)), 1 - i);
+  });
+}
