@@ -14,24 +14,29 @@ import type { RestorableNetwork } from "../quantize/calibrated.js";
 import type { Feeds } from "./made-up-inputs.js";
 import { batchesOf } from "./tfjs-batches.js";
 import { gradients } from "./tfjs-gradients.js";
+import { graphProgram } from "./tfjs-graph.js";
 import { layersProgram } from "./tfjs-layers.js";
 import type { Program } from "./tfjs-program.js";
 import { restore } from "./tfjs-restore.js";
 import { walk } from "./tfjs-walk.js";
 
 /**
- * @param model of the format "tfjs-layers"
+ * @param model of the format "tfjs-layers" or "tfjs-graph"
  * @throws {CalibrationError} if it cannot be run operation by operation; {Error} of TF.js if it does not know its layers
  */
 export async function tfjsProgram(model: Model): Promise<Program> {
-  if (model.format !== "tfjs-layers")
-    throw new TypeError(`model: expected a layers model of TF.js, which can be run; got ${model.format}`);
+  const { format } = model;
+  if (format !== "tfjs-layers" && format !== "tfjs-graph")
+    throw new TypeError(`model: expected a model of TF.js, which can be run; got ${format}`);
   const { topology, weights } = tfjsArtifacts(model);
   const pieces = await Promise.all(model.tensors.map(({ bytes }) => bytes()));
   const weightData = new Uint8Array(joinPieces(pieces)).buffer;
-  return layersProgram(
-    await loadLayersModel({ load: async () => ({ ...topology, weightSpecs: weights, weightData }) }),
-  );
+  const handler = { load: async () => ({ ...topology, weightSpecs: weights, weightData }) };
+  if (format === "tfjs-layers") return layersProgram(await loadLayersModel(handler));
+  // Only where it is needed: nothing else here is.
+  const { loadGraphModel } = await import("@tensorflow/tfjs-converter");
+  const graph = topology["modelTopology"] as Record<string, unknown>;
+  return graphProgram(await loadGraphModel(handler), graph);
 }
 
 /**
