@@ -17,7 +17,7 @@ const arrows: Record<string, string[]> = {
   "entropy-loss": [tf],
   "fake-quant": [tf],
   "wasm-training": [tf, "@tensorflow/tfjs-backend-wasm"],
-  bitdiet: [...coders, "@bitdiet/xxhash32", "protobufjs/light.js"],
+  bitdiet: [...coders, "@bitdiet/xxhash32"],
 };
 /** Files that may import more than the rest of their package: the doors to tf, to the command's libraries and to Node. */
 const doors: Record<string, { files: RegExp; imports: RegExp }[]> = {
@@ -120,7 +120,7 @@ test("nothing published depends on the examples or the bench, and leaves have no
     const { dependencies = {} } = JSON.parse(
       readFileSync(join(root, "packages", name, "package.json"), "utf8"),
     );
-    const expected = name === "bitdiet" ? [...coders, "cac", "cli-progress", "protobufjs"].sort() : [];
+    const expected = name === "bitdiet" ? [...coders, "cac", "cli-progress"].sort() : [];
     expect({ name, dependencies: Object.keys(dependencies).sort() }).toEqual({
       name,
       dependencies: expected,
