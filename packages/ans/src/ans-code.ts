@@ -3,7 +3,7 @@
  *
  *     const code = ansCode(normalizeCounts([90, 8, 2], 10));
  *     code.decode(code.encode([0, 0, 1, 0, 2]), 5)  // Uint8Array [0, 0, 1, 0, 2]
- *     code.estimateBits(symbols)                    // the payload's bits, to within 0.1 %
+ *     code.encodedBits(symbols)                    // the payload's bits, exactly
  */
 import { checkBytes, checkCount, checkSymbol } from "./check.js";
 import { countBytes } from "./histogram.js";
@@ -22,17 +22,17 @@ import { contextDecodeTable, type DecodeTable, type EncodeTables, encodeTables }
 export interface AnsCode {
   /**
    * @param symbols each 0 .. alphabet - 1 and of frequency > 0
-   * @throws RangeError for a symbol that the code has not
+   * @throws {RangeError} for a symbol that the code has not
    */
   encode(symbols: ArrayLike<number>): Uint8Array;
   /**
    * @param count how many symbols were encoded; the bytes do not say
    * @returns bytes for an alphabet of up to 256 symbols, else 16-bit words
-   * @throws CorruptInputError when the bytes are not exactly `count` symbols of this code
+   * @throws {CorruptInputError} when the bytes are not exactly `count` symbols of this code
    */
   decode(bytes: Uint8Array, count: number): Uint8Array | Uint16Array;
   /** 8 * encode(symbols).length, without the writing: the states walk over the symbols in about half the time. */
-  estimateBits(symbols: ArrayLike<number>): number;
+  encodedBits(symbols: ArrayLike<number>): number;
 }
 
 /** The table log of frequencies that sum to a power of two. */
@@ -121,7 +121,7 @@ export function ansCode(frequencies: ArrayLike<number>): AnsCode {
             wordsDecoder(decoder, values, count),
           );
     },
-    estimateBits(symbols) {
+    encodedBits(symbols) {
       const { tables, source } = coded(symbols);
       return payloadBits(symbols.length, tableLog, tables, source);
     },

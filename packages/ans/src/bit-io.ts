@@ -1,10 +1,10 @@
 /**
  * Bits and bytes of the headers, where compactness and checking count and speed does not.
  *
- *     writer: bits(5, 3), varint(300) -> [0b101] is flushed to a byte, then 0xac 0x02 (LEB128)
+ *     bits(5, 3), align, bits(1, 8) -> 0b00000101, 0b00000001
  */
-import { corrupt } from "./errors.js";
 
+import { corrupt, readNumber } from "@bitdiet/stream";
 export interface HeaderWriter {
   bytes: number[];
   /** Bits of the last, unfinished byte: 0 .. 7 of them, the first in the lowest place. */
@@ -39,16 +39,9 @@ export function alignBits(writer: HeaderWriter): void {
   if (writer.used > 0) putBits(writer, 0, 8 - writer.used);
 }
 
-/** LEB128: 7 bits a byte, lowest first, the top bit saying that more follow. value 0 .. 2^53. */
-export function putVarint(writer: HeaderWriter, value: number): void {
-  let rest = value;
-  for (; rest >= 128; rest = Math.floor(rest / 128)) writer.bytes.push((rest % 128) | 128);
-  writer.bytes.push(rest);
-}
-
 export interface HeaderReader {
   bytes: Uint8Array;
-  /** The next bit; varints and alignment keep it a multiple of 8. */
+  /** The next bit; numbers and alignment keep it a multiple of 8. */
   bit: number;
 }
 
@@ -74,14 +67,7 @@ export function takeAlignment(reader: HeaderReader): void {
   if (takeBits(reader, -reader.bit & 7) !== 0) corrupt("header: padding");
 }
 
-/** Refuses numbers from 2^49 on and those not in their shortest form. */
-export function takeVarint(reader: HeaderReader): number {
-  let value = 0;
-  for (let scale = 1; scale < 2 ** 49; scale *= 128) {
-    const byte = takeBits(reader, 8);
-    value += (byte & 127) * scale;
-    if (byte < 128 && (byte > 0 || scale === 1)) return value;
-    if (byte === 0) break;
-  }
-  return corrupt("header: number");
+/** A number in LEB128. */
+export function takeNumber(reader: HeaderReader): number {
+  return readNumber(() => takeBits(reader, 8));
 }

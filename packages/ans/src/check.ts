@@ -4,7 +4,7 @@
  *     checkSymbol(16, 3, 16)  // RangeError: symbols[3]: expected an integer 0..15, got 16
  */
 
-/** @throws RangeError naming the first symbol that is not an integer below `alphabet` */
+/** @throws {RangeError} naming the first symbol that is not an integer below `alphabet` */
 export function checkSymbol(symbol: number, index: number, alphabet: number): void {
   if (!(Number.isInteger(symbol) && symbol >= 0 && symbol < alphabet)) {
     throw new RangeError(`symbols[${index}]: expected an integer 0..${alphabet - 1}, got ${symbol}`);

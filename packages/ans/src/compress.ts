@@ -5,7 +5,8 @@
  *
  * The size of each kind of stream follows from histograms alone; the smallest is written.
  */
-import { alignBits, type HeaderWriter, headerWriter, putVarint } from "./bit-io.js";
+import { describe, numberBytes, writeNumber } from "@bitdiet/stream";
+import { alignBits, type HeaderWriter, headerWriter } from "./bit-io.js";
 import {
   type ContextTables,
   contextTableBits,
@@ -26,9 +27,9 @@ import { countBytes } from "./histogram.js";
 import { MAX_ALPHABET, normalizeCounts } from "./normalize.js";
 import { encodePayload, overheadBits, payloadBits, type SlotsOf } from "./payload.js";
 import {
+  bytesOf,
   CONSTANT,
   checksum,
-  littleEndianBytes,
   MAGIC,
   MAPS,
   PAIRS,
@@ -72,7 +73,7 @@ interface Plan {
 function startHeader(kind: number, tableLog: number, symbols: Symbols): HeaderWriter {
   const writer = headerWriter();
   writer.bytes.push(MAGIC, kind | (symbols instanceof Uint16Array ? WIDE : 0) | (tableLog << 4));
-  putVarint(writer, symbols.length);
+  writeNumber(writer.bytes, symbols.length);
   return writer;
 }
 
@@ -92,10 +93,8 @@ function write(symbols: Symbols, { header, payload }: Plan): Uint8Array {
   return bytes;
 }
 
-const varintBytes = (value: number): number => (value < 128 ? 1 : 1 + varintBytes(Math.floor(value / 128)));
-
 /** Bits of magic, kind, count and checksum. */
-const fixedBits = (symbols: Symbols): number => 8 * (6 + varintBytes(symbols.length));
+const fixedBits = (symbols: Symbols): number => 8 * (6 + numberBytes(symbols.length));
 
 function planPlain(symbols: Symbols, kind: number, payload: Uint8Array): Plan {
   return {
@@ -228,9 +227,7 @@ function countSymbols(symbols: Symbols): Sparse {
 
 function checkSymbols(symbols: unknown): asserts symbols is Symbols {
   if (!(symbols instanceof Uint8Array || symbols instanceof Uint16Array)) {
-    throw new TypeError(
-      `symbols: expected a Uint8Array or Uint16Array, got ${Object.prototype.toString.call(symbols)}`,
-    );
+    throw new TypeError(`symbols: expected a Uint8Array or a Uint16Array, got ${describe(symbols)}`);
   }
 }
 
@@ -278,10 +275,10 @@ function planMaps(symbols: Symbols, shape: MapShape, { symbols: values, counts }
   const shapeFields = [shape.height, shape.width, shape.channels, zero, contexts.thresholds.length];
   const fields = [...shapeFields, ...contexts.thresholds];
   return {
-    bits: fixedBits(symbols) + 8 * fields.reduce((sum, field) => sum + varintBytes(field), 0) + bits,
+    bits: fixedBits(symbols) + 8 * fields.reduce((sum, field) => sum + numberBytes(field), 0) + bits,
     header: () => {
       const writer = startHeader(MAPS, tableLog, symbols);
-      for (const field of fields) putVarint(writer, field);
+      for (const field of fields) writeNumber(writer.bytes, field);
       const dense = tables.tables.map((table) => {
         const frequencies = new Uint16Array(values[values.length - 1] + 1);
         values.forEach((value, i) => {
@@ -335,8 +332,8 @@ function plan(symbols: Symbols, shape?: MapShape): Plan {
   }
   const histogram = countSymbols(symbols);
   const present = histogram.symbols.length;
-  if (present === 1) return planPlain(symbols, CONSTANT, littleEndianBytes(symbols.slice(0, 1)));
-  let best = planPlain(symbols, STORED, littleEndianBytes(symbols));
+  if (present === 1) return planPlain(symbols, CONSTANT, bytesOf(symbols.slice(0, 1)));
+  let best = planPlain(symbols, STORED, bytesOf(symbols));
   if (present === 0 || present > MAX_ALPHABET) return best;
   const single = planStatic(symbols, histogram);
   const coded: Plan[] = [single];
@@ -354,7 +351,7 @@ function plan(symbols: Symbols, shape?: MapShape): Plan {
  *
  * @param symbols bytes or 16-bit words; at most 4,096 different ones are coded, more are stored
  * @returns a stream for decompress
- * @throws TypeError
+ * @throws {TypeError}
  */
 export function compress(symbols: Symbols): Uint8Array {
   return write(symbols, plan(symbols));
@@ -366,17 +363,17 @@ export function compress(symbols: Symbols): Uint8Array {
  *
  * @param symbols one or more maps of height x width x channels, one behind the other
  * @returns a stream for decompressMap
- * @throws TypeError, or RangeError when the symbols are not whole maps
+ * @throws {TypeError}, or RangeError when the symbols are not whole maps
  */
 export function compressMap(symbols: Symbols, shape: MapShape): Uint8Array {
   return write(symbols, plan(symbols, shape));
 }
 
 /**
- * Bits of compress(symbols), or with a shape of compressMap(symbols, shape), exactly, without writing them: the kind
+ * Size in bits of compress(symbols), or with a shape of compressMap(symbols, shape), exactly, without writing it: the kind
  * and its tables are chosen from histograms, and the states walk over the symbols.
  */
-export function estimateCompressedBits(symbols: Symbols, shape?: MapShape): number {
+export function compressedBits(symbols: Symbols, shape?: MapShape): number {
   const { header, payload } = plan(symbols, shape);
   const coded = payload();
   const rest =

@@ -72,8 +72,8 @@ function compactTables(tables: readonly ArrayLike<number>[]): {
  *
  * @param tables from learnContextTables, or any frequencies of one alphabet that each sum to 2^tableLog
  * @param contexts from neighbourContexts, or a caller's own: { count, contextOf(symbols, index) }
- * @returns encode, decode and estimateBits as ansCode has them; for neighbour contexts of whole maps only
- * @throws RangeError when tables and contexts do not fit each other
+ * @returns encode, decode and encodedBits as ansCode has them; for neighbour contexts of whole maps only
+ * @throws {RangeError} when tables and contexts do not fit each other
  */
 export function contextAnsCode(tables: ContextTables, contexts: Contexts): AnsCode {
   checkContextTables(tables, contexts);
@@ -124,7 +124,7 @@ export function contextAnsCode(tables: ContextTables, contexts: Contexts): AnsCo
       checkMaps(count, contexts);
       return decodeMaps(bytes, count, decoder, tables, values, contexts, allocate);
     },
-    estimateBits(symbols) {
+    encodedBits(symbols) {
       encoder ??= encodeTables(compact, tableLog);
       return payloadBits(symbols.length, tableLog, encoder, orderedSlots(symbols));
     },

@@ -5,12 +5,12 @@
  *
  *     two contexts of 5 symbols each with like histograms share a table; of 5,000 with unlike ones, they do not
  */
+import { corrupt, writeNumber } from "@bitdiet/stream";
 import { tableLogOf } from "./ans-code.js";
 import type { HeaderReader, HeaderWriter } from "./bit-io.js";
-import { alignBits, headerWriter, putBits, putVarint, takeVarint } from "./bit-io.js";
+import { alignBits, headerWriter, putBits, takeNumber } from "./bit-io.js";
 import { checkSymbol } from "./check.js";
 import { type Contexts, contextsOf, MAX_CONTEXTS } from "./contexts.js";
-import { corrupt } from "./errors.js";
 import { frequencyTableBits, putFrequencies, sparse } from "./frequency-table.js";
 import { log2 } from "./log2.js";
 import { MAX_ALPHABET, MAX_TABLE_LOG, normalizeCounts } from "./normalize.js";
@@ -25,7 +25,7 @@ export interface ContextTables {
   tableOf: Uint8Array;
 }
 
-/** @throws RangeError or TypeError when tables and contexts do not make a code */
+/** @throws {RangeError} or TypeError when tables and contexts do not make a code */
 export function checkContextTables({ tableLog, tables, tableOf }: ContextTables, contexts: Contexts): void {
   if (tables.length < 1 || tables.length > MAX_TABLES) {
     throw new RangeError(`tables: expected 1..${MAX_TABLES} tables, got ${tables.length}`);
@@ -238,21 +238,21 @@ export function contextTableBits({ tableLog, tables, tableOf }: ContextTables): 
 export function encodeContextTables(tables: ContextTables): Uint8Array {
   checkContextTables(tables, { count: tables.tableOf.length, contextOf: () => 0 });
   const writer = headerWriter();
-  putVarint(writer, tables.tableLog);
-  putVarint(writer, tables.tables[0].length);
-  putVarint(writer, tables.tableOf.length);
+  writeNumber(writer.bytes, tables.tableLog);
+  writeNumber(writer.bytes, tables.tables[0].length);
+  writeNumber(writer.bytes, tables.tableOf.length);
   putContextTables(writer, tables);
   return Uint8Array.from(writer.bytes);
 }
 
-/** The inverse of encodeContextTables. @throws CorruptInputError unless the bytes are exactly such tables */
+/** The inverse of encodeContextTables. @throws {CorruptInputError} unless the bytes are exactly such tables */
 export function decodeContextTables(bytes: Uint8Array): ContextTables {
   const reader: HeaderReader = { bytes, bit: 0 };
-  const tableLog = takeVarint(reader);
+  const tableLog = takeNumber(reader);
   if (tableLog < 1 || tableLog > MAX_TABLE_LOG) corrupt(`tables: table log ${tableLog}`);
-  const alphabet = takeVarint(reader);
+  const alphabet = takeNumber(reader);
   if (alphabet < 1 || alphabet > 65536) corrupt(`tables: an alphabet of ${alphabet} symbols`);
-  const contexts = takeVarint(reader);
+  const contexts = takeNumber(reader);
   if (contexts < 1 || contexts > MAX_CONTEXTS) corrupt(`tables: ${contexts} contexts`);
   const { tables, tableOf } = takeContextTables(reader, contexts, tableLog, alphabet);
   if (reader.bit !== bytes.length * 8) corrupt("tables: bytes left over");

@@ -51,7 +51,7 @@ export interface MapShape {
  * @param height, width, channels of one map; symbols may hold several maps, one behind the other
  * @param zero the symbol of value zero, 0 .. 65,535; 0 is right for activations after a ReLU
  * @param thresholds 1 to 7 ascending integers above 0; see magnitudeThresholds
- * @throws RangeError
+ * @throws {RangeError}
  */
 export function neighbourContexts({
   height,
@@ -122,7 +122,7 @@ export function symbolClasses({ zero, thresholds }: NeighbourContexts, alphabet:
   });
 }
 
-/** The context of each symbol, for the side that knows all symbols. @throws RangeError for a context out of range */
+/** The context of each symbol, for the side that knows all symbols. @throws {RangeError} for a context out of range */
 export function contextsOf(symbols: ArrayLike<number>, contexts: Contexts, alphabet: number): Uint16Array {
   const all = new Uint16Array(symbols.length);
   if ("contextOf" in contexts) {
@@ -193,7 +193,7 @@ export function inCodingOrder(numbers: Int32Array, shape: MapShape): Int32Array 
   return ordered;
 }
 
-/** @throws RangeError when a count is not one of whole maps */
+/** @throws {RangeError} when a count is not one of whole maps */
 export function checkMaps(count: number, { height, width, channels }: MapShape): void {
   if (count % (height * width * channels) !== 0) {
     throw new RangeError(

@@ -3,9 +3,9 @@
  *
  *     decodeBytes(encodeBytes(Uint8Array.of(3, 1, 4, 1, 5)), 5)  // Uint8Array [3, 1, 4, 1, 5]
  */
+import { corrupt } from "@bitdiet/stream";
 import { type HeaderReader, takeAlignment, takeBits } from "./bit-io.js";
 import { checkBytes, checkCount } from "./check.js";
-import { corrupt } from "./errors.js";
 import { denseBytes, type Sparse, takeFrequencies } from "./frequency-table.js";
 import { MAX_TABLE_LOG } from "./normalize.js";
 import { bytesDecoder, decodePayload } from "./payload.js";
@@ -17,7 +17,7 @@ import { fillDecodeTable } from "./tables.js";
  * `count` first where it comes from outside.
  *
  * @param count how many bytes were encoded; the code does not say
- * @throws CorruptInputError when `coded` does not end exactly with the last of them. Without a checksum, altered bytes may pass
+ * @throws {CorruptInputError} when `coded` does not end exactly with the last of them. Without a checksum, altered bytes may pass
  */
 export function decodeBytes(coded: Uint8Array, count: number): Uint8Array {
   checkBytes(coded);
@@ -31,7 +31,7 @@ export function decodeBytes(coded: Uint8Array, count: number): Uint8Array {
   return decodeStatic(coded.subarray(reader.bit / 8), count, tableLog, table);
 }
 
-/** Bytes of one table. @throws CorruptInputError when the payload is not exactly that of `count` of them */
+/** Bytes of one table. @throws {CorruptInputError} when the payload is not exactly that of `count` of them */
 export function decodeStatic(
   payload: Uint8Array,
   count: number,

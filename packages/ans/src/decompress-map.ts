@@ -3,10 +3,10 @@
  *
  *     decompressMap(compressMap(map, { height: 32, width: 32, channels: 16 }))  // the map's symbols
  */
-import { type HeaderReader, takeVarint } from "./bit-io.js";
+import { corrupt } from "@bitdiet/stream";
+import { type HeaderReader, takeNumber } from "./bit-io.js";
 import { MAX_THRESHOLDS, type NeighbourContexts, neighbourContexts } from "./contexts.js";
 import { readStream, type TakeMaps } from "./decompress.js";
-import { corrupt } from "./errors.js";
 import { decodeMaps } from "./neighbour-decoder.js";
 import { MAX_ALPHABET } from "./normalize.js";
 import type { Symbols } from "./stream.js";
@@ -14,8 +14,10 @@ import { contextDecodeTable } from "./tables.js";
 import { takeContextTables } from "./take-context-tables.js";
 
 /**
- * Recovers the symbols of compressMap, and those of compress. As decompress otherwise; apart from it, because its code
- * is as large again.
+ * Recovers the symbols of compressMap and of compress. As decompress otherwise; apart from it, because its code is as
+ * large again.
+ *
+ * @throws {CorruptInputError} when the bytes are not exactly one whole stream, or it claims more than maxLength symbols
  */
 export function decompressMap(bytes: Uint8Array, options: { maxLength?: number } = {}): Symbols {
   return readStream(bytes, options, takeMaps);
@@ -42,12 +44,12 @@ const takeMaps: TakeMaps = ({ reader, count, tableLog, limit, allocate }) => {
 
 /** Height, width, channels, zero, the number of thresholds, the thresholds. */
 function takeContexts(reader: HeaderReader, count: number): NeighbourContexts {
-  const [height, width, channels, zero, classes] = Array.from({ length: 5 }, () => takeVarint(reader));
+  const [height, width, channels, zero, classes] = Array.from({ length: 5 }, () => takeNumber(reader));
   if (!(height * width * channels > 0 && count % (height * width * channels) === 0)) {
     corrupt(`header: ${count} symbols are not whole maps of ${height} x ${width} x ${channels}`);
   }
   if (classes > MAX_THRESHOLDS) corrupt(`header: ${classes} thresholds`);
-  const thresholds = Array.from({ length: classes }, () => takeVarint(reader));
+  const thresholds = Array.from({ length: classes }, () => takeNumber(reader));
   try {
     return neighbourContexts({ height, width, channels, zero, thresholds });
   } catch (error) {

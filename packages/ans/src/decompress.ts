@@ -4,14 +4,15 @@
  *
  *     decompress(compress(Uint8Array.of(3, 1, 4, 1, 5)))  // Uint8Array [3, 1, 4, 1, 5]
  */
-import { type HeaderReader, takeAlignment, takeBits, takeVarint } from "./bit-io.js";
+import { checkedMaxLength, corrupt } from "@bitdiet/stream";
+import { type HeaderReader, takeAlignment, takeBits, takeNumber } from "./bit-io.js";
 import { checkBytes } from "./check.js";
 import { decodeStatic } from "./decode-bytes.js";
-import { corrupt } from "./errors.js";
 import { type Sparse, takeFrequencies } from "./frequency-table.js";
 import { MAX_TABLE_LOG } from "./normalize.js";
 import { decodePayload, wordsDecoder } from "./payload.js";
 import {
+  bytesOf,
   CONSTANT,
   checksum,
   MAGIC,
@@ -35,12 +36,13 @@ export type TakeMaps = (stream: {
 }) => (payload: Uint8Array) => Symbols;
 
 /**
- * Recovers the symbols of compress.
+ * Recovers the symbols of compress, and of compressMap where no contexts paid. decompressMap reads the streams of both, at
+ * twice the code.
  *
- * @param maxLength the most symbols to give out. Unless given, 2^24 and 256 more a byte of input: a few bytes can hold
- *   any number of equal symbols.
+ * @param options.maxLength the most symbols to give out: a few bytes can stand for very many equal symbols. Unless
+ *   given, 2^24 and 256 more per byte of input
  * @returns bytes or 16-bit words, as they were compressed
- * @throws CorruptInputError when the bytes are not exactly one whole stream, or it claims more than maxLength symbols
+ * @throws {CorruptInputError} when the bytes are not exactly one whole stream, or it claims more than maxLength symbols
  */
 export function decompress(bytes: Uint8Array, options: { maxLength?: number } = {}): Symbols {
   return readStream(bytes, options);
@@ -53,39 +55,39 @@ export function readStream(
   takeMaps?: TakeMaps,
 ): Symbols {
   checkBytes(bytes);
-  const cap = maxLength ?? 2 ** 24 + 256 * bytes.length;
-  const reader: HeaderReader = { bytes, bit: 0 };
-  if (takeBits(reader, 8) !== MAGIC) corrupt("not an ans stream");
+  const cap = checkedMaxLength(maxLength, bytes);
+  const reader: HeaderReader = { bytes, bit: 8 };
+  if (bytes[0] !== MAGIC) corrupt("not a stream of @bitdiet/ans");
   const kind = takeBits(reader, 3);
   const wide = takeBits(reader, 1) * WIDE === WIDE;
   const tableLog = takeBits(reader, 4);
-  const count = takeVarint(reader);
+  const count = takeNumber(reader);
   const coded = kind === STATIC || kind === PAIRS || kind === MAPS;
   const wrongLog = coded ? tableLog < MIN_TABLE_LOG || tableLog > MAX_TABLE_LOG : tableLog > 0 || kind > MAPS;
   if (wrongLog || (wide && kind === PAIRS)) {
-    corrupt(`header: kind ${kind} with table log ${tableLog}`);
+    corrupt("header: kind");
   }
-  if (!(count <= cap)) corrupt(`header: ${count} symbols are more than maxLength, ${cap}`);
+  if (count > cap) corrupt(`header: ${count} symbols claimed, maxLength is ${cap}`);
 
   const allocate = (length: number): Symbols => (wide ? new Uint16Array(length) : new Uint8Array(length));
   let decode = (payload: Uint8Array): Symbols => plainSymbols(payload, count, allocate);
   if (kind === CONSTANT) {
     decode = (payload) => allocate(count).fill(plainSymbols(payload, 1, allocate)[0]);
   } else if (kind === MAPS) {
-    if (takeMaps === undefined) corrupt("header: maps, which decompressMap reads");
+    if (takeMaps === undefined) return corrupt("header: maps, which decompressMap reads");
     decode = takeMaps({ reader, count, tableLog, limit: wide ? 65536 : 256, allocate });
   } else if (coded) {
     const table = takeFrequencies(reader, tableLog, wide || kind === PAIRS ? 65536 : 256);
     takeAlignment(reader);
     decode = (payload) => {
-      if (wide) return decodeWords(payload, count, tableLog, table, table.symbols);
+      if (wide) return decodeWords(payload, count, tableLog, table);
       return kind === PAIRS
         ? decodePairs(payload, count, tableLog, table)
         : decodeStatic(payload, count, tableLog, table);
     };
   }
   const start = reader.bit / 8;
-  if (start + 4 > bytes.length) corrupt("header: it ends early");
+  if (start + 4 > bytes.length) corrupt("header: end");
   const symbols = decode(bytes.subarray(start + 4));
   const expected = new DataView(bytes.buffer, bytes.byteOffset).getUint32(start, true);
   if (checksum(bytes.subarray(0, start), symbols) !== expected) corrupt("checksum");
@@ -94,31 +96,25 @@ export function readStream(
 
 /** Symbols as they are, little-endian. */
 function plainSymbols(payload: Uint8Array, count: number, allocate: (length: number) => Symbols): Symbols {
-  const width = allocate(0).BYTES_PER_ELEMENT;
-  if (payload.length !== count * width) corrupt("payload: end");
-  return width === 1
-    ? new Uint8Array(payload)
-    : allocate(count).map((_, i) => payload[2 * i] | (payload[2 * i + 1] << 8));
+  if (payload.length !== count * allocate(0).BYTES_PER_ELEMENT) corrupt("payload: end");
+  const symbols = allocate(count);
+  bytesOf(symbols).set(payload);
+  return symbols;
 }
 
 function decodeWords(
   payload: Uint8Array,
   count: number,
   tableLog: number,
-  { counts }: Sparse,
-  values: Uint16Array,
+  { counts, symbols }: Sparse,
 ): Uint16Array {
-  const stretch = wordsDecoder(contextDecodeTable([counts], tableLog), values, count);
+  const stretch = wordsDecoder(contextDecodeTable([counts], tableLog), symbols, count);
   return decodePayload(payload, count, tableLog, (length) => new Uint16Array(length), stretch);
 }
 
-/** Two bytes a coded symbol: the decoder writes them as one word of this machine's byte order. */
+/** Two bytes per coded symbol, in one little-endian word. */
 function decodePairs(payload: Uint8Array, count: number, tableLog: number, table: Sparse): Uint8Array {
-  const { symbols: pairs } = table;
-  const values = new Uint16Array(
-    Uint8Array.from({ length: 2 * pairs.length }, (_, i) => pairs[i >> 1] >>> (8 * (i & 1))).buffer,
-  );
-  const symbols = new Uint8Array(decodeWords(payload, Math.ceil(count / 2), tableLog, table, values).buffer);
+  const symbols = bytesOf(decodeWords(payload, Math.ceil(count / 2), tableLog, table));
   if (count === symbols.length) return symbols;
   if (symbols[count] !== 0) corrupt("payload: last pair");
   return symbols.slice(0, count);

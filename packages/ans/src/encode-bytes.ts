@@ -35,7 +35,7 @@ function planBytes(bytes: Uint8Array): {
  * The code of bytes without their number and without a checksum: 6 to 9 bytes less than compress where that codes single symbols.
  *
  * @returns bytes for decodeBytes; none for none
- * @throws TypeError
+ * @throws {TypeError}
  */
 export function encodeBytes(bytes: Uint8Array): Uint8Array {
   checkBytes(bytes);
@@ -44,8 +44,8 @@ export function encodeBytes(bytes: Uint8Array): Uint8Array {
   return encodePayload(bytes.length, tableLog, tables, bytes, start);
 }
 
-/** 8 * encodeBytes(bytes).length, exactly, without the writing. @throws TypeError */
-export function estimateEncodedBits(bytes: Uint8Array): number {
+/** 8 * encodeBytes(bytes).length, exactly, without the writing. @throws {TypeError} */
+export function encodedBits(bytes: Uint8Array): number {
   checkBytes(bytes);
   if (bytes.length === 0) return 0;
   const { start, tableLog, tables } = planBytes(bytes);

@@ -10,8 +10,8 @@
  *
  * Smooth histograms change their bit length by 0 or 1 a symbol, so a symbol costs about log2(frequency) + 2 bits.
  */
+import { corrupt } from "@bitdiet/stream";
 import { type HeaderReader, type HeaderWriter, putBits, putGamma, takeBits, takeGamma } from "./bit-io.js";
-import { corrupt } from "./errors.js";
 import { MAX_ALPHABET } from "./normalize.js";
 
 /** Only the symbols that occur: ascending, with their counts or frequencies. */
@@ -53,7 +53,7 @@ export function putFrequencies(writer: HeaderWriter, { symbols, counts }: Sparse
   }
 }
 
-/** @param limit one above the greatest symbol; @throws CorruptInputError */
+/** @param limit one above the greatest symbol; @throws {CorruptInputError} */
 export function takeFrequencies(
   reader: HeaderReader,
   tableLog: number,

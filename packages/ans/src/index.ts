@@ -3,8 +3,9 @@
  *
  *     import { compress, decompress } from "@bitdiet/ans";
  */
+export { CorruptInputError } from "@bitdiet/stream";
 export { type AnsCode, ansCode } from "./ans-code.js";
-export { compress, compressMap, estimateCompressedBits } from "./compress.js";
+export { compress, compressedBits, compressMap } from "./compress.js";
 export { contextAnsCode } from "./context-ans-code.js";
 export {
   type ContextTables,
@@ -23,6 +24,5 @@ export {
 export { decodeBytes } from "./decode-bytes.js";
 export { decompress } from "./decompress.js";
 export { decompressMap } from "./decompress-map.js";
-export { encodeBytes, estimateEncodedBits } from "./encode-bytes.js";
-export { CorruptInputError } from "./errors.js";
+export { encodeBytes, encodedBits } from "./encode-bytes.js";
 export { normalizeCounts } from "./normalize.js";

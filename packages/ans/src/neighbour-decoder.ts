@@ -25,7 +25,7 @@ interface Plan {
  * Decodes a payload of whole maps.
  *
  * @param table see contextDecodeTable, @param values the symbol of each index
- * @throws CorruptInputError
+ * @throws {CorruptInputError}
  */
 export function decodeMaps(
   payload: Uint8Array,

@@ -28,7 +28,7 @@ function gainTable(): Float64Array {
  *   them positive
  * @param tableLog 1 .. 14
  * @returns frequencies, as long as counts; 0 exactly where the count is 0; sum 2^tableLog
- * @throws RangeError when no symbol occurs or more occur than the table has slots
+ * @throws {RangeError} when no symbol occurs or more occur than the table has slots
  */
 export function normalizeCounts(counts: ArrayLike<number>, tableLog: number): Uint16Array {
   if (!Number.isInteger(tableLog) || tableLog < 1 || tableLog > MAX_TABLE_LOG) {

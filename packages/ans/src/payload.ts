@@ -11,7 +11,7 @@
  * Reading is one unaligned 32-bit load a pair of symbols, at an absolute bit position: at least 25 bits are valid, so
  * only two symbols of more than 25 bits together (tableLog 13 and 14) need a second load.
  */
-import { corrupt } from "./errors.js";
+import { corrupt } from "@bitdiet/stream";
 import type { DecodeTable, EncodeTables } from "./tables.js";
 
 /** Symbols whose slots are worked out at once; a multiple of 4. */
@@ -302,7 +302,7 @@ export type DecodeStretch<Out> = (reader: Reader, out: Out, from: number, to: nu
  * count alone allocates 2^20 symbols or 16 a byte, whichever is more.
  *
  * @param first how many symbols to allocate at once, where that must be otherwise
- * @throws CorruptInputError when the payload is not exactly that of `count` symbols
+ * @throws {CorruptInputError} when the payload is not exactly that of `count` symbols
  */
 export function decodePayload<Out extends Uint8Array | Uint16Array>(
   payload: Uint8Array,

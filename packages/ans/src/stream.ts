@@ -3,7 +3,7 @@
  *
  *     b1 01 05 | xxHash32 | 07   five symbols 7: magic, kind "constant", count 5, checksum, the symbol
  */
-import { xxHash32 } from "@bitdiet/xxhash32";
+import { xxHash32 } from "@bitdiet/stream";
 
 /** First byte of every stream; it changes when the format does. */
 export const MAGIC = 0xb1;
@@ -21,14 +21,12 @@ export const MIN_TABLE_LOG = 9;
 
 export type Symbols = Uint8Array | Uint16Array;
 
-/** Symbols as little-endian bytes: what the checksum covers. */
-export function littleEndianBytes(symbols: Symbols): Uint8Array {
-  const bytes = new Uint8Array(symbols.buffer, symbols.byteOffset, symbols.byteLength);
-  if (symbols instanceof Uint8Array || new Uint8Array(Uint16Array.of(1).buffer)[0] === 1) return bytes;
-  return bytes.map((_, i) => bytes[i ^ 1]);
+/** Symbols as little-endian bytes, the order of every machine that browsers run on: what the checksum covers. */
+export function bytesOf(symbols: Symbols): Uint8Array {
+  return new Uint8Array(symbols.buffer, symbols.byteOffset, symbols.byteLength);
 }
 
 /** The checksum is seeded with that of the header before it, so that no header bit can go wrong unseen. */
 export function checksum(header: Uint8Array, symbols: Symbols): number {
-  return xxHash32(littleEndianBytes(symbols), xxHash32(header));
+  return xxHash32(bytesOf(symbols), xxHash32(header));
 }

@@ -3,8 +3,8 @@
  *
  *     number of tables - 1 (8 bits) | table of each context | tables as in frequency-table.ts | zeros to a full byte
  */
+import { corrupt } from "@bitdiet/stream";
 import { type HeaderReader, takeAlignment, takeBits } from "./bit-io.js";
-import { corrupt } from "./errors.js";
 import { takeFrequencies } from "./frequency-table.js";
 
 /** Bounds what a decoder allocates for tables: 64 of 2^14 words are 4 MiB. */

@@ -61,7 +61,7 @@ describe("ansCode", () => {
         const code = ansCode(normalizeCounts(counts, tableLog));
         const bytes = code.encode(symbols);
         expect(firstDifference(code.decode(bytes, symbols.length), symbols)).toBe(-1);
-        expect(code.estimateBits(symbols)).toBe(8 * bytes.length);
+        expect(code.encodedBits(symbols)).toBe(8 * bytes.length);
       }
     }
   });
@@ -95,7 +95,7 @@ describe("ansCode", () => {
       new RangeError("symbols[1]: expected a symbol of frequency > 0, got 1"),
     );
     expect(() => code.encode([0, 3])).toThrow(new RangeError("symbols[1]: expected an integer 0..2, got 3"));
-    expect(() => code.estimateBits([-1])).toThrow(RangeError);
+    expect(() => code.encodedBits([-1])).toThrow(RangeError);
     expect(() => code.encode([0.5])).toThrow(RangeError);
   });
 
@@ -139,7 +139,7 @@ describe("ansCode", () => {
     for (const length of [0, 1, 511, 512, 20_003]) {
       const symbols = Uint8Array.from({ length }, (_, i) => [0, 2, 0, 3, 0, 4, 2][(i * i) % 7]);
       expect(code.encode(symbols)).toEqual(code.encode(Array.from(symbols)));
-      expect(code.estimateBits(symbols)).toBe(8 * code.encode(symbols).length);
+      expect(code.encodedBits(symbols)).toBe(8 * code.encode(symbols).length);
     }
     for (const wrong of [1, 5, 255]) {
       const symbols = Uint8Array.of(0, 2, wrong, 0);
@@ -151,7 +151,7 @@ describe("ansCode", () => {
         message = (error as Error).message;
       }
       expect(message).toMatch(/symbols\[2\]/);
-      expect(() => code.estimateBits(symbols)).toThrow(message);
+      expect(() => code.encodedBits(symbols)).toThrow(message);
     }
   });
 });

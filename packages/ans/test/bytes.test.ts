@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { CorruptInputError, compress, decodeBytes, encodeBytes, estimateEncodedBits } from "../src/index.js";
+import { CorruptInputError, compress, decodeBytes, encodeBytes, encodedBits } from "../src/index.js";
 import { aligned, frequencyBits, readPayload, writePayload } from "./reference.js";
 import { firstDifference, geometric, random } from "./sources.js";
 
@@ -27,7 +27,7 @@ describe("encodeBytes and decodeBytes", () => {
         const bytes = geometric(length, decay, alphabet, seed);
         const coded = encodeBytes(bytes);
         expect(firstDifference(decodeBytes(coded, length), bytes)).toBe(-1);
-        expect(estimateEncodedBits(bytes)).toBe(8 * coded.length);
+        expect(encodedBits(bytes)).toBe(8 * coded.length);
       }),
       { numRuns: 100 },
     );
@@ -118,6 +118,6 @@ describe("encodeBytes and decodeBytes", () => {
     expect(() => decodeBytes([1] as never, 1)).toThrow(/bytes: expected a Uint8Array/);
     for (const count of [-1, 1.5, Number.NaN]) expect(() => decodeBytes(coded, count)).toThrow(RangeError);
     expect(() => encodeBytes([1] as never)).toThrow(TypeError);
-    expect(() => estimateEncodedBits("a" as never)).toThrow(TypeError);
+    expect(() => encodedBits("a" as never)).toThrow(TypeError);
   });
 });

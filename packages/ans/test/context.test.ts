@@ -84,7 +84,7 @@ describe("contextAnsCode", () => {
         const code = contextAnsCode(tables, contexts);
         const bytes = code.encode(symbols);
         expect(code.decode(bytes, symbols.length)).toEqual(symbols);
-        expect(code.estimateBits(symbols)).toBe(8 * bytes.length);
+        expect(code.encodedBits(symbols)).toBe(8 * bytes.length);
 
         const fields = { ...shape, zero: 0, thresholds: [1, 2], tableOf: [] };
         const { order, tops } = codingOrder(symbols.length, fields);
@@ -134,7 +134,7 @@ describe("contextAnsCode", () => {
     const code = contextAnsCode(tables, contexts);
     const bytes = code.encode(symbols);
     expect(code.decode(bytes, 5000)).toEqual(symbols);
-    expect(code.estimateBits(symbols)).toBe(8 * bytes.length);
+    expect(code.encodedBits(symbols)).toBe(8 * bytes.length);
     for (const length of [0, 1, 2, 511, 512, 513]) {
       const some = symbols.subarray(0, length);
       expect(code.decode(code.encode(some), length)).toEqual(some);

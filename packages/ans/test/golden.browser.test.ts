@@ -1,7 +1,7 @@
 /**
  * Streams as they were when the format was fixed. A change here is a breaking release. Runs in Node and in Chromium.
  */
-import { xxHash32 } from "@bitdiet/xxhash32";
+import { xxHash32 } from "@bitdiet/stream";
 import { describe, expect, it } from "vitest";
 import { ansCode, compress, compressMap, decompress, decompressMap, normalizeCounts } from "../src/index.js";
 import { goldenInputs } from "./golden-inputs.js";

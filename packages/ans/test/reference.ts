@@ -2,7 +2,7 @@
  * A slow codec written from FORMAT.md alone, for the tests: bits are strings, states are looked up, nothing is shared
  * with src. Reading and writing, so that tests can also make streams that compress would never choose.
  */
-import { xxHash32 } from "@bitdiet/xxhash32";
+import { xxHash32 } from "@bitdiet/stream";
 
 /** Bits of bytes, lowest first. */
 export const bitsOf = (bytes: Uint8Array): string =>

@@ -6,7 +6,7 @@
  * model then, but must not hang, throw anything untyped, or give out more than its limit.
  */
 import { pathToFileURL } from "node:url";
-import { xxHash32 } from "@bitdiet/xxhash32";
+import { xxHash32 } from "@bitdiet/stream";
 import {
   type DecodedTensor,
   decodeModel,

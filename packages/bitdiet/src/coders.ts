@@ -9,7 +9,7 @@ import { fitsSymbols, fromSymbols, toSymbols } from "./file/zigzag.js";
 export const huffmanCoder: Coder = {
   name: "huffman",
   estimateBits: (integers) =>
-    fitsSymbols(integers) ? huffman.estimateCompressedBits(toSymbols(integers)) : Infinity,
+    fitsSymbols(integers) ? huffman.compressedBits(toSymbols(integers)) : Infinity,
   encode: (integers) => huffman.compress(toSymbols(integers)),
   decode: (bytes, limits) => fromSymbols(huffman.decompress(bytes, limits)),
 };
@@ -17,8 +17,7 @@ export const huffmanCoder: Coder = {
 /** Within 0.1 % of the order-0 entropy whatever it is, and fast. */
 export const ansCoder: Coder = {
   name: "ans",
-  estimateBits: (integers) =>
-    fitsSymbols(integers) ? ans.estimateCompressedBits(toSymbols(integers)) : Infinity,
+  estimateBits: (integers) => (fitsSymbols(integers) ? ans.compressedBits(toSymbols(integers)) : Infinity),
   encode: (integers) => ans.compress(toSymbols(integers)),
   decode: (bytes, limits) => fromSymbols(ans.decompress(bytes, limits)),
 };

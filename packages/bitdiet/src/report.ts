@@ -3,7 +3,7 @@
  *
  *     report.tensors[0]; // { name: "conv1.weight", shape: [16, 3, 3, 3], dtype: "float32", kept: "quantized", byteLength: 219, ... }
  */
-import { xxHash32 } from "@bitdiet/xxhash32";
+import { xxHash32 } from "@bitdiet/stream";
 import type { EncodedTensor, SourceTensor } from "./file/encode.js";
 import { dequantize } from "./file/quantized-tensor.js";
 import { floatBytes, floatValues } from "./formats/floats.js";

@@ -13,7 +13,7 @@
  * has one context, from the expected value and the scale, and each context one adaptive estimate of the probability, whose
  * rate falls from 1/3 to 1/257.
  */
-import { LEAST_PROBABILITY } from "./range-coder.js";
+import { MIN_PROBABILITY } from "./range-coder.js";
 
 /** Flags "magnitude > 0", "> 1", … "> 9" before the remainder goes to an exp-Golomb code. */
 export const FLAGS = 10;
@@ -33,12 +33,12 @@ const CONTEXTS = LOW_BIT + 32 * 32;
 const LIMIT = 255;
 const RATES = new Int32Array(1024).map((_, uses) => Math.floor(8192 / (uses + 2)));
 /** Estimates stay between these, in units of 2^-22, so that no decision is ever impossible. */
-const LEAST = 64 * LEAST_PROBABILITY + 4;
-const MOST = 2 ** 22 - LEAST;
+const MIN_ESTIMATE = 64 * MIN_PROBABILITY + 4;
+const MAX_ESTIMATE = 2 ** 22 - MIN_ESTIMATE;
 
 /**
  * One adaptive estimate a context: the probability of a 1 in units of 2^-22, times 2^10, plus how often it was used.
- * Hand the same object to one tensor after the other to carry over what was learned.
+ * Coding changes them: hand the same object to one tensor after the other to carry over what was learned.
  */
 export type WeightContexts = Int32Array;
 
@@ -67,7 +67,7 @@ function typicalEstimates(): WeightContexts {
 export function areContexts(contexts: unknown): boolean {
   if (!(contexts instanceof Int32Array) || contexts.length !== CONTEXTS) return false;
   return contexts.every(
-    (context) => context >>> 16 >= LEAST_PROBABILITY && context >>> 16 <= 65536 - LEAST_PROBABILITY,
+    (context) => context >>> 16 >= MIN_PROBABILITY && context >>> 16 <= 65536 - MIN_PROBABILITY,
   );
 }
 
@@ -79,7 +79,7 @@ function estimate(probability: number): number {
 /** The estimate after one more bit. */
 export function learned(old: number, bit: number): number {
   const uses = old & 1023;
-  const error = ((bit ? MOST : LEAST) - (old >>> 10)) >> 3;
+  const error = ((bit ? MAX_ESTIMATE : MIN_ESTIMATE) - (old >>> 10)) >> 3;
   return (old + (Math.imul(error, RATES[uses]) & -1024) + ((uses - LIMIT) >>> 31)) | 0;
 }
 
@@ -130,9 +130,9 @@ export function lowBitContext(bits: number, place: number): number {
   return LOW_BIT + 32 * bits + place;
 }
 
-/** A level as its neighbours see it: clipped, in units of 1/64. */
-export function asNeighbour(level: number): number {
-  return 64 * Math.max(-MAX_NEIGHBOUR, Math.min(MAX_NEIGHBOUR, level));
+/** An integer as its neighbours see it: clipped, in units of 1/64. */
+export function asNeighbour(integer: number): number {
+  return 64 * Math.max(-MAX_NEIGHBOUR, Math.min(MAX_NEIGHBOUR, integer));
 }
 
 /**
@@ -148,7 +148,7 @@ export interface Walk {
   /** Position in the plane. */
   x: number;
   y: number;
-  /** Levels of the plane: of this line before x, from there on of the line before. Units of 1/64, as all that follows. */
+  /** Integers of the plane: of this line before x, from there on of the line before. Units of 1/64, as all that follows. */
   line: Int32Array;
   /** Moving means of magnitudes: of each column, of this row, and what a row starts from. */
   columnMeans: Int32Array;
@@ -183,16 +183,16 @@ export function startWalk(rowLength: number, kernelHeight: number, kernelWidth: 
 }
 
 /** Weights in the longest run. */
-export const LONGEST_RUN = 256;
+export const MAX_RUN = 256;
 
 /**
  * Prepares a run, and makes the rows longer where the first one needs it: they grow with what is coded, not with what a
  * header claims.
- * @returns its length: up to the end of the line, 1 .. LONGEST_RUN
+ * @returns its length: up to the end of the line, 1 .. MAX_RUN
  */
 export function startRun(walk: Walk): number {
   const { x, y, column, planeWidth, rowMean } = walk;
-  const length = Math.min(planeWidth - x, LONGEST_RUN);
+  const length = Math.min(planeWidth - x, MAX_RUN);
   if (x + length >= walk.line.length) walk.line = extended(walk.line, 2 * (x + length) + 1);
   if (column + length > walk.columnMeans.length) {
     walk.columnMeans = extended(walk.columnMeans, 2 * (column + length));
@@ -206,7 +206,7 @@ export function startRun(walk: Walk): number {
   return length;
 }
 
-/** Moves on behind a run whose means and levels are already stored. */
+/** Moves on behind a run whose means and integers are already stored. */
 export function endRun(walk: Walk, length: number): void {
   walk.x += length;
   walk.column += length;

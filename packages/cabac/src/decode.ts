@@ -1,9 +1,10 @@
 /**
- * The inverse of encode.ts, decision by decision: `decodeWeights(encodeWeights(levels), levels.length)` are the levels.
+ * The inverse of encode.ts, decision by decision: `decodeWeights(encodeWeights(integers), integers.length)` are the integers.
  *
- * Bytes that nobody wrote decode to something, too, until they end: the arrays grow with the levels that were decoded, and the
+ * Bytes that nobody wrote decode to something, too, until they end: the arrays grow with the integers that were decoded, and the
  * end is looked at after every run of a line.
  */
+import { corrupt } from "@bitdiet/stream";
 import type { Walk, WeightContexts } from "./contexts.js";
 import {
   AFTER_SIGN,
@@ -13,63 +14,73 @@ import {
   extended,
   FLAGS,
   flagContext,
-  LONGEST_RUN,
   learned,
   lengthContext,
   lowBitContext,
+  MAX_RUN,
   scaleClass,
   signContext,
   startRun,
   startWalk,
   weightContexts,
 } from "./contexts.js";
-import { CorruptInputError } from "./errors.js";
 import type { RangeDecoder } from "./range-coder.js";
 import { decodeBit, finishDecoding, isPastEnd, rangeDecoder, TOP } from "./range-coder.js";
-import type { WeightOptions } from "./weights.js";
-import { checkedOptions } from "./weights.js";
+import type { Rows, WeightShape } from "./weights.js";
+import { checkedContexts, checkedShape } from "./weights.js";
 
 /**
- * The inverse of `encodeWeights`, given the same options.
- * @throws CorruptInputError if the bytes do not end exactly with the last level
- */
-export function decodeWeights(bytes: Uint8Array, count: number, options: WeightOptions = {}): Int32Array {
-  const { contexts, rowLength, height, width } = checkedOptions(count, options);
-  return decodePayload(bytes, count, contexts, startWalk(rowLength, height, width));
-}
-
-/**
- * The same with fresh contexts, for decoders that have checked the shape themselves: `decodeWeights` without its checks of arguments,
- * which then stay out of a bundle.
+ * Integers of `encodeWeights`, given the same shape and contexts. Memory and time grow with the bytes, not with `count`.
  *
- * @param count levels, a multiple of rowLength
- * @param rowLength a multiple of kernelHeight * kernelWidth; all are above 0
- * @throws CorruptInputError if the bytes do not end exactly with the last level
+ * @param count how many integers were encoded; the bytes do not say
+ * @param contexts adaptive probabilities that the encoder started from, which learn what it learned; fresh ones by default
+ * @throws {CorruptInputError} if the bytes do not end exactly with the last integer
+ * @throws {RangeError} if the shape is none of `count` weights
  */
-export function decodeWeightRows(
+export function decodeWeights(
   bytes: Uint8Array,
   count: number,
-  rowLength: number,
-  kernelHeight: number,
-  kernelWidth: number,
+  shape: WeightShape = {},
+  contexts?: WeightContexts,
 ): Int32Array {
-  return decodePayload(bytes, count, weightContexts(), startWalk(rowLength, kernelHeight, kernelWidth));
+  return decodePayload(bytes, count, checkedShape(count, shape), checkedContexts(contexts));
 }
 
-/** The same from the start of a tensor whose shape is known to be valid. */
-function decodePayload(bytes: Uint8Array, count: number, contexts: WeightContexts, walk: Walk): Int32Array {
+/**
+ * Integers of `encodeWeights` with fresh contexts, for decoders that have checked the shape themselves: the checks of
+ * arguments stay out of their bundle.
+ *
+ * @param shape rows of whole kernels, `count` being a multiple of the row length; not checked
+ * @throws {CorruptInputError} if the bytes do not end exactly with the last integer
+ */
+export function decodeWeightRows(bytes: Uint8Array, count: number, shape: Rows): Int32Array {
+  return decodePayload(bytes, count, shape, weightContexts());
+}
+
+/** No integer costs less than 0.00052 bits, so this many is the most that a byte can stand for. */
+const MAX_PER_BYTE = 16384;
+
+function decodePayload(
+  bytes: Uint8Array,
+  count: number,
+  { rowLength, height, width }: Rows,
+  contexts: WeightContexts,
+): Int32Array {
+  // Up to four zero bytes that the encoder left out may follow.
+  if (count > (bytes.length + 4) * MAX_PER_BYTE) corrupt("payload: end");
+  const walk = startWalk(rowLength, height, width);
   const coder = rangeDecoder(bytes);
-  let levels: Int32Array = new Int32Array(Math.min(count, 2 * LONGEST_RUN));
+  let integers: Int32Array = new Int32Array(Math.min(count, 2 * MAX_RUN));
   for (let i = 0; i < count; ) {
     const run = startRun(walk);
-    if (i + run > levels.length) levels = extended(levels, Math.min(count, 2 * (i + run)));
-    decodeRun(coder, contexts, walk, levels, i, i + run);
-    if (isPastEnd(coder)) throw new CorruptInputError("The payload is cut or changed");
+    if (i + run > integers.length) integers = extended(integers, Math.min(count, 2 * (i + run)));
+    decodeRun(coder, contexts, walk, integers, i, i + run);
+    if (isPastEnd(coder)) corrupt("payload: end");
     endRun(walk, run);
     i += run;
   }
   finishDecoding(coder);
-  return levels;
+  return integers;
 }
 
 /** The inverse of `encodeRun`, line by line the same. */
@@ -77,7 +88,7 @@ function decodeRun(
   coder: RangeDecoder,
   contexts: WeightContexts,
   walk: Walk,
-  levels: Int32Array,
+  integers: Int32Array,
   from: number,
   to: number,
 ): void {
@@ -160,9 +171,9 @@ function decodeRun(
           break;
         }
       }
-      const level = isNegative ? -magnitude : magnitude;
-      levels[i] = level;
-      size = magnitude < FLAGS ? level << 6 : asNeighbour(level);
+      const integer = isNegative ? -magnitude : magnitude;
+      integers[i] = integer;
+      size = magnitude < FLAGS ? integer << 6 : asNeighbour(integer);
     }
     while (range < TOP) {
       offset = ((offset << 8) | (position < bytes.length ? bytes[position] : 0)) >>> 0;
@@ -193,13 +204,13 @@ function decodeRun(
 function decodeRemainder(coder: RangeDecoder, contexts: WeightContexts, scale: number): number {
   let bits = 1;
   while (decodeAdaptively(coder, contexts, lengthContext(scale, bits))) {
-    if (++bits === 32) throw new CorruptInputError("The payload is cut or changed");
+    if (++bits === 32) corrupt("payload: end");
   }
   let remainder = 1;
   for (let place = bits - 2; place >= 0; place--) {
     remainder = 2 * remainder + decodeAdaptively(coder, contexts, lowBitContext(bits, place));
   }
-  if (remainder > 0x7fffffff - FLAGS + 1) throw new CorruptInputError("The payload is cut or changed");
+  if (remainder > 0x7fffffff - FLAGS + 1) corrupt("payload: end");
   return remainder;
 }
 

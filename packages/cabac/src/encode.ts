@@ -25,29 +25,35 @@ import {
 } from "./contexts.js";
 import type { RangeEncoder } from "./range-coder.js";
 import { carry, encodeBit, finishEncoding, rangeEncoder, reserve, TOP } from "./range-coder.js";
-import type { Levels, WeightOptions } from "./weights.js";
-import { checkedLevels, checkedOptions } from "./weights.js";
+import type { Integers, WeightShape } from "./weights.js";
+import { checkedContexts, checkedIntegers, checkedShape } from "./weights.js";
 
-/** No level takes more: 72 decisions of at most 11.5 bits. */
-const MOST_BYTES_A_LEVEL = 112;
+/** No integer takes more: 72 decisions of at most 11.5 bits. */
+const MAX_BYTES_PER_INTEGER = 112;
 
 /**
  * Codes a tensor of quantized weights row by row: the payload alone, without any header or checksum.
  * The decoder must know the count, the shape and the contexts.
  *
- * @param levels -(2^31 - 1) .. 2^31 - 1, small ones being cheap
- * @returns the bytes, 0 for no levels
- * @throws RangeError if a level is -2^31 or the shape does not divide the levels
+ * @param integers -(2^31 - 1) .. 2^31 - 1, small ones being cheap
+ * @param contexts adaptive probabilities to start from, which learn from these integers; fresh ones by default
+ * @returns the bytes, 0 for no integers
+ * @throws {RangeError} if an integer is -2^31 or the shape does not divide the integers
  */
-export function encodeWeights(levels: Levels, options: WeightOptions = {}): Uint8Array {
-  const { contexts, rowLength, height, width } = checkedOptions(levels.length, options);
-  const values = checkedLevels(levels);
+export function encodeWeights(
+  integers: Integers,
+  shape: WeightShape = {},
+  contexts?: WeightContexts,
+): Uint8Array {
+  const { rowLength, height, width } = checkedShape(integers.length, shape);
+  const learning = checkedContexts(contexts);
+  const values = checkedIntegers(integers);
   const walk = startWalk(rowLength, height, width);
   const coder = rangeEncoder();
   for (let i = 0; i < values.length; ) {
     const run = startRun(walk);
-    reserve(coder, run * MOST_BYTES_A_LEVEL);
-    encodeRun(coder, contexts, walk, values, i, i + run);
+    reserve(coder, run * MAX_BYTES_PER_INTEGER);
+    encodeRun(coder, learning, walk, values, i, i + run);
     endRun(walk, run);
     i += run;
   }
@@ -55,14 +61,14 @@ export function encodeWeights(levels: Levels, options: WeightOptions = {}): Uint
 }
 
 /**
- * Codes levels[from .. to) along a line of the plane. `encodeBit` is written out for the kinds of decisions that nearly all
- * levels consist of, and all that changes is in local variables: that doubles the speed.
+ * Codes integers[from .. to) along a line of the plane. `encodeBit` is written out for the kinds of decisions that nearly all
+ * integers consist of, and all that changes is in local variables: that doubles the speed.
  */
 function encodeRun(
   coder: RangeEncoder,
   contexts: WeightContexts,
   walk: Walk,
-  levels: Int32Array,
+  integers: Int32Array,
   from: number,
   to: number,
 ): void {
@@ -83,13 +89,13 @@ function encodeRun(
     const around = 2 * (leftSize + upSize) + cornerSize + rightSize;
     const scale = scaleClass(around + (hasUpper ? 2 : 6) * rowMean, columnMean);
     const expected = 2 * (left + up) - corner;
-    const level = levels[i];
-    const magnitude = Math.abs(level);
-    let size = level << 6;
+    const integer = integers[i];
+    const magnitude = Math.abs(integer);
+    let size = integer << 6;
     let at = flagContext(expected, scale);
     let old = contexts[at];
     let bound = Math.imul(range >>> 16, old >>> 16) >>> 0;
-    if (level === 0) {
+    if (integer === 0) {
       contexts[at] = learned(old, 0);
       low = (low + bound) | 0;
       if (low >>> 0 < bound) carry(bytes, length);
@@ -105,7 +111,7 @@ function encodeRun(
       const sign = signContext(expected, scale);
       old = contexts[sign];
       bound = Math.imul(range >>> 16, old >>> 16) >>> 0;
-      if ((level ^ expected) < 0) {
+      if ((integer ^ expected) < 0) {
         contexts[sign] = learned(old, 1);
         range = bound;
         if (expected !== 0) at += AFTER_SIGN;
@@ -129,7 +135,7 @@ function encodeRun(
           encodeRemainder(coder, contexts, scale, magnitude - FLAGS + 1);
           ({ length, low } = coder);
           range = coder.range >>> 0;
-          size = asNeighbour(level);
+          size = asNeighbour(integer);
           break;
         }
         old = contexts[++at];

@@ -1,19 +1,19 @@
+export { CorruptInputError } from "@bitdiet/stream";
 export type { WeightContexts } from "./contexts.js";
 export { weightContexts } from "./contexts.js";
 export { decodeWeightRows, decodeWeights } from "./decode.js";
 export { encodeWeights } from "./encode.js";
-export { CorruptInputError } from "./errors.js";
 export type { RangeDecoder, RangeEncoder } from "./range-coder.js";
 export {
   decodeBit,
   encodeBit,
   finishDecoding,
   finishEncoding,
-  LEAST_PROBABILITY,
+  MIN_PROBABILITY,
   rangeDecoder,
   rangeEncoder,
 } from "./range-coder.js";
 export type { WeightRateModel } from "./rate.js";
 export { estimateBits, weightRateModel } from "./rate.js";
 export { compress, decompress, estimateCompressedBits } from "./stream.js";
-export type { Levels, WeightOptions, WeightShape } from "./weights.js";
+export type { Integers, Rows, WeightShape } from "./weights.js";

@@ -11,10 +11,10 @@
  *
  * `low` and `range` are unsigned, but kept as signed 32-bit integers: an engine stores those in an object without boxing.
  */
-import { CorruptInputError } from "./errors.js";
 
 /** Probabilities are in units of 2^-16. Neither bit may be given less than this, so that no interval is ever empty. */
-export const LEAST_PROBABILITY = 24;
+import { corrupt } from "@bitdiet/stream";
+export const MIN_PROBABILITY = 24;
 
 /** A shorter interval takes another byte. */
 export const TOP = 2 ** 24;
@@ -39,7 +39,7 @@ export function rangeEncoder(): RangeEncoder {
   return { bytes: new Uint8Array(256), length: 0, low: 0, range: -1 };
 }
 
-/** Writes one bit. `probability` of a 1: LEAST_PROBABILITY .. 65536 - LEAST_PROBABILITY. */
+/** Writes one bit. `probability` of a 1: MIN_PROBABILITY .. 65536 - MIN_PROBABILITY. */
 export function encodeBit(coder: RangeEncoder, probability: number, bit: number): void {
   let range = coder.range >>> 0;
   const bound = Math.imul(range >>> 16, probability) >>> 0;
@@ -99,10 +99,10 @@ function shortestEnd(low: number, range: number): { point: number; length: numbe
   }
 }
 
-/** @throws CorruptInputError if the first bytes lie outside of every interval */
+/** @throws {CorruptInputError} if the first bytes lie outside of every interval */
 export function rangeDecoder(bytes: Uint8Array): RangeDecoder {
   const coder: RangeDecoder = { bytes, position: 4, offset: wordBefore(bytes, 4), range: -1 };
-  if (coder.offset === -1) throw new CorruptInputError("The payload is cut or changed");
+  if (coder.offset === -1) corrupt("payload: end");
   return coder;
 }
 
@@ -140,12 +140,12 @@ export function isPastEnd(coder: RangeDecoder): boolean {
   return coder.position > coder.bytes.length + 4;
 }
 
-/** Call it after the last bit. @throws CorruptInputError unless the bytes are exactly those that the encoder would write */
+/** Call it after the last bit. @throws {CorruptInputError} unless the bytes are exactly those that the encoder would write */
 export function finishDecoding(coder: RangeDecoder): void {
   const word = wordBefore(coder.bytes, coder.position);
   const low = (word - coder.offset) >>> 0;
   const end = shortestEnd(low, coder.range >>> 0);
   if (coder.bytes.length !== coder.position - 4 + end.length || word !== (end.point | 0)) {
-    throw new CorruptInputError("The payload is cut or changed");
+    corrupt("payload: end");
   }
 }

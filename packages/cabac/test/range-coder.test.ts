@@ -6,7 +6,7 @@ import {
   encodeBit,
   finishDecoding,
   finishEncoding,
-  LEAST_PROBABILITY,
+  MIN_PROBABILITY,
   rangeDecoder,
   rangeEncoder,
 } from "../src/index.js";
@@ -50,8 +50,8 @@ function exactEncode(decisions: Decision[]): Uint8Array {
 }
 
 const probability = fc.oneof(
-  fc.integer({ min: LEAST_PROBABILITY, max: 65536 - LEAST_PROBABILITY }),
-  fc.constantFrom(LEAST_PROBABILITY, 65536 - LEAST_PROBABILITY, 32768),
+  fc.integer({ min: MIN_PROBABILITY, max: 65536 - MIN_PROBABILITY }),
+  fc.constantFrom(MIN_PROBABILITY, 65536 - MIN_PROBABILITY, 32768),
 );
 const decisions = fc.array(fc.tuple(probability, fc.integer({ min: 0, max: 1 })) as fc.Arbitrary<Decision>, {
   maxLength: 400,
@@ -71,9 +71,9 @@ describe("the range coder", () => {
     // Always the unlikely upper end, and then a step over it: the interval hugs a power of 256 from below.
     const list: Decision[] = [];
     for (let i = 0; i < 3000; i++)
-      list.push([i % 7 === 6 ? 40000 : 65536 - LEAST_PROBABILITY, i % 3 === 0 ? 1 : 0]);
+      list.push([i % 7 === 6 ? 40000 : 65536 - MIN_PROBABILITY, i % 3 === 0 ? 1 : 0]);
     expect(encode(list)).toEqual(exactEncode(list));
-    const zeros: Decision[] = Array.from({ length: 2000 }, (_, i) => [LEAST_PROBABILITY, i === 1999 ? 1 : 0]);
+    const zeros: Decision[] = Array.from({ length: 2000 }, (_, i) => [MIN_PROBABILITY, i === 1999 ? 1 : 0]);
     expect(encode(zeros)).toEqual(exactEncode(zeros));
   });
 
@@ -93,7 +93,7 @@ describe("the range coder", () => {
     const list: Decision[] = [];
     let bits = 0;
     for (let i = 0; i < 200_000; i++) {
-      const p = LEAST_PROBABILITY + Math.floor(next() * (65536 - 2 * LEAST_PROBABILITY));
+      const p = MIN_PROBABILITY + Math.floor(next() * (65536 - 2 * MIN_PROBABILITY));
       const bit = next() < p / 65536 ? 1 : 0;
       list.push([p, bit]);
       bits -= Math.log2((bit ? p : 65536 - p) / 65536);

@@ -15,7 +15,7 @@ export function referenceDecode(
   rowLength: number,
   height: number,
   width: number,
-): { levels: number[]; decisions: [number, number][] } {
+): { integers: number[]; decisions: [number, number][] } {
   // The range coder: value and low are exact, in units of the last digit so far.
   let value = 0n;
   let at = 0;
@@ -52,7 +52,7 @@ export function referenceDecode(
     return bit;
   };
   const half = 2 ** 21;
-  const levels: number[] = [];
+  const integers: number[] = [];
   const columnMeans: number[] = [];
   const clip = (v: number, most: number) => Math.max(-most, Math.min(most, v));
   let rowStart = 32;
@@ -68,7 +68,7 @@ export function referenceDecode(
       if (x === 0) lineMean = mean;
       const neighbour = (dy: number, dx: number): number | undefined => {
         if (x + dx < 0 || x + dx >= stride || y + dy < 0) return undefined;
-        return clip(levels[here + dy * stride + dx], 1023);
+        return clip(integers[here + dy * stride + dx], 1023);
       };
       const left = neighbour(0, -1);
       const up = neighbour(-1, 0);
@@ -89,7 +89,7 @@ export function referenceDecode(
       const typical = floorDiv(floorDiv((8 + (middle % 8)) * 2 ** floorDiv(middle, 8), 8) - 16, 4);
       const startOf = (k: number) => floorDiv(2 ** 22 * typical, typical + (k ? 128 : 48));
       const flag = (k: number, sign: string) => decide(`flag ${k} ${sign} ${sizeClass} ${scale}`, startOf(k));
-      let level = 0;
+      let integer = 0;
       if (flag(0, "none")) {
         const unexpected = decide(`sign ${signClass} ${scale}`, half);
         const sign = expected === 0 ? "none" : unexpected ? "other" : "same";
@@ -103,15 +103,15 @@ export function referenceDecode(
           for (let i = 1; i < length; i++) rest = 2 * rest + one(`bit ${length} ${length - 1 - i}`);
           magnitude = 9 + rest;
         }
-        level = (expected < 0 ? -1 : 1) * (unexpected ? -1 : 1) * magnitude;
+        integer = (expected < 0 ? -1 : 1) * (unexpected ? -1 : 1) * magnitude;
       }
-      levels.push(level);
-      const m = 64 * Math.abs(clip(level, 1023));
+      integers.push(integer);
+      const m = 64 * Math.abs(clip(integer, 1023));
       const rate = Math.max(16, floorDiv(256, row + 2));
       columnMeans[column] = columnMean + floorDiv((m - columnMean) * rate, 256);
       mean += floorDiv(m - mean, 16);
     }
     rowStart = row === 0 ? mean : rowStart + floorDiv(mean - rowStart, 4);
   }
-  return { levels, decisions };
+  return { integers, decisions };
 }

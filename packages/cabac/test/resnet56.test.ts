@@ -22,11 +22,11 @@ if (!existsSync(path))
   console.warn(`The test on ResNet-56's weights is skipped: no ${path} (set BITDIET_DATA).`);
 
 interface Tensor {
-  levels: Int8Array;
+  integers: Int8Array;
   shape: WeightShape;
 }
 
-/** Levels -most .. most. */
+/** Integers -most .. most. */
 function tensors(most: number): Tensor[] {
   const file = readFileSync(path);
   const start = 8 + Number(file.readBigUInt64LE(0));
@@ -39,8 +39,8 @@ function tensors(most: number): Tensor[] {
         file.buffer.slice(file.byteOffset + start + from, file.byteOffset + start + to),
       );
       const step = weights.reduce((max, weight) => Math.max(max, Math.abs(weight)), 0) / most;
-      const levels = Int8Array.from(weights, (weight) => Math.floor(weight / step + 0.5));
-      return { levels, shape: { rowLength: levels.length / rows, kernel: [height, width] } };
+      const integers = Int8Array.from(weights, (weight) => Math.floor(weight / step + 0.5));
+      return { integers, shape: { rowLength: integers.length / rows, kernel: [height, width] } };
     });
 }
 
@@ -55,14 +55,14 @@ describe.skipIf(!existsSync(path))("ResNet-56's weights, each tensor a stream of
     const contexts = weightContexts();
     const all: number[] = [];
     const bytes = { ours: 0, estimated: 0, carried: 0, noKernel: 0 };
-    for (const { levels, shape } of tensors(most)) {
-      const stream = compress(levels, shape);
-      expect(decompress(stream).every((level, i) => level === levels[i])).toBe(true);
+    for (const { integers, shape } of tensors(most)) {
+      const stream = compress(integers, shape);
+      expect(decompress(stream).every((integer, i) => integer === integers[i])).toBe(true);
       bytes.ours += stream.length;
-      bytes.estimated += estimateCompressedBits(levels, shape) / 8;
-      bytes.carried += encodeWeights(levels, { ...shape, contexts }).length;
-      bytes.noKernel += compress(levels, { rowLength: shape.rowLength }).length;
-      for (const level of levels) all.push(level);
+      bytes.estimated += estimateCompressedBits(integers, shape) / 8;
+      bytes.carried += encodeWeights(integers, shape, contexts).length;
+      bytes.noKernel += compress(integers, { rowLength: shape.rowLength }).length;
+      for (const integer of integers) all.push(integer);
     }
     expect(all.length).toBe(848_944);
     expect(entropy(Int32Array.from(all))).toBeCloseTo(order0, 3);
@@ -74,10 +74,10 @@ describe.skipIf(!existsSync(path))("ResNet-56's weights, each tensor a stream of
   });
 
   it("take less than brotli at 4 bits, on bytes and on pairs packed into bytes", () => {
-    const all = tensors(7).flatMap(({ levels }) => [...levels]);
+    const all = tensors(7).flatMap(({ integers }) => [...integers]);
     const packed = new Uint8Array(all.length / 2);
-    all.forEach((level, i) => {
-      packed[i >> 1] |= (level & 15) << (4 * (i & 1));
+    all.forEach((integer, i) => {
+      packed[i >> 1] |= (integer & 15) << (4 * (i & 1));
     });
     // Another version of brotli may differ in the third digit.
     expect(Math.abs((8 * brotliCompressSync(Int8Array.from(all)).length) / all.length - 2.052)).toBeLessThan(

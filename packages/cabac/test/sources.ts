@@ -26,23 +26,23 @@ export function kernels(rows: number, channels: number, seed: number): Int32Arra
   const next = random(seed);
   const noise = () => next() + next() + next() + next() - 2;
   const columnScale = Array.from({ length: channels }, () => 1 + 4 * next());
-  const levels = new Int32Array(rows * channels * 9);
+  const integers = new Int32Array(rows * channels * 9);
   for (let r = 0, i = 0; r < rows; r++) {
     const rowScale = 0.3 + next();
     for (let c = 0; c < channels; c++) {
       const mean = noise();
       for (let k = 0; k < 9; k++)
-        levels[i++] = Math.round(rowScale * columnScale[c] * (mean + 0.7 * noise()));
+        integers[i++] = Math.round(rowScale * columnScale[c] * (mean + 0.7 * noise()));
     }
   }
-  return levels;
+  return integers;
 }
 
-/** Order-0 entropy, bits a level. */
-export function entropy(levels: Int32Array): number {
+/** Order-0 entropy, bits per integer. */
+export function entropy(integers: Int32Array): number {
   const counts = new Map<number, number>();
-  for (const level of levels) counts.set(level, (counts.get(level) ?? 0) + 1);
+  for (const integer of integers) counts.set(integer, (counts.get(integer) ?? 0) + 1);
   let bits = 0;
-  for (const count of counts.values()) bits -= count * Math.log2(count / levels.length);
-  return bits / levels.length;
+  for (const count of counts.values()) bits -= count * Math.log2(count / integers.length);
+  return bits / integers.length;
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { CorruptInputError, compress, decompress, estimateCompressedBits } from "../src/index.js";
 import { geometric, kernels, random } from "./sources.js";
 
-/** Either the original levels or a typed error: anything else is a silent wrong decode. */
+/** Either the original integers or a typed error: anything else is a silent wrong decode. */
 function mustBeDetected(bytes: Uint8Array): void {
   try {
     decompress(bytes);
@@ -30,9 +30,9 @@ describe("compress and decompress", () => {
         fc.array(fc.integer({ min: -(2 ** 31) + 1, max: 2 ** 31 - 1 }), { maxLength: 24 }),
         fc.integer({ min: 1, max: 4 }),
         (row, rows) => {
-          const levels = Int32Array.from(Array.from({ length: rows }, () => row).flat());
-          const bytes = compress(levels, row.length ? { rowLength: row.length } : {});
-          expect(decompress(bytes)).toEqual(levels);
+          const integers = Int32Array.from(Array.from({ length: rows }, () => row).flat());
+          const bytes = compress(integers, row.length ? { rowLength: row.length } : {});
+          expect(decompress(bytes)).toEqual(integers);
         },
       ),
     );
@@ -44,20 +44,20 @@ describe("compress and decompress", () => {
   });
 
   it("read a stream that lies inside of a larger buffer", () => {
-    const levels = geometric(100, 0.4, 4);
-    const bytes = compress(levels);
+    const integers = geometric(100, 0.4, 4);
+    const bytes = compress(integers);
     const padded = new Uint8Array(bytes.length + 7);
     padded.set(bytes, 3);
-    expect(decompress(padded.subarray(3, 3 + bytes.length))).toEqual(levels);
+    expect(decompress(padded.subarray(3, 3 + bytes.length))).toEqual(integers);
   });
 
   it("tell a wrong argument from corrupt input", () => {
     const bytes = compress(new Int8Array(100));
     expect(decompress(bytes, { maxLength: 100 }).length).toBe(100);
     expect(() => decompress(bytes, { maxLength: 99 })).toThrow(CorruptInputError);
-    expect(() => decompress(bytes, { maxLength: 99 })).toThrow("100 levels claimed, maxLength is 99");
+    expect(() => decompress(bytes, { maxLength: 99 })).toThrow("100 integers claimed, maxLength is 99");
     expect(() => decompress(bytes, { maxLength: -1 })).toThrow(RangeError);
-    expect(() => decompress(bytes, { maxLength: Number.NaN })).toThrow("maxLength: expected a number of at");
+    expect(() => decompress(bytes, { maxLength: Number.NaN })).toThrow("maxLength: expected at");
     expect(() => decompress([1] as unknown as Uint8Array)).toThrow(TypeError);
     expect(() => compress(new Int8Array(10), { rowLength: 3 })).toThrow(RangeError);
     expect(() => compress(new Float32Array(10) as unknown as Int8Array)).toThrow(TypeError);
@@ -66,9 +66,9 @@ describe("compress and decompress", () => {
 
 describe("estimateCompressedBits", () => {
   it("is the length of the stream to within 0.1 % and 64 bits, header and checksum included", () => {
-    const agrees = (levels: Int32Array, shape?: { rowLength?: number; kernel?: [number, number] }) => {
-      const written = 8 * compress(levels, shape).length;
-      const estimated = estimateCompressedBits(levels, shape);
+    const agrees = (integers: Int32Array, shape?: { rowLength?: number; kernel?: [number, number] }) => {
+      const written = 8 * compress(integers, shape).length;
+      const estimated = estimateCompressedBits(integers, shape);
       expect(Math.abs(estimated - written)).toBeLessThanOrEqual(0.001 * written + 64);
     };
     agrees(kernels(64, 16, 1), { rowLength: 144, kernel: [3, 3] });
@@ -146,7 +146,7 @@ describe("decompress on hostile bytes", () => {
   });
 
   it("does not read zeros for ever after a truncation", () => {
-    // 60,000 levels claimed, 4 bytes there: the decoder stops a few bytes after the end, not after 60,000 levels of zeros.
+    // 60,000 integers claimed, 4 bytes there: the decoder stops a few bytes after the end, not after 60,000 integers of zeros.
     mustBeDetected(Uint8Array.of(0xc1, 0xe0, 0xd4, 3, 1, 1, 1, 0, 0, 0, 0, 0x80, 1, 2, 3));
   });
 
@@ -158,7 +158,7 @@ describe("decompress on hostile bytes", () => {
     mustBeDetected(Uint8Array.of(0xc1, ...new Array(20).fill(0xff), 1, 1, 1, 1, 0, 0, 0, 0));
   });
 
-  it("rejects an exp-Golomb length that no 32-bit level has", () => {
+  it("rejects an exp-Golomb length that no 32-bit integer has", () => {
     // A payload of nothing but the likely outcome "longer" is cut off at 31 bits.
     for (let seed = 0; seed < 300; seed++) {
       const next = random(seed);
@@ -169,8 +169,8 @@ describe("decompress on hostile bytes", () => {
 
   it("decodes all-equal weights", () => {
     for (const value of [0, 1, -1, 127, -30000]) {
-      const levels = new Int32Array(5000).fill(value);
-      expect(decompress(compress(levels, { rowLength: 50 }))).toEqual(levels);
+      const integers = new Int32Array(5000).fill(value);
+      expect(decompress(compress(integers, { rowLength: 50 }))).toEqual(integers);
     }
   });
 });

@@ -4,7 +4,7 @@
  *
  *     canonicalCodes([2, 1, 3, 3])  // 0b10, 0b0, 0b110, 0b111
  */
-import { LONGEST_CODE } from "./code-lengths.js";
+import { MAX_CODE_LENGTH } from "./code-lengths.js";
 
 /** The words of a code in canonical order, and how to find one among them. */
 export interface Canonical {
@@ -22,7 +22,7 @@ export function canonical(lengths: Uint8Array): Canonical {
   const limit = [0];
   const first = [0];
   let code = 0;
-  for (let length = 1; length <= LONGEST_CODE; length++) {
+  for (let length = 1; length <= MAX_CODE_LENGTH; length++) {
     first[length] = order.length - code / 2 ** (32 - length);
     for (let word = 0; word < lengths.length; word++) {
       if (lengths[word] !== length) continue;

@@ -8,10 +8,10 @@
  *
  * All sums are integers below 2^53, so nothing is rounded and every engine finds the same lengths.
  */
-import { describe } from "./histogram.js";
+import { describe } from "@bitdiet/stream";
 
 /** The longest code any table may hold, in bits. */
-export const LONGEST_CODE = 20;
+export const MAX_CODE_LENGTH = 20;
 
 /**
  * Lengths of a prefix code with the smallest `codedBits(counts, lengths)` among those of at most `maxLength` bits.
@@ -36,10 +36,10 @@ export function codeLengths(counts: ArrayLike<number>, maxLength?: number): Uint
     if (count > 0) keys[used++] = count * 65536 + s;
   }
   const needed = used > 1 ? 32 - Math.clz32(used - 1) : 1;
-  const limit = maxLength ?? Math.min(LONGEST_CODE, Math.max(12, needed + 4));
-  if (!Number.isInteger(limit) || limit < needed || limit > LONGEST_CODE) {
+  const limit = maxLength ?? Math.min(MAX_CODE_LENGTH, Math.max(12, needed + 4));
+  if (!Number.isInteger(limit) || limit < needed || limit > MAX_CODE_LENGTH) {
     throw new RangeError(
-      `maxLength: expected an integer in ${needed} .. ${LONGEST_CODE}, got ${String(maxLength)}`,
+      `maxLength: expected an integer in ${needed} .. ${MAX_CODE_LENGTH}, got ${String(maxLength)}`,
     );
   }
   const sorted = keys.subarray(0, used).sort();
@@ -136,7 +136,7 @@ export function flatLengths(n: number): Uint8Array {
  *
  * @param counts how often each symbol occurs
  * @param lengths the code's lengths, in bits; a code of one symbol costs 0 bits
- * @throws RangeError when a symbol that occurs has no code
+ * @throws {RangeError} when a symbol that occurs has no code
  */
 export function codedBits(counts: ArrayLike<number>, lengths: ArrayLike<number>): number {
   let bits = 0;
@@ -158,7 +158,7 @@ export function checkLengths(lengths: Uint8Array): Uint8Array {
   }
   if (lengths.length > 65536 || countCodes(lengths) === 0) {
     throw new RangeError(
-      `lengths: expected a complete prefix code of at most ${LONGEST_CODE} bits for 1 .. 65536 symbols ` +
+      `lengths: expected a complete prefix code of at most ${MAX_CODE_LENGTH} bits for 1 .. 65536 symbols ` +
         "(the sum of 2^-length is 1, or a lone symbol has length 1)",
     );
   }
@@ -173,11 +173,11 @@ export function countCodes(lengths: Uint8Array): number {
   let sum = 0;
   let codes = 0;
   for (const length of lengths) {
-    if (length > LONGEST_CODE) return 0;
+    if (length > MAX_CODE_LENGTH) return 0;
     if (length > 0) {
-      sum += 1 << (LONGEST_CODE - length);
+      sum += 1 << (MAX_CODE_LENGTH - length);
       codes++;
     }
   }
-  return sum === 1 << (codes === 1 ? LONGEST_CODE - 1 : LONGEST_CODE) ? codes : 0;
+  return sum === 1 << (codes === 1 ? MAX_CODE_LENGTH - 1 : MAX_CODE_LENGTH) ? codes : 0;
 }

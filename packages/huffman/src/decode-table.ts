@@ -11,7 +11,7 @@ import { type Canonical, canonical } from "./canonical.js";
 import { type Cutting, type Spelling, spell } from "./words.js";
 
 /** Zero bytes that one look-up may skip before its content. */
-const LONGEST_SKIP = 2048;
+const MAX_SKIP = 2048;
 
 export interface DecodeTable extends Canonical {
   cutting: Cutting;
@@ -105,7 +105,7 @@ function fill(
     const gap = size > 0 ? skip : skip + zeros * width;
     let longer = size > 0 ? size + zeros * width : 0;
     if (
-      gap <= LONGEST_SKIP &&
+      gap <= MAX_SKIP &&
       longer <= 255 &&
       (symbols.length === 0 || longer + symbols.length * width <= capacity)
     ) {

@@ -4,9 +4,9 @@
  * backwards, is the same with a little-endian load that ends where B's bits begin. Two look-ups a load, two streams at
  * once. Loads and stores go through DataViews, whose bounds checks make truncated input an error, never a stray read.
  */
+import { corrupt } from "@bitdiet/stream";
 import { countCodes } from "./code-lengths.js";
 import { buildDecodeTable, type DecodeTable } from "./decode-table.js";
-import { CorruptInputError } from "./errors.js";
 import type { Symbols } from "./histogram.js";
 import { type Cutting, longestWord, segmentEnd, spell } from "./words.js";
 
@@ -16,7 +16,7 @@ import { type Cutting, longestWord, segmentEnd, spell } from "./words.js";
  * @param lengths of a complete code, or of a lone symbol, which takes no bytes
  * @param width bytes of a symbol, 1 or 2; decides the type of the result
  * @param tables tables made for this code before, to be used again; new ones are added
- * @throws CorruptInputError unless the streams end exactly with the bytes
+ * @throws {CorruptInputError} unless the streams end exactly with the bytes
  */
 export function decodeWords(
   lengths: Uint8Array,
@@ -31,7 +31,7 @@ export function decodeWords(
   const coded = count > 0 && countCodes(lengths) > 1;
   // Every word takes a bit at least: nothing is allocated for symbols that the bytes cannot hold.
   if (coded ? count > 8 * size * longestWord(cutting) : size > 0) {
-    throw new CorruptInputError(`${size} bytes of codes cannot be ${count} symbols`);
+    corrupt("payload: end");
   }
   const symbols = width > 1 ? new Uint16Array(count) : new Uint8Array(count);
   if (!coded) return symbols.fill(lengths.indexOf(1));
@@ -90,9 +90,9 @@ function decodePair(
     decodeRest(table, stream, out, output);
     used += (stream.position + 7) >>> 3;
     const padding = (peek(stream) >>> 1) >>> (31 - (-stream.position & 7));
-    if (padding !== 0) throw new CorruptInputError("padding is not zero");
+    if (padding !== 0) corrupt("payload: padding");
   }
-  if (used !== view.byteLength) throw new CorruptInputError("codes do not end with the bytes");
+  if (used !== view.byteLength) corrupt("payload: end");
 }
 
 /**
@@ -190,14 +190,14 @@ function takeWord(table: DecodeTable, stream: Stream, out: Uint8Array): void {
   const { zeros, symbols } = spell(order[first[length] + (code >>> (32 - length))], cutting);
   stream.position += length;
   // The last bits of a truncated stream are not there; `peek` made them zeros.
-  if (stream.position > 8 * stream.view.byteLength) throw new CorruptInputError("truncated");
+  if (stream.position > 8 * stream.view.byteLength) corrupt("payload: end");
   let o = stream.at + zeros * width;
   for (const symbol of symbols) {
     if (o < stream.end) {
       out[o] = symbol;
       if (width > 1) out[o + 1] = symbol >> 8;
     } else if (symbol > 0) {
-      throw new CorruptInputError("codes reach past the end");
+      corrupt("payload: end");
     }
     o += width;
   }

@@ -19,12 +19,12 @@ export interface EncodeTable {
 }
 
 /** Below this many words, making the table of pairs takes longer than it saves. */
-const FEWEST_FOR_PAIRS = 1 << 15;
+const MIN_FOR_PAIRS = 1 << 15;
 
 /** @param lengths of a complete code, @param count how many words are going to be encoded, about */
 export function buildEncodeTable(lengths: Uint8Array, count: number): EncodeTable {
   const packed = packedCodes(lengths);
-  if (count < FEWEST_FOR_PAIRS || lengths.length > 256 || packed.some((code) => (code & 31) > 12)) {
+  if (count < MIN_FOR_PAIRS || lengths.length > 256 || packed.some((code) => (code & 31) > 12)) {
     return { packed, pairs: undefined };
   }
   const pairs = new Uint32Array(65536);

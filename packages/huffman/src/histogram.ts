@@ -4,8 +4,9 @@
  *     countSymbols(Uint8Array.of(0, 2, 2))   // Uint32Array [1, 0, 2]
  *     shannonEntropy([1, 0, 2])              // 0.918 bits a symbol
  */
+import { describe } from "@bitdiet/stream";
 
-/** Integers 0 .. 255 or 0 .. 65,535; a level of a quantizer, one element a value. */
+/** Unsigned integers 0 .. 255 or 0 .. 65,535: indices of a quantizer's levels, one element per value. */
 export type Symbols = Uint8Array | Uint16Array;
 
 /** From this many symbols on, clearing and summing 65,536 counters of pairs is worth it. */
@@ -16,7 +17,7 @@ export const PAIRWISE = 1 << 18;
  *
  * @param symbols any number of symbols
  * @param alphabetSize length of the result, 1 .. 65,536; default: the largest symbol + 1 (at least 1)
- * @throws RangeError when a symbol is not below `alphabetSize`
+ * @throws {RangeError} when a symbol is not below `alphabetSize`
  */
 export function countSymbols(symbols: Symbols, alphabetSize?: number): Uint32Array {
   checkSymbols(symbols);
@@ -136,9 +137,4 @@ export function checkAlphabetSize(alphabetSize: number): void {
   if (!Number.isInteger(alphabetSize) || alphabetSize < 1 || alphabetSize > 65536) {
     throw new RangeError(`alphabetSize: expected an integer in 1 .. 65536, got ${String(alphabetSize)}`);
   }
-}
-
-/** What a value is, for an error message. */
-export function describe(value: unknown): string {
-  return Object.prototype.toString.call(value).slice(8, -1);
 }

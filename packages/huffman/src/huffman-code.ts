@@ -4,27 +4,28 @@
  *     const code = huffmanCode(Uint8Array.of(1, 2, 2));
  *     code.encode(Uint8Array.of(0, 1, 2))    // bits 0 10 11
  */
+import { describe } from "@bitdiet/stream";
 import { checkLengths, codedBits } from "./code-lengths.js";
 import { decodeWords } from "./decode.js";
 import type { DecodeTable } from "./decode-table.js";
 import { buildEncodeTable, type EncodeTable, encodePair, pairCapacity } from "./encode.js";
-import { checkSymbols, countSymbols, describe, type Symbols } from "./histogram.js";
-import { type Cutting, cutHalves, LARGEST_COUNT } from "./words.js";
+import { checkSymbols, countSymbols, type Symbols } from "./histogram.js";
+import { type Cutting, cutHalves, MAX_COUNT } from "./words.js";
 
 /** A table known to both sides: symbols to bytes and back, with no header. */
 export interface HuffmanCode extends Readonly<Cutting> {
   /** Code length of each word in bits, 0 where a word has none. With groupSize 1 and runLimit 0 words are symbols. */
   readonly lengths: Uint8Array;
-  /** @throws RangeError when a symbol has no code */
+  /** @throws {RangeError} when a symbol has no code */
   encode(symbols: Symbols): Uint8Array;
   /**
    * @param count how many symbols `bytes` were made of
    * @returns a Uint8Array for alphabets of up to 256 symbols, else a Uint16Array
-   * @throws CorruptInputError unless `bytes` are the code of exactly `count` symbols
+   * @throws {CorruptInputError} unless `bytes` are the code of exactly `count` symbols
    */
   decode(bytes: Uint8Array, count: number): Symbols;
-  /** Size of the codes of these symbols in bits. `encode` adds fewer than 16 bits of padding. */
-  estimateBits(symbols: Symbols): number;
+  /** 8 * encode(symbols).length, without the writing. */
+  encodedBits(symbols: Symbols): number;
 }
 
 /**
@@ -46,8 +47,8 @@ export function wordCode({ alphabetSize, groupSize, runLimit }: Cutting, lengths
 
   function encode(symbols: Symbols): Uint8Array {
     checkSymbols(symbols);
-    if (symbols.length > LARGEST_COUNT) {
-      throw new RangeError(`symbols: expected at most ${LARGEST_COUNT}, got ${symbols.length}`);
+    if (symbols.length > MAX_COUNT) {
+      throw new RangeError(`symbols: expected at most ${MAX_COUNT}, got ${symbols.length}`);
     }
     const [a, b] = cutHalves(symbols, cutting);
     const bits = codedBits(countWords(a), lengths) + codedBits(countWords(b), lengths);
@@ -68,8 +69,8 @@ export function wordCode({ alphabetSize, groupSize, runLimit }: Cutting, lengths
     if (!(bytes instanceof Uint8Array)) {
       throw new TypeError(`bytes: expected a Uint8Array, got ${describe(bytes)}`);
     }
-    if (!Number.isInteger(count) || count < 0 || count > LARGEST_COUNT) {
-      throw new RangeError(`count: expected an integer in 0 .. ${LARGEST_COUNT}, got ${String(count)}`);
+    if (!Number.isInteger(count) || count < 0 || count > MAX_COUNT) {
+      throw new RangeError(`count: expected an integer in 0 .. ${MAX_COUNT}, got ${String(count)}`);
     }
     return decodeWords(lengths, cutting, alphabetSize > 256 ? 2 : 1, bytes, 0, count, tables);
   }
@@ -79,10 +80,11 @@ export function wordCode({ alphabetSize, groupSize, runLimit }: Cutting, lengths
     lengths,
     encode,
     decode,
-    estimateBits(symbols) {
+    encodedBits(symbols) {
       checkSymbols(symbols);
+      const wholeBytes = (half: Symbols) => Math.ceil(codedBits(countWords(half), lengths) / 8);
       const [a, b] = cutHalves(symbols, cutting);
-      return codedBits(countWords(a), lengths) + codedBits(countWords(b), lengths);
+      return 8 * (wholeBytes(a) + wholeBytes(b));
     },
   };
 }

@@ -12,7 +12,7 @@ import { tableBytes } from "./table.js";
 import { type Cutting, cut, isCutting, wordCount } from "./words.js";
 
 /** More words than this make tables that neither samples fill nor a fast decoder holds. */
-const MOST_WORDS = 4096;
+const MAX_WORDS = 4096;
 
 interface Learned {
   code: HuffmanCode;
@@ -42,13 +42,13 @@ const plain = (alphabetSize: number): Cutting[] => [{ alphabetSize, groupSize: 1
 export function groupCuttings(alphabetSize: number): Cutting[] {
   return [2, 3, 4, 5, 6, 7, 8]
     .map((groupSize) => ({ alphabetSize, groupSize, runLimit: 0 }))
-    .filter((cutting) => alphabetSize > 1 && wordCount(cutting) <= MOST_WORDS);
+    .filter((cutting) => alphabetSize > 1 && wordCount(cutting) <= MAX_WORDS);
 }
 
 export function runCuttings(alphabetSize: number): Cutting[] {
   return [4, 8, 16, 32, 64, 128, 256]
     .map((runLimit) => ({ alphabetSize, groupSize: 1, runLimit }))
-    .filter((cutting) => alphabetSize > 1 && wordCount(cutting) <= MOST_WORDS);
+    .filter((cutting) => alphabetSize > 1 && wordCount(cutting) <= MAX_WORDS);
 }
 
 /**

@@ -4,12 +4,12 @@
  *
  *     compress(new Uint8Array(1000))   // 10 bytes, a checksum of 4 among them
  */
-import { xxHash32 } from "@bitdiet/xxhash32";
+import { xxHash32 } from "@bitdiet/stream";
 import { codedBits, codeLengths, flatLengths } from "./code-lengths.js";
 import { buildEncodeTable, buildGroupTable, encodePair, pairCapacity } from "./encode.js";
 import { checkSymbols, countPairs, countSymbols, PAIRWISE, type Symbols, singlesOf } from "./histogram.js";
 import { tableBytes, writeBits, writeGamma, writeTable } from "./table.js";
-import { type Cutting, cut, cutHalves, LARGEST_COUNT, wordCount } from "./words.js";
+import { type Cutting, cut, cutHalves, MAX_COUNT, wordCount } from "./words.js";
 
 /** The first 15 bits: "H", and version 1 in seven. The 16th is whether symbols are of 16 bits. */
 export const MAGIC = (0x48 << 7) | 1;
@@ -42,7 +42,11 @@ export function compress(symbols: Symbols, options: CompressOptions = {}): Uint8
   const total = bits[0] + bits[1];
   const bytes = new Uint8Array(start + pairCapacity(total));
   bytes.set(header);
-  new DataView(bytes.buffer).setUint32(header.length, checksum(symbols, bytes.subarray(0, header.length)));
+  new DataView(bytes.buffer).setUint32(
+    header.length,
+    checksum(symbols, bytes.subarray(0, header.length)),
+    true,
+  );
   if (total === 0) return bytes.subarray(0, start);
   const uncut = streams[0].length + streams[1].length === symbols.length && cutting.groupSize === 2;
   const table = uncut
@@ -52,8 +56,8 @@ export function compress(symbols: Symbols, options: CompressOptions = {}): Uint8
   return bytes.subarray(0, encodePair(streams[0], streams[1], table, rest, total, bytes, start));
 }
 
-/** The size in bits of what `compress` returns for the same arguments, exactly, without writing it. */
-export function estimateCompressedBits(symbols: Symbols, options: CompressOptions = {}): number {
+/** Size in bits of what `compress` returns for the same arguments, exactly, without writing it. */
+export function compressedBits(symbols: Symbols, options: CompressOptions = {}): number {
   const { header, bits } = planOf(symbols, options);
   return 8 * bits.reduce((sum, streamBits) => sum + Math.ceil(streamBits / 8), header.length + 4);
 }
@@ -66,7 +70,7 @@ export function checksum(symbols: Symbols, header: Uint8Array): number {
 function planOf(symbols: Symbols, { singleSymbols = false }: CompressOptions): Plan {
   checkSymbols(symbols);
   const count = symbols.length;
-  if (count > LARGEST_COUNT) throw new RangeError(`symbols: expected at most ${LARGEST_COUNT}, got ${count}`);
+  if (count > MAX_COUNT) throw new RangeError(`symbols: expected at most ${MAX_COUNT}, got ${count}`);
   const headerOf = (cutting: Cutting, lengths: Uint8Array): number[] => {
     const writer = { bytes: [], position: 0 };
     writeBits(writer, (MAGIC << 1) | (symbols instanceof Uint16Array ? 1 : 0), 16);
@@ -153,14 +157,14 @@ function lengthsFor(counts: Uint32Array): Uint8Array {
 }
 
 /** Blocks of symbols that a trial looks at, spread over the whole: an eighth of the symbols, within these numbers. */
-const FEWEST_BLOCKS = 8;
-const MOST_BLOCKS = 32;
+const MIN_BLOCKS = 8;
+const MAX_BLOCKS = 32;
 const TRIAL_BLOCK = 2048;
 /** Groups of two are coded as fast as single symbols, other words more slowly: 3 % of handicap. Products stay below 2^53. */
 const QUICK = 64;
 const SLOW = 66;
 /** Below this, a single cutting is tried: trials would take longer than all else. */
-const FEWEST_FOR_MANY = 16384;
+const MIN_FOR_MANY = 16384;
 
 /** A way to cut that may be smaller than single symbols of `total` bits, or undefined. All in whole numbers. */
 function trial(symbols: Symbols, counts: Uint32Array, total: number): Cutting | undefined {
@@ -168,7 +172,7 @@ function trial(symbols: Symbols, counts: Uint32Array, total: number): Cutting | 
   const candidates = candidateCuttings(counts, count, total);
   if (candidates.length < 2) return candidates[0]; // `planOf` compares its whole size
   let sample = symbols;
-  const blocks = Math.min(MOST_BLOCKS, Math.max(FEWEST_BLOCKS, count >>> 14));
+  const blocks = Math.min(MAX_BLOCKS, Math.max(MIN_BLOCKS, count >>> 14));
   if (count > blocks * TRIAL_BLOCK) {
     sample = symbols.slice(0, blocks * TRIAL_BLOCK);
     for (let k = 0; k < blocks; k++) {
@@ -195,7 +199,7 @@ function trial(symbols: Symbols, counts: Uint32Array, total: number): Cutting | 
 /** Cuttings worth a trial: their words must be few beside the symbols, and single symbols must leave something to gain. */
 function candidateCuttings(counts: Uint32Array, count: number, total: number): Cutting[] {
   const alphabetSize = counts.length;
-  const many = count >= FEWEST_FOR_MANY;
+  const many = count >= MIN_FOR_MANY;
   if (count < 256 || total > (many ? 3 : 2) * count) return [];
   const candidates: Cutting[] = [];
   const fits = (cutting: Cutting) => wordCount(cutting) <= Math.min(1024, count / 4);

@@ -9,9 +9,8 @@
  *
  *     lengths 1 2 2 of single symbols -> 00001, 011 for 3, from 2: 1 less, 1 more, the same -> 101 100 0, padding 0
  */
-import { countCodes, LONGEST_CODE } from "./code-lengths.js";
-import { CorruptInputError } from "./errors.js";
-import { describe } from "./histogram.js";
+import { corrupt, describe } from "@bitdiet/stream";
+import { countCodes, MAX_CODE_LENGTH } from "./code-lengths.js";
 import { type HuffmanCode, wordCode } from "./huffman-code.js";
 import { type Cutting, isCutting, wordCount } from "./words.js";
 
@@ -46,7 +45,7 @@ export function readBits(reader: BitReader, count: number): number {
   let value = 0;
   for (let k = 0; k < count; k++, reader.position++) {
     const at = reader.position >>> 3;
-    if (at >= reader.bytes.length) throw new CorruptInputError("truncated");
+    if (at >= reader.bytes.length) corrupt("header: end");
     value = (value << 1) | ((reader.bytes[at] >>> (7 - (reader.position & 7))) & 1);
   }
   return value;
@@ -54,7 +53,7 @@ export function readBits(reader: BitReader, count: number): number {
 
 export function readGamma(reader: BitReader): number {
   let more = 0;
-  while (readBits(reader, 1) === 0) if (++more > 30) throw new CorruptInputError(BAD_TABLE);
+  while (readBits(reader, 1) === 0) if (++more > 30) corrupt(BAD_TABLE);
   return (1 << more) | readBits(reader, more);
 }
 
@@ -96,12 +95,12 @@ export function tableBytes(cutting: Cutting, lengths: Uint8Array): number {
   return writer.bytes.length;
 }
 
-export const BAD_TABLE = "no table of a complete code";
+export const BAD_TABLE = "table: no complete code";
 
 /**
  * What `writeTable` wrote, up to a whole byte.
  *
- * @throws CorruptInputError unless it is a complete code of two words or more, or of a lone symbol
+ * @throws {CorruptInputError} unless it is a complete code of two words or more, or of a lone symbol
  */
 export function readTable(reader: BitReader): { cutting: Cutting; lengths: Uint8Array } {
   const kind = readBits(reader, 5);
@@ -110,7 +109,7 @@ export function readTable(reader: BitReader): { cutting: Cutting; lengths: Uint8
     groupSize: kind < 16 ? kind : 1,
     runLimit: kind < 16 ? 0 : 2 ** (kind - 16),
   };
-  if (!isCutting(cutting)) throw new CorruptInputError(BAD_TABLE);
+  if (!isCutting(cutting)) corrupt(BAD_TABLE);
   const lengths = new Uint8Array(wordCount(cutting));
   let last = startLength(lengths.length);
   for (let at = 0; at < lengths.length; ) {
@@ -119,14 +118,14 @@ export function readTable(reader: BitReader): { cutting: Cutting; lengths: Uint8
     if (ones === 1 || ones === 2) last += readBits(reader, 1) === 0 ? ones : -ones;
     if (ones === 5) last = readBits(reader, 5);
     const run = ones === 4 ? readGamma(reader) : ones === 3 ? readGamma(reader) + 2 : 1;
-    if (last < 1 || last > LONGEST_CODE || run > lengths.length - at) throw new CorruptInputError(BAD_TABLE);
+    if (last < 1 || last > MAX_CODE_LENGTH || run > lengths.length - at) corrupt(BAD_TABLE);
     lengths.fill(ones === 4 ? 0 : last, at, (at += run));
   }
   const codes = countCodes(lengths);
   if (codes === 0 || (codes === 1 && (cutting.groupSize !== 1 || cutting.runLimit > 0))) {
-    throw new CorruptInputError(BAD_TABLE);
+    corrupt(BAD_TABLE);
   }
-  if (readBits(reader, -reader.position & 7) !== 0) throw new CorruptInputError("padding is not zero");
+  if (readBits(reader, -reader.position & 7) !== 0) corrupt("table: padding");
   return { cutting, lengths };
 }
 
@@ -148,13 +147,13 @@ export function encodeTable(code: HuffmanCode): Uint8Array {
 /**
  * The code that `encodeTable` wrote.
  *
- * @throws CorruptInputError unless `bytes` are exactly one complete table
+ * @throws {CorruptInputError} unless `bytes` are exactly one complete table
  */
 export function decodeTable(bytes: Uint8Array): HuffmanCode {
   if (!(bytes instanceof Uint8Array))
     throw new TypeError(`bytes: expected a Uint8Array, got ${describe(bytes)}`);
   const reader = { bytes, position: 0 };
   const { cutting, lengths } = readTable(reader);
-  if (reader.position !== bytes.length * 8) throw new CorruptInputError("bytes after the table");
+  if (reader.position !== bytes.length * 8) corrupt("table: bytes left over");
   return wordCode(cutting, lengths);
 }

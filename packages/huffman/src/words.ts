@@ -60,7 +60,7 @@ export function spell(word: number, { alphabetSize, groupSize, runLimit }: Cutti
 }
 
 /** Symbols that one stream or one call may hold. */
-export const LARGEST_COUNT = 2 ** 28;
+export const MAX_COUNT = 2 ** 28;
 
 /** Below this many symbols a second stream's padding costs more than its speed is worth. */
 const SHORTEST_PAIR = 64;
@@ -73,7 +73,7 @@ export function segmentEnd(count: number): number {
 /**
  * Cuts symbols into words.
  *
- * @throws RangeError when a symbol is outside the alphabet
+ * @throws {RangeError} when a symbol is outside the alphabet
  */
 export function cut(symbols: Symbols, { alphabetSize, groupSize, runLimit }: Cutting): Symbols {
   if (runLimit > 0) return cutRuns(symbols, alphabetSize, runLimit);
@@ -124,7 +124,7 @@ function cutGroups(symbols: Symbols, alphabetSize: number, groupSize: number): U
 /** Symbols whose values' places are gathered at a time: a place is a byte. */
 const BLOCK = 256;
 
-/** Of 4 symbols that are values where these bits are set: the values' places, a byte each, first one lowest. */
+/** Places of the values among 4 symbols, those where these bits are set: a byte each, first one lowest. */
 function placesOf(mask: number): number {
   let places = 0;
   for (let k = 3; k >= 0; k--) if ((mask >>> k) & 1) places = (places << 8) | k;

@@ -188,7 +188,9 @@ describe("the bugs of other decoders, replayed", () => {
 
   it("streams that end early or late, or are padded with ones, are refused", () => {
     expect(() => decompress(stream(3, single(2), [1, 1], [0, 1, 1], [0b01100001]))).toThrow(/padding/);
-    expect(() => decompress(stream(3, single(2), [1, 1], [0, 1, 1], [0b01100000, 0]))).toThrow(/do not end/);
+    expect(() => decompress(stream(3, single(2), [1, 1], [0, 1, 1], [0b01100000, 0]))).toThrow(
+      /payload: end/,
+    );
     const padded = `${explicit(1)}${explicit(1)}1`;
     expect(() => decompress(stream(3, single(2), padded, [0, 1, 1], [0b01100000]))).toThrow(/padding/);
   });
@@ -196,15 +198,19 @@ describe("the bugs of other decoders, replayed", () => {
   it("a last word that reaches past the end with anything but zeros is refused", () => {
     const pairs = { alphabetSize: 2, groupSize: 2, runLimit: 0 }; // words 00 10 01 11
     expect([...decompress(stream(3, pairs, [2, 2, 2, 2], [0, 0, 1], [0b00010000]))]).toEqual([0, 0, 1]);
-    expect(() => decompress(stream(3, pairs, [2, 2, 2, 2], [0, 0, 1], [0b00110000]))).toThrow(/past the end/);
+    expect(() => decompress(stream(3, pairs, [2, 2, 2, 2], [0, 0, 1], [0b00110000]))).toThrow(/payload: end/);
   });
 
   it("words that cannot be, and streams of other kinds or versions, are refused", () => {
     const bytes = compress(geometric(new Uint8Array(900), 16, 0.7, next));
     for (const second of [0, 1, 4, 5, 0x82]) {
-      expect(() => decompress(Uint8Array.of(0x48, second, ...bytes.subarray(2)))).toThrow(/version 1/);
+      expect(() => decompress(Uint8Array.of(0x48, second, ...bytes.subarray(2)))).toThrow(
+        /not a stream of @bitdiet\/huffman/,
+      );
     }
-    expect(() => decompress(Uint8Array.of(0x1f, 0x8b, ...bytes))).toThrow(/no Huffman stream/);
+    expect(() => decompress(Uint8Array.of(0x1f, 0x8b, ...bytes))).toThrow(
+      /not a stream of @bitdiet\/huffman/,
+    );
     for (const words of [
       { alphabetSize: 4, groupSize: 0, runLimit: 0 },
       { alphabetSize: 2, groupSize: 9, runLimit: 0 },

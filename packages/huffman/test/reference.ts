@@ -2,7 +2,7 @@
  * A slow, obviously right coder of the same format, for the tests: bits are strings of "0" and "1", codes are looked up
  * one bit at a time, and nothing is shared with the source but the checksum.
  */
-import { xxHash32 } from "@bitdiet/xxhash32";
+import { xxHash32 } from "@bitdiet/stream";
 
 export interface Words {
   alphabetSize: number;
@@ -129,10 +129,10 @@ export function withChecksum(
   const hash = xxHash32(bytes, xxHash32(Uint8Array.from(header)));
   return Uint8Array.from([
     ...header,
-    hash >>> 24,
-    (hash >>> 16) & 255,
-    (hash >>> 8) & 255,
     hash & 255,
+    (hash >>> 8) & 255,
+    (hash >>> 16) & 255,
+    hash >>> 24,
     ...payload,
   ]);
 }

@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   compress,
+  compressedBits,
   countSymbols,
   decompress,
-  estimateCompressedBits,
   type Symbols,
   shannonEntropy,
 } from "../src/index.js";
@@ -26,7 +26,7 @@ const raw = (symbols: Symbols) => Buffer.from(symbols.buffer, symbols.byteOffset
 
 function check(symbols: Symbols, singleSymbols = false): Uint8Array {
   const bytes = compress(symbols, { singleSymbols });
-  expect(estimateCompressedBits(symbols, { singleSymbols })).toBe(8 * bytes.length);
+  expect(compressedBits(symbols, { singleSymbols })).toBe(8 * bytes.length);
   const decoded = decompress(bytes);
   expect(decoded.constructor).toBe(symbols.constructor);
   expect(decoded.length).toBe(symbols.length);

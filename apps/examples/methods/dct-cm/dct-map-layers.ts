@@ -2,7 +2,7 @@
 // and what their maps cost. Example: a layer of 16 channels whose maps of 100 images are packed in 1,024,000 bytes has taken
 // 5 bits a value.
 import { compress } from "@bitdiet/ans";
-import { countSymbols, estimateCompressedBits, shannonEntropy } from "@bitdiet/huffman";
+import { compressedBits, countSymbols, shannonEntropy } from "@bitdiet/huffman";
 import type { Hooks, Parameters } from "@bitdiet/zoo/nets/hooks";
 import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
 import * as tf from "@tensorflow/tfjs-core";
@@ -68,7 +68,7 @@ export function written(layer: Layer, levels: Uint8Array): Uint8Array {
   layer.packedBytes += packed.length;
   for (const stream of maps.streamsOf(layer.format, levels)) {
     layer.ansBytes += compress(stream).length;
-    layer.huffmanBits += estimateCompressedBits(stream);
+    layer.huffmanBits += compressedBits(stream);
     layer.entropyBits += stream.length > 0 ? stream.length * shannonEntropy(countSymbols(stream)) : 0;
   }
   return maps.unpackMaps(layer.format, packed, levels.length);

@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
-import { xxHash32 } from "@bitdiet/xxhash32";
+import { xxHash32 } from "@bitdiet/stream";
 import { BudgetError, compressToPieces } from "../compress.js";
 import { FileExistsError } from "../formats/node-files.js";
 import { openBitdiet } from "../loaders/open.js";

@@ -10,7 +10,7 @@
  */
 import * as ans from "@bitdiet/ans";
 import * as cabac from "@bitdiet/cabac";
-import { xxHash32 } from "@bitdiet/xxhash32";
+import { xxHash32 } from "@bitdiet/stream";
 import { type Dtype, dtypeBits, tensorBytes } from "../model.js";
 import { encodeLossless, join } from "./encode-lossless.js";
 import { elementsOf, type IntegerCoder, type MetadataEntry, type Part, type TensorEntry } from "./header.js";
@@ -365,7 +365,7 @@ function estimateIntegers(
 ): { coder: IntegerCoder; length: number } {
   if (integers.length === 0) return { coder: 0, length: 0 };
   const symbols = byteSymbols(integers);
-  const fast = symbols ? ans.estimateEncodedBits(symbols) / 8 : Infinity;
+  const fast = symbols ? ans.encodedBits(symbols) / 8 : Infinity;
   if (fast < Infinity && cabacGain >= 1) return { coder: 1, length: fast };
   const small = Math.ceil(cabac.estimateBits(integers, rows) / 8);
   return small >= (1 - cabacGain) * fast ? { coder: 1, length: fast } : { coder: 0, length: small };

@@ -3,9 +3,9 @@
  *
  *     named('tensor "w"', () => must(false))   // CorruptInputError: tensor "w": it contradicts itself
  */
-export class CorruptInputError extends Error {
-  override name = "CorruptInputError";
-}
+import { CorruptInputError } from "@bitdiet/stream";
+
+export { CorruptInputError };
 
 /**
  * @param otherwise what to say; the default is for what cannot be though its hash fits: bytes made up, or by a faulty writer
@@ -20,8 +20,7 @@ export function named<T>(what: string, decode: () => T): T {
   try {
     return decode();
   } catch (error) {
-    if (error instanceof Error && error.name === "CorruptInputError")
-      throw new CorruptInputError(`${what}: ${error.message}`);
+    if (error instanceof CorruptInputError) throw new CorruptInputError(`${what}: ${error.message}`);
     throw error;
   }
 }

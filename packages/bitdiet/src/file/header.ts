@@ -5,7 +5,7 @@
  *
  * Parts follow the header without gaps, so that an entry needs lengths only and no two can overlap.
  */
-import { xxHash32 } from "@bitdiet/xxhash32";
+import { xxHash32 } from "@bitdiet/stream";
 import { type Dtype, dtypeNames, tensorBytes } from "../model.js";
 import { CorruptInputError, must, named } from "./errors.js";
 import { decodeText } from "./text.js";

@@ -3,7 +3,7 @@
  *
  *     checkedPart(file.subarray(40, 52), { start: 40, length: 12, hash })   // the 12 bytes, if their hash is that
  */
-import { xxHash32 } from "@bitdiet/xxhash32";
+import { xxHash32 } from "@bitdiet/stream";
 import { CorruptInputError, must } from "./errors.js";
 import type { Part, TensorEntry } from "./header.js";
 

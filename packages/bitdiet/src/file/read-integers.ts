@@ -69,9 +69,6 @@ export function readQuantized(
 export const integersOf = (integers: Int32Array | Uint8Array): Int32Array =>
   integers instanceof Uint8Array ? fromSymbols(integers) : integers;
 
-/** No integer costs cabac less than 0.00052 bits: bounds what coded bytes can stand for. */
-const INTEGERS_PER_BYTE = 16384;
-
 function readIntegers(
   bytes: Uint8Array,
   count: number,
@@ -80,8 +77,7 @@ function readIntegers(
   [height, width]: readonly [number, number],
 ): Int32Array | Uint8Array {
   if (coder === 1) return decodeBytes(bytes, count);
-  must(count <= (bytes.length + 4) * INTEGERS_PER_BYTE);
-  return decodeWeightRows(bytes, count, rowLength, height, width);
+  return decodeWeightRows(bytes, count, { rowLength, height, width });
 }
 
 /** One step a row, or one for all; 0 for what is pruned. */

@@ -4,7 +4,7 @@
  *     const { metadata, tensors } = await fetchBitdiet("model.bitdiet", { onProgress: console.log });
  *     for await (const tensor of tensors) tensor.name; // as they are complete
  */
-import { xxHash32 } from "@bitdiet/xxhash32";
+import { xxHash32 } from "@bitdiet/stream";
 import { type DecodedTensor, decodeMetadata, decodeParts } from "../file/decode-part.js";
 import { CorruptInputError } from "../file/errors.js";
 import { type Header, headerLength, type Part, readHeader } from "../file/header.js";

@@ -1,5 +1,5 @@
 /** In Node and in a browser: the same bytes for the same model, and the same values. */
-import { xxHash32 } from "@bitdiet/xxhash32";
+import { xxHash32 } from "@bitdiet/stream";
 import { expect, test } from "vitest";
 import { decodeModel } from "../../src/file/decode.js";
 import { encodeModel } from "../../src/file/encode.js";

@@ -9,7 +9,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { xxHash32 } from "@bitdiet/xxhash32";
+import { xxHash32 } from "@bitdiet/stream";
 import { describe, expect, test } from "vitest";
 import { decodeModel } from "../../src/file/decode.js";
 import { type EncodeOptions, encodeModel, type SourceModel } from "../../src/file/encode.js";

@@ -89,7 +89,7 @@ export function learnMapCoder(
       countSymbols(symbols, alphabetSize).forEach((count, symbol) => {
         counts[symbol] += count;
       });
-      ansBits += single.estimateBits(symbols);
+      ansBits += single.encodedBits(symbols);
       codedBytes += bytes.length;
       return code.decode(bytes, symbols.length);
     },
