@@ -2,7 +2,7 @@
  * How fast .bitdiet files decode, and in how much memory: by coder, on one thread and in two Workers, the latter with their start.
  * Memory is what a process grows by, the engine's own included: it says something of large models only.
  *
- * With `cabacGain` 1 all levels are coded by ans, with 0 each tensor by the smaller coder, which is nearly always cabac.
+ * With `minGain` 1 all integers are coded by ans, with 0 each tensor by the smaller coder, which is nearly always cabac.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -36,7 +36,7 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
   const running = [worker(), worker()];
   for (const [model, tensors] of Object.entries(models)) {
     const files = Object.entries(CODERS).map(
-      ([coder, cabacGain]) => [coder, fileOf(tensors, cabacGain)] as const,
+      ([coder, minGain]) => [coder, fileOf(tensors, minGain)] as const,
     );
     const weights = tensors.reduce((sum, { integers }) => sum + integers.length, 0);
     const times = await inTurn(
@@ -150,13 +150,13 @@ async function resnetModel(): Promise<Record<string, QuantizedTensor[]>> {
 }
 
 /** Such as onnxFromBitdiet loads. */
-function fileOf(tensors: readonly QuantizedTensor[], cabacGain: number): Uint8Array {
+function fileOf(tensors: readonly QuantizedTensor[], minGain: number): Uint8Array {
   const metadata = [
     { name: "format", bytes: new TextEncoder().encode("onnx") },
     { name: "graph.onnx", bytes: new Uint8Array(8) },
   ];
   const named = tensors.map((quantized, i) => ({ name: `w${i}`, dtype: "float32" as const, quantized }));
-  return encodeModel({ metadata, tensors: named }, { cabacGain });
+  return encodeModel({ metadata, tensors: named }, { minGain });
 }
 
 /** By how much a process grows that reads and decodes a file. */

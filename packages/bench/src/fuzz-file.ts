@@ -46,7 +46,7 @@ function modelOf(seed: number): Uint8Array {
     return { name, dtype: "float32", quantized: { shape, integers, axis, steps }, refinementBits };
   });
   const metadata = below(2) === 0 ? [{ name: "topology", bytes: new Uint8Array(below(200)).fill(97) }] : [];
-  return encodeModel({ tensors, metadata }, { cabacGain: below(2) });
+  return encodeModel({ tensors, metadata }, { minGain: below(2) });
 }
 
 function mutate(bytes: Uint8Array, other: Uint8Array, next: () => number): Uint8Array {

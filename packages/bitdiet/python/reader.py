@@ -1,9 +1,9 @@
 """Reads .bitdiet files with nothing but numpy: FORMAT.md as a program, slow and short.
 
     tensors, metadata = read_model(open("model.bitdiet", "rb").read())
-    tensors["conv1.weight"]   # a numpy array; float32 for quantized tensors
+    tensors["conv1.weight"]   # a numpy array; float32 for quantized tensors; bytes for types that numpy has not
 
-Run as a program it prints a line a tensor: name, dtype, shape and the SHA-256 of its little-endian bytes.
+Run as a program it prints a line for each tensor of the files that it is given: name, dtype, shape and the SHA-256 of its little-endian bytes.
 """
 
 import hashlib
@@ -67,10 +67,18 @@ class Reader:
         value = shift = 0
         while True:
             byte = self.take(1)[0]
+            need((byte > 0 or shift == 0) and shift < 49, "a number in more bytes than it needs")
             value |= (byte & 127) << shift
             shift += 7
             if byte < 128:
                 return value
+
+    def signed(self):
+        number = self.number()
+        return (number >> 1) ^ -(number & 1)
+
+    def block(self):
+        return self.take(self.number())
 
     def rest(self):
         return self.take(len(self.data) - self.at)
@@ -84,6 +92,7 @@ class RangeDecoder:
         self.data, self.at, self.range = data + bytes(8), 4, M32
         self.offset = int.from_bytes(self.data[:4], "big")
         self.end = len(data) + 4
+        need(self.offset != M32, "the payload starts outside of every interval")
 
     def bit(self, probability):
         bound = (self.range >> 16) * probability
@@ -99,6 +108,17 @@ class RangeDecoder:
             self.at += 1
             self.range <<= 8
         return int(bit)
+
+    def finish(self):
+        """The bytes are the fewest that name a point of the last interval."""
+        word = int.from_bytes(self.data[self.at - 4 : self.at], "big")
+        low = (word - self.offset) & M32
+        for length in range(5):
+            unit = 1 << (32 - 8 * length)
+            point = -(-low // unit) * unit
+            if point - low < self.range:
+                break
+        need(self.end == self.at + length and word == point & M32, "the payload does not end")
 
 
 # Text: names, JSON, the header itself.
@@ -119,6 +139,7 @@ def logistic_tables():
 
 
 def decode_text(coded, size):
+    need(size <= 1500 * (len(coded) + 4), "so few bytes cannot stand for so many")
     orders = (0, 1, 2, 3, 4, 6, 16)
     n = len(orders)
     probabilities, logits_of = logistic_tables()
@@ -152,6 +173,7 @@ def decode_text(coded, size):
                 estimates[s] = (q, min(uses + 1, 255))
             byte = 2 * byte + bit
         text.append(byte & 255)
+    decoder.finish()
     return bytes(text)
 
 
@@ -165,6 +187,7 @@ def classify(starts):
 
 
 def decode_cabac(coded, count, row_length, kernel):
+    need(count <= 16384 * (len(coded) + 4), "so few bytes cannot stand for so many")
     decoder = RangeDecoder(coded)
     height, width = kernel
     if height * width == 1:
@@ -227,6 +250,7 @@ def decode_cabac(coded, count, row_length, kernel):
                 for place in range(bits - 2, -1, -1):
                     rest = 2 * rest + decide(("low", bits, place), 1 << 21)
                 level = rest + 9
+                need(level < 1 << 31, "a level is too large")
             if other != (expected < 0):
                 level = -level
         levels.append(level)
@@ -238,6 +262,7 @@ def decode_cabac(coded, count, row_length, kernel):
         if column + 1 == row_length:
             row_start = row_mean if row == 0 else row_start + ((row_mean - row_start) >> 2)
             row_mean = row_start
+    decoder.finish()
     return np.array(levels, dtype=np.int64)
 
 
@@ -258,25 +283,31 @@ def decode_ans(coded, count):
         return sum(bit << k for k, bit in enumerate(bits[at - width : at]))
 
     log = field(4)
+    need(9 <= log <= 14, "no such table")
     frequencies = {}
-    symbol = total = 0
-    last = log
-    while total < 1 << log:
+    symbol = 0
+    left = 1 << log
+    last, absent = log, False
+    while left > 0:
         ones = 0
         while field(1):
             ones += 1
         length = last + (ones // 2 if ones % 2 == 0 else -(ones + 1) // 2)
+        need(0 <= length <= left.bit_length() and not (length == 0 and absent), "no frequency is that long")
         if length == 0:
             zeros = 0
             while not field(1):
                 zeros += 1
             symbol += (1 << zeros) | field(zeros)
+            absent = True
             continue
         frequencies[symbol] = (1 << (length - 1)) | field(length - 1)
-        total += frequencies[symbol]
+        left -= frequencies[symbol]
+        need(left >= 0 and symbol < 256, "frequencies do not fit")
         symbol += 1
-        last = length
+        last, absent = length, False
     start = -(-at // 8)
+    need(not any(bits[at : 8 * start]), "bits between table and payload")
     return np.array(decode_tans(bits[8 * start :], count, frequencies, log), dtype="u1")
 
 
@@ -292,14 +323,19 @@ def decode_tans(bits, count, frequencies, log):
         inner[symbol] += 1
         n = log + 1 - x.bit_length()
         table.append((symbol, n, (x << n) - size))
-    at = bits.index(1) + 1 if count else 0
+    need(1 in bits[:8], "the payload does not start")
+    at = bits.index(1) + 1
 
     def field(width):
         nonlocal at
+        need(at + width <= len(bits), "the payload is cut")
         at += width
         return sum(bit << k for k, bit in enumerate(bits[at - width : at]))
 
-    states = [field(log) for _ in range(0 if count == 0 else 1 if count < 512 else 4)]
+    states = [field(log) for _ in range(1 if count < 512 else 4)]
+    if len(frequencies) == 1:
+        need(at == len(bits) and not any(states), "the payload of ans does not end")
+        return owners[:1] * count
     symbols = []
     for i in range(count):
         symbol, n, base = table[states[i % len(states)]]
@@ -309,25 +345,81 @@ def decode_tans(bits, count, frequencies, log):
     return symbols
 
 
+# lz: literals and matches.
+
+
+def decode_lz(coded, size):
+    reader = Reader(coded)
+    literal_count, count = reader.number(), reader.number()
+    need(literal_count + 2 * count <= size, "more literals and matches than bytes")
+    streams = []
+    for length in (literal_count, count, count, count):
+        block = reader.block()
+        streams.append(bytes(block) if len(block) == length else decode_ans(block, length).tobytes())
+    literals, *classes = streams
+    low = np.unpackbits(np.frombuffer(reader.rest(), np.uint8), bitorder="little").tolist()
+    at = 0
+
+    def value(kind):
+        nonlocal at
+        need(kind < 70, "no such class")
+        if kind < 16:
+            return kind
+        width = (kind - 16 >> 1) + 3
+        need(at + width <= len(low), "low bits are missing")
+        at += width
+        return (2 + (kind & 1) << width) + sum(bit << k for k, bit in enumerate(low[at - width : at]))
+
+    out, distances, literal = bytearray(), [1, 1, 1], 0
+    for run, length, place in zip(*classes):
+        run, length, place = value(run), value(length) + 2, value(place)
+        need(run <= literal_count - literal and len(out) + run + length <= size, "a match beyond the end")
+        out += literals[literal : literal + run]
+        literal += run
+        distance = distances.pop(place) if place < 3 else place - 2
+        distances = [distance, *distances][:3]
+        need(distance <= len(out), "a match before the start")
+        for _ in range(length):
+            out.append(out[-distance])
+    out += literals[literal:]
+    need(len(out) == size and -(-at // 8) * 8 == len(low) and not any(low[at:]), "lz does not end")
+    return bytes(out)
+
+
+def unpack(coder, coded, size):
+    """Bytes of any kind, by one of four coders."""
+    need(coder < 4 and (coder != 1 or size <= 1 << 16), "no such coder")
+    need(size > 0 or len(coded) == 0, "bytes for none")
+    if coder == 0:
+        data = bytes(coded)
+    else:
+        data = (decode_text, lambda c, n: decode_ans(c, n).tobytes(), decode_lz)[coder - 1](coded, size)
+    need(len(data) == size, "more or fewer bytes")
+    return data
+
+
 # The file.
 
+# Bits per element, and how numpy calls it if it knows it.
 DTYPES = {
-    "float32": "<f4", "float16": "<f2", "bfloat16": "<u2", "float64": "<f8", "int8": "i1", "uint8": "u1",
-    "int16": "<i2", "uint16": "<u2", "int32": "<i4", "uint32": "<u4", "int64": "<i8", "uint64": "<u8",
-    "bool": "?", "complex64": "<c8", "float8_e4m3": "u1", "float8_e5m2": "u1", "string": "S",
-    "float8_e8m0": "u1", "float8_e4m3fnuz": "u1", "float8_e5m2fnuz": "u1", "float6_e2m3": "u1", "float6_e3m2": "u1",
-    "float4_e2m1": "u1", "int4": "u1", "uint4": "u1", "int2": "u1", "uint2": "u1", "complex128": "<c16",
+    "float32": (32, "<f4"), "float16": (16, "<f2"), "bfloat16": (16, "<u2"), "float64": (64, "<f8"),
+    "int8": (8, "i1"), "uint8": (8, "u1"), "int16": (16, "<i2"), "uint16": (16, "<u2"), "int32": (32, "<i4"),
+    "uint32": (32, "<u4"), "int64": (64, "<i8"), "uint64": (64, "<u8"), "bool": (8, "u1"), "complex64": (64, "<c8"),
+    "float8_e4m3": (8, "u1"), "float8_e5m2": (8, "u1"), "string": (0, ""), "float8_e8m0": (8, "u1"),
+    "float8_e4m3fnuz": (8, "u1"), "float8_e5m2fnuz": (8, "u1"), "float6_e2m3": (6, ""), "float6_e3m2": (6, ""),
+    "float4_e2m1": (4, ""), "int4": (4, ""), "uint4": (4, ""), "int2": (2, ""), "uint2": (2, ""),
+    "complex128": (128, "<c16"),
 }  # fmt: skip
 NAMES = list(DTYPES)
-# Bits of an element that is less than a byte: several lie in a byte, and are given out as the bytes that they lie in.
-NARROW = {"float6_e2m3": 6, "float6_e3m2": 6, "float4_e2m1": 4, "int4": 4, "uint4": 4, "int2": 2, "uint2": 2}
+TURNED = ("float32", "float16", "bfloat16")
+CODERS = 2  # of integers: cabac, ans
 
 
 def read_header(data):
     """Entries of metadata and of tensors, each with the bytes of its parts."""
     need(data[:5] == b"BITD\x01", "no .bitdiet file of version 1")
     reader = Reader(data)
-    reader.take(5)
+    coder = reader.take(6)[5]
     parts, size, coded_size = reader.number(), reader.number(), reader.number()
     before = data[: reader.at]
     stored = int.from_bytes(reader.take(4), "little")
@@ -335,55 +427,107 @@ def read_header(data):
     hashes = np.frombuffer(reader.take(4 * parts), "<u4").tolist()
     rest = data[len(before) + 4 : reader.at]
     need(xxhash32(rest, xxhash32(before)) == stored, "the header is changed")
-    fields = Reader(coded if size == coded_size else decode_text(coded, size))
+    need(size <= max(1 << 16, 64 * coded_size), "fields of so few bytes cannot be that long")
+    fields = Reader(unpack(coder, coded, size))
+    number = fields.number
+    budget = [(1 << 22) + 64 * size]
+
+    def names():
+        seen, name = set(), b""
+        while True:
+            shared = number()
+            need(shared <= len(name), "a name shares more than there is")
+            name = name[:shared] + fields.block()
+            budget[0] -= len(name)
+            need(budget[0] >= 0, "names are too long")
+            try:
+                text = name.decode()
+            except UnicodeDecodeError:
+                need(False, "a name is no UTF-8")
+            need(text not in seen, "one name twice")
+            seen.add(text)
+            yield text
+
     order = []
-
-    def part(entry, key, length):
-        order.append((entry, key, length))
-
-    metadata, name = [], b""
-    for _ in range(fields.number()):
-        name = name[: fields.number()] + fields.take(fields.number())
-        entry = {"name": name.decode(), "size": fields.number(), "coding": fields.number()}
-        part(entry, "bytes", fields.number())
+    metadata, name = [], names()
+    for _ in range(number()):
+        entry = {"name": next(name), "size": number(), "coder": number()}
+        order.append((entry, "bytes", number()))
         metadata.append(entry)
-    tensors, refinements, name = [], [], b""
-    for _ in range(fields.number()):
-        name = name[: fields.number()] + fields.take(fields.number())
-        kind = fields.number()
-        entry = {"name": name.decode(), "dtype": NAMES[kind >> 1], "quantized": kind & 1}
-        entry["shape"] = [fields.number() for _ in range(fields.number())]
-        if entry["quantized"]:
-            flags = entry["flags"] = fields.number()
-            entry["axis"] = fields.number()
-            entry["transform"] = (fields.number(), fields.number()) if flags & 4 else None
-            entry["refinement"] = fields.number() if flags & 16 else 0
-        elif entry["dtype"] == "string":
-            entry["size"] = fields.number()
-        part(entry, "bytes", fields.number())
+    tensors, refinements, name = [], [], names()
+    for _ in range(number()):
+        entry = {"name": next(name)}
+        kind = number()
+        if kind == 0:
+            back = number()
+            need(0 < back <= len(tensors) and "same" not in tensors[-back], "equal to no earlier tensor")
+            tensors.append({**entry, "same": tensors[-back]})
+            continue
+        need(1 < kind < 2 * len(NAMES) + 2, "an unknown type")
+        entry["dtype"] = NAMES[(kind >> 1) - 1]
+        entry["quantized"] = kind & 1
+        read_tensor_fields(entry, number)
+        order.append((entry, "bytes", number()))
         if entry.get("refinement"):
-            refinements.append((entry, fields.number()))
+            refinements.append((entry, "more", number()))
         tensors.append(entry)
-    for entry, length in refinements:
-        part(entry, "more", length)
+    order += refinements
     need(fields.at == size and len(order) == parts, "the header does not end where it should")
+    need(reader.at + sum(length for _, _, length in order) < 1 << 53, "the file is too long")
     for (entry, key, length), stored in zip(order, hashes):
         entry[key] = reader.take(length)
         need(xxhash32(entry[key]) == stored, f"{entry['name']}: the checksum does not match")
     need(reader.at == len(data), "bytes follow the end")
-    return metadata, tensors
+    return metadata, [{**entry.get("same", {}), **entry} for entry in tensors]
 
 
-def decode_lossless(reader, dtype, size):
-    if reader.take(1)[0] == 0:
+def read_tensor_fields(entry, number):
+    rank = number()
+    need(rank <= 32, "too many axes")
+    shape = entry["shape"] = [number() for _ in range(rank)]
+    elements = 1
+    for extent in shape:
+        elements *= extent
+    need(elements <= 1 << 49, "too many elements")
+    bits, _ = DTYPES[entry["dtype"]]
+    if not entry["quantized"]:
+        entry["size"] = -(-bits * elements // 8) if bits else number()
+        return
+    flags, coder, axis = number(), number(), number()
+    need(flags < 16 and coder < CODERS and axis < max(1, rank), "unknown flags, coder or axis")
+    need(entry["dtype"] in ("float32", "float16", "bfloat16", "float64"), "a quantized tensor of no floats")
+    need(0 < elements < 1 << 31, "no or too many elements")
+    entry.update(flags=flags, coder=coder, axis=axis)
+    entry["transform"] = (number(), number()) if flags & 2 else None
+    if flags & 2:
+        rows, size = entry["transform"]
+        length = elements // shape[axis] if shape else elements
+        need(0 < rows <= size and length % size == 0, "a transform that does not fit")
+    else:
+        need(not flags & 4, "the mean of no transform")
+    entry["refinement"] = (number(), number()) if flags & 8 else None
+    if flags & 8:
+        bits, coder = entry["refinement"]
+        need(0 < bits <= 30 and coder < CODERS, "a refinement that cannot be")
+
+
+def read_lossless(reader, dtype, size):
+    count = reader.take(1)[0]
+    if count == 0:
         return reader.take(size)
-    width = np.dtype(DTYPES[dtype]).itemsize or 1
+    width = max(1, DTYPES[dtype][0] // 8)
+    need(count in (1, width) and size % count == 0, "no such planes")
+    coded = [(reader.number(), reader.block()) for _ in range(count)]
     planes = []
-    for _ in range(width):
-        plane = reader.take(reader.number())
-        planes.append(np.frombuffer(plane, "u1") if len(plane) == size // width else decode_ans(plane, size // width))
+    for kind, data in coded:
+        need(kind % 8 != 1, "a plane by the text coder")
+        plane = np.frombuffer(unpack(kind % 8, data, size // count), "u1").copy()
+        stride = kind // 8
+        for start in range(stride if 0 < stride < len(plane) else 0):
+            plane[start::stride] = np.cumsum(plane[start::stride], dtype="u1")
+        planes.append(plane)
     values = np.stack(planes, axis=1)
-    if dtype in ("float32", "float16", "bfloat16"):
+    if count == width and dtype in TURNED:
         numbers = values.copy().view(f"<u{width}")
         values = ((numbers >> 1) | (numbers << (8 * width - 1))).view("u1")
     return values.tobytes()
@@ -401,8 +545,9 @@ def row_axes(shape, axis):
     return order, tuple(([1, 1] + list(kernel))[-2:])
 
 
-def decode_levels(coded, coder, count, row_length, kernel):
+def read_integers(coded, coder, count, row_length, kernel):
     if count == 0:
+        need(len(coded) == 0, "bytes for no integers")
         return np.zeros(0, np.int64)
     if coder == 0:
         return decode_cabac(coded, count, count if row_length == 1 else row_length, kernel)
@@ -413,11 +558,17 @@ def decode_levels(coded, coder, count, row_length, kernel):
 def read_steps(reader, count):
     grid = reader.take(1)[0]
     if grid == 0:
-        return np.frombuffer(reader.take(4 * count), "<f4")
+        steps = np.frombuffer(reader.take(4 * count), "<f4")
+        need(bool(np.all((steps >= 0) & (steps < np.inf))), "a step that is no number")
+        return steps
+    need(1 <= grid & 127 <= 8, "an unknown grid")
     parts = 1 << ((grid & 127) - 1)
-    zigzag = reader.number()
-    middle = (zigzag >> 1) ^ -(zigzag & 1)
-    numbers = lambda n: decode_levels(reader.take(reader.number()), 0, n, n, (1, 1))
+    middle = reader.signed()
+
+    def numbers(n):
+        coded = reader.block()
+        return decode_cabac(coded, n, max(1, n), (1, 1))
+
     if count == 1:
         return np.array([0 if grid > 127 else step_at(middle, parts)], "<f4")
     kept = numbers(count) == 0 if grid > 127 else np.ones(count, bool)
@@ -427,6 +578,7 @@ def read_steps(reader, count):
 
 
 def step_at(index, parts):
+    need(-126 * parts <= index < 128 * parts, "a step that is off its grid")
     octave, part = divmod(index, parts)
     step, root, bit = 1.0, np.sqrt(2.0), parts >> 1
     while bit:
@@ -442,29 +594,28 @@ def decode_tensor(entry, coarse=False):
     dtype = entry["dtype"]
     reader = Reader(entry["bytes"])
     if not entry["quantized"]:
-        if dtype == "string":
-            return decode_lossless(reader, dtype, entry["size"])
-        if dtype in NARROW:
-            return np.frombuffer(decode_lossless(reader, dtype, -(-int(np.prod(shape)) * NARROW[dtype] // 8)), "u1")
-        raw = decode_lossless(reader, dtype, int(np.prod(shape)) * np.dtype(DTYPES[dtype]).itemsize)
-        return np.frombuffer(raw, DTYPES[dtype]).reshape(shape)
+        raw = read_lossless(reader, dtype, entry["size"])
+        need(reader.at == len(reader.data), "bytes follow the end")
+        name = DTYPES[dtype][1]
+        return np.frombuffer(raw, name).reshape(shape) if name else bytes(raw)
     flags = entry["flags"]
     order, kernel = row_axes(shape, entry["axis"])
     rows = shape[entry["axis"]] if shape else 1
-    row_length = int(np.prod(shape)) // rows
+    row_length = int(np.prod(shape, dtype=np.int64)) // rows
     if entry["transform"]:
         kept, size = entry["transform"]
-        offset = size if flags & 8 else 0
-        floats = np.frombuffer(decode_lossless(reader, "float32", 4 * (offset + kept * size)), "<f4").astype("f8")
+        offset = size if flags & 4 else 0
+        floats = np.frombuffer(read_lossless(reader, "float32", 4 * (offset + kept * size)), "<f4").astype("f8")
         row_length, kernel = row_length // size * kept, (1, 1)
     steps = read_steps(reader, rows if flags & 1 else 1)
     steps = np.broadcast_to(steps, rows).astype("f8")
     count = int((steps != 0).sum()) * row_length
-    levels = decode_levels(reader.rest(), flags >> 1 & 1, count, row_length, kernel)
+    levels = read_integers(reader.rest(), entry["coder"], count, row_length, kernel)
     if entry["refinement"]:
-        unit = 2 ** (entry["refinement"] >> 1)
-        residual = 0 if coarse else decode_levels(entry["more"], entry["refinement"] & 1, count, row_length, kernel)
-        levels = levels * unit + residual
+        bits, coder = entry["refinement"]
+        residual = 0 if coarse else read_integers(entry["more"], coder, count, row_length, kernel)
+        levels = levels * 2**bits + residual
+        need(coarse or bool(np.all(np.abs(levels) < 1 << 31)), "an integer is too large")
     values = np.zeros((rows, row_length), "f4")
     values[steps != 0] = levels.reshape(-1, row_length) * steps[steps != 0, None]
     if entry["transform"]:
@@ -481,18 +632,19 @@ def decode_tensor(entry, coarse=False):
 
 def read_model(data):
     metadata, tensors = read_header(data)
-    blobs = {}
-    for entry in metadata:
-        coded = entry["bytes"]
-        decode = (lambda: coded, lambda: decode_text(coded, entry["size"]), lambda: decode_ans(coded, entry["size"]).tobytes())
-        blobs[entry["name"]] = decode[entry["coding"]]()
+    blobs = {entry["name"]: unpack(entry["coder"], entry["bytes"], entry["size"]) for entry in metadata}
     return {entry["name"]: decode_tensor(entry) for entry in tensors}, blobs
 
 
+def main():
+    for path in sys.argv[1:]:
+        with open(path, "rb") as file:
+            model, blobs = read_model(file.read())
+        for name, value in [*model.items(), *blobs.items()]:
+            raw = value if isinstance(value, bytes) else value.tobytes()
+            shape = [] if isinstance(value, bytes) else list(value.shape)
+            print(json.dumps([name, shape, hashlib.sha256(raw).hexdigest()]))
+
+
 if __name__ == "__main__":
-    with open(sys.argv[1], "rb") as file:
-        model, blobs = read_model(file.read())
-    for name, value in [*model.items(), *blobs.items()]:
-        raw = value if isinstance(value, bytes) else value.tobytes()
-        shape = [] if isinstance(value, bytes) else list(value.shape)
-        print(json.dumps([name, shape, hashlib.sha256(raw).hexdigest()]))
+    main()

@@ -10,6 +10,7 @@ import {
   encodeTensor,
   filePieces,
   type SourceTensor,
+  storedOnce,
 } from "./file/encode.js";
 import type { QuantizedTensor } from "./file/quantized-tensor.js";
 import { FORMAT_ENTRY } from "./loaders/open.js";
@@ -61,6 +62,9 @@ export async function encodedModel(
     weights += elementCount(tensor.shape);
   }
   onProgress("encoding", model.tensors.length, model.tensors.length);
+  storedOnce(parts).forEach(({ entry }, index) => {
+    if (entry.same !== undefined) tensors[index] = { ...tensors[index], byteLength: 0, bits: 0 };
+  });
   const pieces = filePieces(metadataOf(model), parts);
   const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
   const bits = (8 * weightBytes) / weights;

@@ -7,9 +7,8 @@ export {
   type DecodedMetadata,
   type DecodedTensor,
   type DecodeLimits,
-  decodeMetadata,
   decodeModel,
-  decodeParts,
+  decodeQuantized,
   decodeTensor,
   type Header,
   headerLength,
@@ -17,35 +16,27 @@ export {
   type Part,
   readHeader,
   type TensorEntry,
-  type TensorParts,
 } from "./file/decode.js";
-export { decodeQuantized } from "./file/decode-quantized.js";
 export {
-  type EncodedMetadata,
-  type EncodedTensor,
   type EncodeOptions,
-  encodeMetadata,
   encodeModel,
-  encodeTensor,
   estimateModel,
-  estimateTensor,
-  filePieces,
   type LosslessTensor,
   type QuantizedSource,
+  type SizeEstimate,
   type SourceModel,
   type SourceTensor,
 } from "./file/encode.js";
 export { CorruptInputError } from "./file/errors.js";
 export { dequantize, type QuantizedTensor } from "./file/quantized-tensor.js";
 export { toRows } from "./file/rows.js";
-export { gridIndex, gridOf, nearestOnGrid, stepAt } from "./file/step-grid.js";
-export { type StreamDecoder, type StreamItem, streamDecoder } from "./file/stream-decoder.js";
-export { writeHeader } from "./file/write-header.js";
+export { gridIndex, nearestOnGrid } from "./file/step-grid.js";
 export { type FilePiece, type ModelFiles, memoryFiles } from "./formats/files.js";
 export { floatBytes, floatValues } from "./formats/floats.js";
 export { readModel, writeModel } from "./formats/list.js";
 export { type BitdietFile, openBitdiet } from "./loaders/open.js";
 export { type ByteSource, DownloadError, type DownloadOptions, openSource } from "./loaders/source.js";
+export { type StreamDecoder, type StreamItem, streamDecoder } from "./loaders/stream.js";
 export { type Dtype, type Model, ModelFileError, type ModelTensor, type TensorUse } from "./model.js";
 export { fromWeights } from "./quantize/from-weights.js";
 export type { Quantize, QuantizedModel } from "./quantize/quantize.js";

@@ -5,6 +5,7 @@
  */
 import { xxHash32 } from "@bitdiet/stream";
 import type { EncodedTensor, SourceTensor } from "./file/encode.js";
+import { coders } from "./file/integers.js";
 import { dequantize } from "./file/quantized-tensor.js";
 import { floatBytes, floatValues } from "./formats/floats.js";
 import { elementCount, isFloat, type ModelTensor } from "./model.js";
@@ -17,13 +18,14 @@ export interface CompressedTensor {
   kept: "quantized" | "rounded" | "exact";
   /** Why so, in a few words. */
   why: string;
-  /** Bytes in the file. */
+  /** Bytes in the file; 0 for one that equals an earlier tensor and is stored with it. */
   byteLength: number;
   /** Coded bits per element. */
   bits: number;
   /** Signal to noise in dB; Infinity where nothing changed, NaN for tensors that are not floats. */
   signalToNoise: number;
-  coder: "cabac" | "ans" | "lossless";
+  /** Name of the coder of its integers; "lossless" without. */
+  coder: string;
   /** xxHash32 of the bytes that a decoder has to give, little-endian in the tensor's type. */
   hash: number;
 }
@@ -69,7 +71,7 @@ export function tensorReport(
     signalToNoise: isFloat(dtype)
       ? signalToNoise(floatValues(dtype, decoded), floatValues(dtype, original))
       : Number.NaN,
-    coder: entry.quantized ? (entry.quantized.coder === 1 ? "ans" : "cabac") : "lossless",
+    coder: entry.quantized ? coders[entry.quantized.coder].name : "lossless",
     hash: xxHash32(decoded),
   };
 }

@@ -129,7 +129,7 @@ async function checkWritten(
 ): Promise<void> {
   const { size } = await stat(path);
   if (size !== report.bytes) throw new Error(`${path}: expected ${report.bytes} bytes, wrote ${size}`);
-  const { model: decoded } = await openBitdiet(await openSource(path), 2 ** 31);
+  const { model: decoded } = await openBitdiet(await openSource(path));
   for (const [name, bytes] of Object.entries(model.metadata)) {
     if (Buffer.compare(bytes, decoded.metadata[name] ?? new Uint8Array()) !== 0)
       throw new Error(`${path}: metadata ${name} does not come back`);

@@ -22,9 +22,6 @@ export interface OpenedModel {
   bitdiet?: BitdietFile;
 }
 
-/** Far above any tensor, far below what would end the process. */
-const MOST_TENSOR_BYTES = 2 ** 31;
-
 /** @throws {ModelFileError} or {CorruptInputError} if there is no model that can be read */
 export async function openPath(given: string): Promise<OpenedModel> {
   const stats = await stat(given).catch((error) => {
@@ -32,7 +29,7 @@ export async function openPath(given: string): Promise<OpenedModel> {
   });
   const path = stats.isDirectory() ? join(given, await modelIn(given)) : given;
   if (path.endsWith(".bitdiet")) {
-    const bitdiet = await openBitdiet(await openSource(path), MOST_TENSOR_BYTES);
+    const bitdiet = await openBitdiet(await openSource(path));
     return { path, files: new Set([path]), model: bitdiet.model, bitdiet };
   }
   const files = new Set([path]);

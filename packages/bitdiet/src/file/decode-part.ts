@@ -1,30 +1,25 @@
 /**
  * One part of a file to what it holds: a tensor, its integers, or a piece of metadata.
  *
- *     decodeTensor(bytes, readHeader(bytes).tensors[0])
+ *     decodePart(entry, checkedPart(bytes, entry.part))
  *     // { name: "conv1.weight", dtype: "float32", shape: [16, 3, 3, 3], values: Float32Array(432) }
  */
-import { decodeBytes } from "@bitdiet/ans";
 import type { Dtype } from "../model.js";
+import { unpackBytes } from "./byte-coders.js";
+import type { MetadataEntry, TensorEntry } from "./entries.js";
 import { must, named } from "./errors.js";
-import type { MetadataEntry, TensorEntry } from "./header.js";
-import { decodeLossless } from "./lossless.js";
-import {
-  checkedPart,
-  checkSize,
-  cutOut,
-  type DecodeLimits,
-  limitOf,
-  partsOf,
-  type TensorParts,
-} from "./parts.js";
-import { readQuantized, type Synthesis, transformSize } from "./read-integers.js";
+import { integersOf, readIntegers } from "./integers.js";
+import { readLossless } from "./lossless.js";
+import { elementsOf, type Reader, readBytes } from "./numbers.js";
+import type { CheckedPart } from "./parts.js";
+import { allRows, type QuantizedTensor } from "./quantized-tensor.js";
 import { rowsOf, scatterRows } from "./rows.js";
-import { decodeText } from "./text.js";
+import { readSteps } from "./steps.js";
+import { readTransform, type Synthesis, synthesized } from "./transform.js";
 
 export interface DecodedTensor {
   name: string;
-  /** Of the tensor that was encoded. */
+  /** What the values were when they were encoded. */
   dtype: Dtype;
   shape: number[];
   /** float32 for a quantized tensor, whatever its type was, and for float32; else the elements' bytes, little-endian. Row-major. */
@@ -37,40 +32,55 @@ export interface DecodedMetadata {
 }
 
 /**
- * One tensor of a file, of which its own parts must be there.
- *
- * @throws {CorruptInputError} if they are not, a hash does not fit, or the tensor is larger than `maxBytes`
+ * @param part of the tensor or metadata that the entry is of
+ * @param refinement second part of a tensor in two; without it the tensor is decoded coarsely
+ * @throws {CorruptInputError} unless the part is exactly what its entry says
  */
-export function decodeTensor(
-  bytes: Uint8Array,
-  entry: TensorEntry,
-  limits: DecodeLimits = {},
-): DecodedTensor {
-  return decodeParts(entry, partsOf(bytes, entry), { maxBytes: limitOf(limits, bytes.length) });
-}
-
-/** The same from the parts alone: for those who fetched them, and for workers. */
-export function decodeParts(
-  entry: TensorEntry,
-  parts: TensorParts,
-  limits: DecodeLimits = {},
-): DecodedTensor {
-  const { name, dtype, shape, quantized, size } = entry;
+export function decodePart(entry: TensorEntry, part: CheckedPart, refinement?: CheckedPart): DecodedTensor;
+export function decodePart(entry: MetadataEntry, part: CheckedPart): DecodedMetadata;
+export function decodePart(
+  entry: TensorEntry | MetadataEntry,
+  part: CheckedPart,
+  refinement?: CheckedPart,
+): DecodedTensor | DecodedMetadata {
+  const { name } = entry;
+  if ("coder" in entry)
+    return named(`metadata "${name}"`, () => ({ name, bytes: unpackBytes(entry.coder, part, entry.size) }));
+  const { dtype, shape, quantized, size } = entry;
   return named(`tensor "${name}"`, () => {
-    checkSize(size + transformSize(entry), limits, parts.bytes.length);
-    if (quantized) return { name, dtype, shape, values: dequantized(entry, parts) };
-    const reader = { bytes: checkedPart(parts.bytes, entry.part), position: 0 };
-    const exact = decodeLossless(reader, dtype, size);
-    must(reader.position === parts.bytes.length);
-    const values = dtype === "float32" ? new Float32Array(exact.buffer) : exact;
-    return { name, dtype, shape, values };
+    if (quantized) return { name, dtype, shape, values: dequantized(entry, part, refinement) };
+    const reader: Reader = { bytes: part, position: 0 };
+    const exact = readLossless(reader, dtype, size);
+    must(reader.position === part.length);
+    return { name, dtype, shape, values: dtype === "float32" ? new Float32Array(exact.buffer) : exact };
   });
 }
 
-function dequantized(entry: TensorEntry, parts: TensorParts): Float32Array {
-  const { axis, refinement } = entry.quantized as NonNullable<TensorEntry["quantized"]>;
-  const { integers, steps, transform } = readQuantized(entry, parts);
-  const coarse = refinement && !parts.refinement ? 2 ** refinement.bits : 1;
+/**
+ * The integers and steps themselves, for tools that look at them; of a transformed tensor its coefficients.
+ *
+ * @throws {CorruptInputError} as `decodePart`; {RangeError} if the tensor is not quantized
+ */
+export function decodeQuantizedPart(
+  entry: TensorEntry,
+  part: CheckedPart,
+  refinement?: CheckedPart,
+): QuantizedTensor {
+  const { quantized, name, shape: valueShape, size } = entry;
+  if (!quantized) throw new RangeError(`entry: expected a quantized tensor, got "${name}"`);
+  return named(`tensor "${name}"`, () => {
+    const { integers, steps, transform } = readQuantized(entry, part, refinement);
+    const rows = valueShape[quantized.axis] ?? 1;
+    const shape = transform ? [rows, (size / 4 / rows / transform.size) * transform.rows] : valueShape;
+    const all = allRows(integersOf(integers), elementsOf(shape), rows, steps);
+    return { shape, integers: all, axis: transform ? 0 : quantized.axis, steps };
+  });
+}
+
+function dequantized(entry: TensorEntry, part: CheckedPart, refinement?: CheckedPart): Float32Array {
+  const { axis, refinement: refined } = entry.quantized as NonNullable<TensorEntry["quantized"]>;
+  const { integers, steps, transform } = readQuantized(entry, part, refinement);
+  const coarse = refined && !refinement ? 2 ** refined.bits : 1;
   const layout = rowsOf(entry.shape, axis);
   const [rows, middle, inner] = layout.extents;
   const factors = new Float64Array(rows).map((_, row) => (steps[row] ?? steps[0]) * coarse);
@@ -82,32 +92,40 @@ function dequantized(entry: TensorEntry, parts: TensorParts): Float32Array {
   return scatterRows(values, synthesized(coefficients, transform), layout, factors.fill(1));
 }
 
-/** Each sample is the mean plus the sum of the coefficients' vectors, in float64. */
-function synthesized(coefficients: Float32Array, { rows, size, floats, offset }: Synthesis): Float32Array {
-  const values = new Float32Array((coefficients.length / rows) * size);
-  for (let at = 0, from = 0; at < values.length; at += size, from += rows) {
-    for (let i = 0; i < size; i++) {
-      let sum = offset && floats[i];
-      for (let k = 0; k < rows; k++) sum += coefficients[from + k] * floats[offset + k * size + i];
-      values[at + i] = sum;
-    }
-  }
-  return values;
+interface Quantized {
+  /** Row by row, those that are kept; bytes are integers as zigzag.ts writes them. */
+  integers: Int32Array | Uint8Array;
+  /** 1, or one per row. */
+  steps: Float32Array;
+  transform?: Synthesis;
 }
 
-/** One piece of metadata of a file. @throws {CorruptInputError} as `decodeTensor` */
-export function decodeMetadata(
-  bytes: Uint8Array,
-  entry: MetadataEntry,
-  limits: DecodeLimits = {},
-): DecodedMetadata {
-  const { name, size, coding, part } = entry;
-  return named(`metadata "${name}"`, () => {
-    checkSize(size, limits, bytes.length);
-    const coded = checkedPart(cutOut(bytes, part), part);
-    const decoded =
-      coding === 0 ? new Uint8Array(coded) : (coding === 1 ? decodeText : decodeBytes)(coded, size);
-    must(decoded.length === size);
-    return { name, bytes: decoded };
+/** [mean and synthesis of a transform] · steps · integers */
+function readQuantized(
+  { shape, quantized }: TensorEntry,
+  part: CheckedPart,
+  refinement?: CheckedPart,
+): Quantized {
+  const { axis, perRow, coder, transform, refinement: refined } = quantized as NonNullable<typeof quantized>;
+  const reader: Reader = { bytes: part, position: 0 };
+  const layout = rowsOf(shape, axis);
+  const [rows, middle, inner] = layout.extents;
+  const synthesis = transform && readTransform(reader, transform);
+  const rowLength = transform ? ((middle * inner) / transform.size) * transform.rows : middle * inner;
+  const steps = readSteps(reader, perRow ? rows : 1);
+  const count = steps.filter((step) => step > 0).length * (perRow ? 1 : rows) * rowLength;
+  const lie = { rowLength, kernel: transform ? ([1, 1] as const) : layout.kernel };
+  const rest = readBytes(reader, part.length - reader.position);
+  const integers = readIntegers(rest, count, coder, lie);
+  if (!refined || !refinement) return { integers, steps, transform: synthesis };
+  const residual = integersOf(readIntegers(refinement, count, refined.coder, lie));
+  return { integers: refinedBy(integersOf(integers), residual, refined.bits), steps, transform: synthesis };
+}
+
+function refinedBy(coarse: Int32Array, residual: Int32Array, bits: number): Int32Array {
+  return coarse.map((integer, i) => {
+    const fine = integer * 2 ** bits + residual[i];
+    must(Math.abs(fine) < 2 ** 31);
+    return fine;
   });
 }

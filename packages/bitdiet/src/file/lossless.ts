@@ -1,46 +1,124 @@
 /**
- * Values bit by bit as they are: elements of several bytes are cut into planes (all first bytes, all second bytes …), and each plane
- * is coded by ans where that is shorter. Signs of float32, float16 and bfloat16 go from the front to the end, so that an exponent is one byte:
+ * Values bit by bit as they are. FORMAT.md, "Lossless tensors".
+ *
+ *     0 · the bytes                                as they are
+ *     p · (stride and coder · bytes) p times       planes: one of all bytes, or one of each element's first bytes, of its second …
+ *
+ * With a stride s each byte of a plane is what it differs by from the one s before: of index tables, grids and smooth curves
+ * little is left. Signs of float32, float16 and bfloat16 go from the front to the end, so that an exponent is one byte:
  *
  *     float32 1.0 = 3f 80 00 00, turned left by a bit: 7f 00 00 00   exponent 127, no mantissa, no sign
- *
- *     0 · the bytes                                      as they are
- *     1 · (LEB128 length · bytes) for each plane         a plane as long as there are elements is not coded
  */
-import { decodeBytes } from "@bitdiet/ans";
-import { type Dtype, dtypeBits, dtypeNames } from "../model.js";
+import { encodedBits } from "@bitdiet/ans";
+import { type Dtype, dtypeBits } from "../model.js";
+import { ANS, PLANE_CODERS, packBytes, unpackBytes } from "./byte-coders.js";
 import { must } from "./errors.js";
-import { type FieldReader, readBytes, readNumber } from "./header.js";
+import { blockOf, join, type Reader, readBlock, readBytes, readNumber, writeNumber } from "./numbers.js";
+
+const CODERS = 8;
+
+/** Bytes of an element, 1 where elements share bytes. */
+const widthOf = (dtype: Dtype): number => Math.max(1, dtypeBits[dtype] >> 3);
 
 /**
  * @param size bytes of the decoded tensor, which the caller has found acceptable
- * @throws {CorruptInputError} (or the ans decoder's) unless the rest of the bytes is exactly one coded tensor
+ * @throws {CorruptInputError} unless the next bytes are a tensor of this size
  */
-export function decodeLossless(reader: FieldReader, dtype: Dtype, size: number): Uint8Array {
-  const kind = readBytes(reader, 1)[0];
-  if (kind === 0) return new Uint8Array(readBytes(reader, size));
-  must(kind === 1);
-  const width = planesOf(dtype);
-  const count = size / width;
-  const planes = Array.from({ length: width }, () => {
-    const bytes = readBytes(reader, readNumber(reader));
-    return bytes.length === count ? bytes : decodeBytes(bytes, count);
+export function readLossless(reader: Reader, dtype: Dtype, size: number): Uint8Array<ArrayBuffer> {
+  const planes = readBytes(reader, 1)[0];
+  if (planes === 0) return new Uint8Array(readBytes(reader, size));
+  const width = widthOf(dtype);
+  must((planes === 1 || planes === width) && size % planes === 0);
+  const count = size / planes;
+  const coded = Array.from({ length: planes }, () => ({
+    kind: readNumber(reader),
+    bytes: readBlock(reader),
+  }));
+  const unpacked = coded.map(({ kind, bytes }) => {
+    must(PLANE_CODERS.includes(kind % CODERS));
+    return unpackBytes(kind % CODERS, bytes, count);
   });
   const values = new Uint8Array(size);
-  planes.forEach((plane, k) => {
-    for (let i = 0, at = k; i < count; i++, at += width) values[at] = plane[i];
+  coded.forEach(({ kind }, k) => {
+    const plane = unpacked[k];
+    const stride = Math.floor(kind / CODERS);
+    const back = stride * planes;
+    for (let i = 0, at = k; i < count; i++, at += planes)
+      values[at] = stride > 0 && i >= stride ? plane[i] + values[at - back] : plane[i];
   });
-  turn(values, dtype, 1);
+  if (planes === width) turn(values, dtype, 1);
   return values;
 }
 
-/** Planes that elements of this type are cut into; strings and elements of less than a byte are bytes. */
-export const planesOf = (dtype: Dtype): number => Math.max(1, dtypeBits[dtype] >> 3);
+/** @param bytes little-endian elements of this type @param shape whose last extent may be a period of the values */
+export function writeLossless(bytes: Uint8Array, dtype: Dtype, shape: readonly number[] = []): Uint8Array {
+  const width = widthOf(dtype);
+  let best = join([[0], bytes]);
+  const propose = (planes: readonly Uint8Array[]) => {
+    const coded = join([[planes.length], ...planes]);
+    if (coded.length < best.length) best = coded;
+  };
+  const row = shape.at(-1) ?? 1;
+  const among = repeats(bytes, width) ? PLANE_CODERS : [0, ANS];
+  if (width > 1) {
+    const turned = new Uint8Array(bytes); // a copy of Node's Buffers, too, whose slice() is a view
+    // All the way round but one: a turn to the left.
+    turn(turned, dtype, 8 * width - 1);
+    const count = bytes.length / width;
+    propose(
+      Array.from({ length: width }, (_, k) => {
+        const plane = new Uint8Array(count);
+        for (let i = 0, at = k; i < count; i++, at += width) plane[i] = turned[at];
+        return packedPlane(plane, [1, row], among);
+      }),
+    );
+    // Numbers that come again and again, in any order, are found where they lie.
+    if (among === PLANE_CODERS) propose([packedPlane(bytes, [], among)]);
+  } else {
+    propose([packedPlane(new Uint8Array(bytes), [1, row], among)]);
+  }
+  return best;
+}
+
+/** Elements that are looked at, and the share that is different if nothing repeats. */
+const SAMPLE = 2048;
+const MAX_DISTINCT = 0.9;
+
+/** Whether elements come more than once: what to search for costs time, and trained weights do not. */
+function repeats(bytes: Uint8Array, width: number): boolean {
+  const count = Math.min(SAMPLE, Math.floor(bytes.length / width));
+  const first = Math.floor((bytes.length / width - count) / 2) * width;
+  const seen = new Set<number>();
+  for (let at = first; at < first + count * width; at += width) {
+    let hash = 0;
+    for (let k = at; k < at + width; k++) hash = Math.imul(hash, 0x01000193) ^ bytes[k];
+    seen.add(hash);
+  }
+  return seen.size <= MAX_DISTINCT * count;
+}
+
+/** One plane with its stride and coder. @param strides to try; by order 0 they are compared */
+function packedPlane(plane: Uint8Array, strides: readonly number[], among: readonly number[]): Uint8Array {
+  let best = { stride: 0, bytes: plane, bits: strides.length > 0 ? encodedBits(plane) : 0 };
+  for (const stride of new Set(strides)) {
+    if (stride >= plane.length) continue;
+    const bytes = plane.map((byte, i) => (i >= stride ? byte - plane[i - stride] : byte));
+    const bits = encodedBits(bytes);
+    if (bits < 0.98 * best.bits) best = { stride, bytes, bits };
+  }
+  const packed = packBytes(best.bytes, among);
+  const kind: number[] = [];
+  writeNumber(kind, CODERS * best.stride + packed.coder);
+  return join([kind, blockOf(packed.bytes)]);
+}
+
+const isTurned = (dtype: Dtype): boolean =>
+  dtype === "float32" || dtype === "float16" || dtype === "bfloat16";
 
 /** Turns numbers of the types that have their sign in front of an exponent to the right, in place, by this many bits. */
-export function turn(bytes: Uint8Array, dtype: Dtype, by: number): void {
-  if (dtypeNames.indexOf(dtype) > 2) return;
+function turn(bytes: Uint8Array<ArrayBuffer>, dtype: Dtype, by: number): void {
+  if (!isTurned(dtype)) return;
   const width = dtypeBits[dtype];
-  const numbers = new (width === 16 ? Uint16Array : Uint32Array)(bytes.buffer as ArrayBuffer);
+  const numbers = new (width === 16 ? Uint16Array : Uint32Array)(bytes.buffer);
   for (let i = 0; i < numbers.length; i++) numbers[i] = (numbers[i] >>> by) | (numbers[i] << (width - by));
 }

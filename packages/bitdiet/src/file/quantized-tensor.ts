@@ -4,7 +4,7 @@
  *     dequantize({ shape: [2, 3], integers: Int32Array.of(1, 0, -2, 4, 4, 0), axis: 0, steps: Float32Array.of(0.5, 0.25) })
  *     // Float32Array [0.5, 0, -1, 1, 1, 0]
  */
-import { elementsOf } from "./header.js";
+import { elementsOf } from "./numbers.js";
 import { rowsOf, scatterRows } from "./rows.js";
 
 /** Integers in rows, with one step for all or one for each row: value = integer * step, rounded once to float32. */

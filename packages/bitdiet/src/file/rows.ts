@@ -6,7 +6,7 @@
  *     rowsOf([32, 16, 3, 3], 0)   // OIHW of torch: the same rows, already in order
  */
 
-import { elementsOf } from "./header.js";
+import { elementsOf } from "./numbers.js";
 
 /** Number k of row i, with k = j * extents[2] + l, lies at i * strides[0] + j * strides[1] + l * strides[2] in the tensor. */
 export interface Rows {

@@ -4,23 +4,23 @@
  *     const { metadata, tensors } = await fetchBitdiet("model.bitdiet", { onProgress: console.log });
  *     for await (const tensor of tensors) tensor.name; // as they are complete
  */
-import { xxHash32 } from "@bitdiet/stream";
-import { type DecodedTensor, decodeMetadata, decodeParts } from "../file/decode-part.js";
+import { type DecodedTensor, decodePart } from "../file/decode-part.js";
 import { CorruptInputError } from "../file/errors.js";
-import { type Header, headerLength, type Part, readHeader } from "../file/header.js";
+import type { Header } from "../file/header.js";
+import type { DecodeLimits } from "../file/limits.js";
+import { type CheckedPart, isIntact } from "../file/parts.js";
+import { type Arrival, type ArrivalStep, type Arrived, arrivalOf, headerError } from "./arrival.js";
 import type { DecodeRequest } from "./decode-request.js";
-import { type ByteSource, type DownloadOptions, joinPieces, openSource, readRange } from "./source.js";
+import { type ByteSource, type DownloadOptions, openSource, readRange } from "./source.js";
 import { type DecodeWorker, workerPool } from "./worker-pool.js";
 
 export type { DecodeWorker } from "./worker-pool.js";
 
 export type BitdietSource = string | URL | Blob | ArrayBuffer | Uint8Array;
 
-export interface FetchOptions extends DownloadOptions {
+export interface FetchOptions extends DownloadOptions, DecodeLimits {
   /** The share of the file that has arrived, 0 .. 1. */
   onProgress?(fraction: number): void;
-  /** The most bytes to make of one tensor. Default: 64 MiB and 1,024 for each of its coded bytes. */
-  maxBytes?: number;
   /**
    * Makes a Worker that runs `bitdiet/worker`: tensors are decoded there. Default, and where Workers do not start: on this thread,
    * between the pieces that arrive.
@@ -34,149 +34,157 @@ export interface FetchOptions extends DownloadOptions {
 const AHEAD = 8;
 
 export interface ArrivingModel {
-  /** Of the source, for messages. */
+  /** Name of the source, for messages. */
   name: string;
   header: Header;
-  metadata: Record<string, Uint8Array>;
+  metadata: ReadonlyMap<string, Uint8Array>;
   /** All tensors in the order of the file, once. Those in two parts come at the end, when the second part is there. */
   tensors: AsyncIterable<DecodedTensor>;
+  /** Ends the download; for those who do not take the tensors. */
+  close(): Promise<void>;
 }
 
 /**
  * @returns when header and metadata have arrived; the tensors follow
- * @throws {CorruptInputError} if the file is none, or damaged at its source; {DownloadError} if it cannot be had
+ * @throws {CorruptInputError} if the file is none, damaged at its source, or beyond its limits; {DownloadError} if it cannot be had
  */
 export async function fetchBitdiet(
   source: BitdietSource,
   options: FetchOptions = {},
 ): Promise<ArrivingModel> {
-  const { onProgress = () => {}, maxBytes, worker, workers = 2 } = options;
   const opened = await openSource(source, options);
-  const stream = arriving(opened, (received) => {
-    if (total !== undefined) onProgress(Math.min(1, received / total));
+  // Damaged where nothing says how long anything is: all of it is asked for again, once.
+  const stream = await startArriving(opened, options).catch((error) => {
+    if (error instanceof CorruptInputError) return startArriving(opened, options);
+    throw error;
   });
-  let total: number | undefined;
-  const header = await arrivedHeader(stream, opened);
-  total = header.fileLength;
-  const size = opened.size();
-  if (size !== undefined && size < total)
-    throw new CorruptInputError(`${opened.name}: cut: ${size} bytes of a file of ${total}`);
-
-  /** A part's bytes as they are in the file; asks for them once more if they are not. */
-  const take = async (part: Part, what: string): Promise<Uint8Array> => {
-    const bytes = await stream.take(part.length);
-    if (bytes.length === part.length && xxHash32(bytes) === part.hash) return bytes;
-    const again = await readRange(opened, part.start, part.start + part.length).catch((error) => {
-      if (error.name !== "DownloadError") throw error;
-      throw new CorruptInputError(`${opened.name}: ${what}: cut: ${error.message}`);
-    });
-    if (xxHash32(again) === part.hash) return again;
-    throw new CorruptInputError(`${opened.name}: ${what}: damaged, and no better when fetched again`);
-  };
-
-  const metadata: Record<string, Uint8Array> = {};
-  for (const entry of header.metadata) {
-    const bytes = await take(entry.part, `metadata "${entry.name}"`);
-    const moved = { ...entry, part: { ...entry.part, start: 0 } };
-    metadata[entry.name] = decodeMetadata(bytes, moved, { maxBytes }).bytes;
-  }
-
-  async function* requests(): AsyncGenerator<DecodeRequest> {
-    const coarse = new Map<string, Uint8Array>();
-    for (const entry of header.tensors) {
-      const bytes = await take(entry.part, `tensor "${entry.name}"`);
-      if (entry.refinementPart) coarse.set(entry.name, bytes);
-      else yield { entry, parts: { bytes }, limits: { maxBytes } };
+  const metadata = new Map<string, Uint8Array>();
+  try {
+    while (metadata.size < stream.header.metadata.length) {
+      for (const arrived of await stream.next())
+        if ("coder" in arrived.entry)
+          metadata.set(arrived.entry.name, decodePart(arrived.entry, arrived.part).bytes);
     }
-    for (const entry of header.tensors) {
-      const bytes = coarse.get(entry.name);
-      if (!bytes || !entry.refinementPart) continue;
-      const refinement = await take(entry.refinementPart, `tensor "${entry.name}"`);
-      coarse.delete(entry.name);
-      yield { entry, parts: { bytes, refinement }, limits: { maxBytes } };
-    }
+  } catch (error) {
+    await stream.close();
+    throw error;
   }
+  const { header, close } = stream;
+  return { name: opened.name, header, metadata, tensors: decodedTensors(stream, options), close };
+}
 
-  async function* tensors(): AsyncGenerator<DecodedTensor> {
-    const size = worker ? Math.min(workers, header.tensors.length) : 0;
-    const pool = worker && workerPool(worker, size);
-    const decoding: Promise<DecodedTensor>[] = [];
-    try {
-      for await (const request of requests()) {
-        const { entry, parts, limits } = request;
-        const tensor = pool ? pool.decode(request) : Promise.resolve(decodeParts(entry, parts, limits));
+async function* decodedTensors(
+  stream: Arriving,
+  { worker, workers = 2, onProgress }: FetchOptions,
+): AsyncGenerator<DecodedTensor> {
+  const size = worker ? Math.min(workers, stream.header.tensors.length) : 0;
+  const pool = worker && workerPool(worker, size);
+  const decoding: Promise<DecodedTensor>[] = [];
+  try {
+    while (!stream.isComplete()) {
+      for (const arrived of await stream.next()) {
+        if ("coder" in arrived.entry || (arrived.entry.refinementPart && !arrived.refinement)) continue;
+        const { entry, part, refinement } = arrived as DecodeRequest;
+        const tensor = pool
+          ? pool.decode({ entry, part, refinement })
+          : Promise.resolve(decodePart(entry, part, refinement));
         // Whoever awaits it later hears of its failure.
         tensor.catch(() => {});
         decoding.push(tensor);
         if (decoding.length > size * AHEAD) yield await (decoding.shift() as Promise<DecodedTensor>);
       }
-      yield* decoding;
-      onProgress(1);
-    } finally {
-      pool?.close();
     }
+    await stream.end();
+    yield* decoding;
+    onProgress?.(1);
+  } finally {
+    pool?.close();
+    await stream.close();
   }
-  return { name: opened.name, header, metadata, tensors: tensors() };
 }
 
+/** A file of which the header is there, and whose parts can be waited for. */
 interface Arriving {
-  /** The next bytes: fewer only if the source ends before. */
-  take(length: number): Promise<Uint8Array>;
-  /** What `take` would give, as far as it is there after at least one more piece. */
-  peek(): Promise<Uint8Array>;
+  header: Header;
+  /** What the next part completes. */
+  next(): Promise<Arrived[]>;
+  isComplete(): boolean;
+  /** @throws {CorruptInputError} if bytes follow the end of the file */
+  end(): Promise<void>;
+  /** Ends the download. */
+  close(): Promise<void>;
 }
 
-function arriving(source: ByteSource, onReceived: (bytes: number) => void): Arriving {
+async function startArriving(source: ByteSource, options: FetchOptions): Promise<Arriving> {
+  const arrival = arrivalOf(options);
   const pieces = source.read(0)[Symbol.asyncIterator]();
-  let waiting: Uint8Array[] = [];
-  let length = 0;
   let received = 0;
-  let isDone = false;
-  const more = async () => {
+  let total: number | undefined;
+  /** @returns false at the end */
+  const more = async (): Promise<boolean> => {
     const { done, value } = await pieces.next();
-    isDone = done === true;
-    if (isDone) return;
-    waiting.push(value);
-    length += value.length;
+    if (done) return false;
+    arrival.push(value);
     received += value.length;
-    onReceived(received);
+    if (total !== undefined) options.onProgress?.(Math.min(1, received / total));
+    return true;
   };
-  const joined = () => {
-    const bytes = joinPieces(waiting);
-    waiting = [bytes];
-    return bytes;
-  };
-  return {
-    async take(wanted) {
-      while (length < wanted && !isDone) await more();
-      const bytes = joined();
-      const taken = bytes.slice(0, wanted);
-      waiting = [bytes.subarray(taken.length)];
-      length -= taken.length;
-      return taken;
-    },
-    async peek() {
-      await more();
-      return joined();
-    },
-  };
+  const close = async () => void (await pieces.return?.());
+  try {
+    const header = await arrivedHeader(arrival, more, source);
+    total = header.fileLength;
+    const size = source.size();
+    if (size !== undefined && size !== total)
+      throw new CorruptInputError(
+        size < total
+          ? `${source.name}: cut: ${size} bytes of a file of ${total}`
+          : `${source.name}: ${size - total} bytes follow the end of the file`,
+      );
+    return {
+      header,
+      isComplete: arrival.isComplete,
+      close,
+      async next() {
+        for (;;) {
+          const step = arrival.next();
+          if (step) return step.accept(await intact(step, source));
+          if (!(await more())) throw new CorruptInputError(`${source.name}: The file is cut`);
+        }
+      },
+      async end() {
+        await more();
+        arrival.end();
+      },
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
-async function arrivedHeader(stream: Arriving, { name }: ByteSource): Promise<Header> {
-  for (let before = -1; ; ) {
-    const bytes = await stream.peek();
-    try {
-      const length = headerLength(bytes);
-      if (length !== undefined && bytes.length >= length) return readHeader(await stream.take(length));
-    } catch (error) {
-      // What servers send instead of a file that is not there.
-      const isPage = /^\s*</.test(new TextDecoder().decode(bytes.subarray(0, 16)));
-      throw new CorruptInputError(
-        `${name}: ${(error as Error).message}${isPage ? ", but a page of HTML" : ""}`,
-      );
+async function arrivedHeader(
+  arrival: Arrival,
+  more: () => Promise<boolean>,
+  { name }: ByteSource,
+): Promise<Header> {
+  try {
+    for (;;) {
+      const header = arrival.header();
+      if (header) return header;
+      if (!(await more())) arrival.end();
     }
-    if (bytes.length === before)
-      throw new CorruptInputError(`${name}: cut after ${before} bytes, within the header`);
-    before = bytes.length;
+  } catch (error) {
+    throw headerError(error, name, arrival.peek());
   }
+}
+
+/** A part's bytes as they are in the file; asks for them once more if they are not. */
+async function intact({ bytes, part, what }: ArrivalStep, source: ByteSource): Promise<CheckedPart> {
+  if (isIntact(bytes, part)) return bytes;
+  const again = await readRange(source, part.start, part.start + part.length).catch((error) => {
+    if (error.name !== "DownloadError") throw error;
+    throw new CorruptInputError(`${source.name}: ${what}: cut: ${error.message}`);
+  });
+  if (isIntact(again, part)) return again;
+  throw new CorruptInputError(`${source.name}: ${what}: damaged, and no better when fetched again`);
 }

@@ -10,7 +10,7 @@ import { CorruptInputError } from "../file/errors.js";
 import { type OnnxParts, onnxFile, onnxSession } from "../formats/onnx/write.js";
 import { ModelFileError } from "../model.js";
 import { type BitdietSource, type FetchOptions, fetchBitdiet } from "./fetch.js";
-import { modelOf, tensorBytes } from "./open.js";
+import { formatOf, modelOf, tensorBytes } from "./open.js";
 
 export { CorruptInputError } from "../file/errors.js";
 export type { BitdietSource, DecodeWorker, FetchOptions } from "./fetch.js";
@@ -51,9 +51,12 @@ async function rebuilt<Result>(
   build: (parts: OnnxParts) => Promise<Result>,
 ): Promise<Result> {
   const arriving = await fetchBitdiet(source, options);
-  const { format, metadata } = modelOf(arriving.metadata, []);
-  if (format !== "onnx")
+  const format = formatOf(arriving.metadata);
+  if (format !== "onnx") {
+    await arriving.close();
     throw new CorruptInputError(`${arriving.name}: expected an ONNX model, got ${format}`);
+  }
+  const { metadata } = modelOf(arriving.metadata, []);
   const decoded = new Map<string, Uint8Array>();
   for await (const tensor of arriving.tensors) decoded.set(tensor.name, tensorBytes(tensor));
   const tensors = arriving.header.tensors.map(({ name, dtype }) => ({

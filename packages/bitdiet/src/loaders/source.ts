@@ -6,6 +6,8 @@
  *     for await (const piece of source.read(0)) decoder.push(piece);
  */
 
+import { join } from "../file/numbers.js";
+
 /** Where bytes come from. */
 export interface ByteSource {
   /** For messages: the URL, the path, "bytes" … */
@@ -80,14 +82,7 @@ export function plainBytes(bytes: Uint8Array): Uint8Array {
 
 /** Pieces one after another; a single one as it is. */
 export function joinPieces(pieces: readonly Uint8Array[]): Uint8Array {
-  if (pieces.length === 1) return pieces[0];
-  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
+  return pieces.length === 1 ? pieces[0] : join(pieces);
 }
 
 function memorySource(given: Uint8Array): ByteSource {

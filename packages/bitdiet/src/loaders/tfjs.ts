@@ -13,7 +13,7 @@ import { memoryFiles } from "../formats/files.js";
 import { readTfjs, tfjsArtifacts } from "../formats/tfjs.js";
 import type { CompressTarget } from "../quantize/target.js";
 import { type ArrivingModel, type BitdietSource, type FetchOptions, fetchBitdiet } from "./fetch.js";
-import { modelOf, tensorBytes } from "./open.js";
+import { formatOf, modelOf, tensorBytes } from "./open.js";
 
 export { CorruptInputError } from "../file/errors.js";
 export type { BitdietSource, DecodeWorker } from "./fetch.js";
@@ -24,7 +24,7 @@ export type FromBitdietOptions = Pick<
   io.LoadOptions,
   "requestInit" | "onProgress" | "fetchFunc" | "streamWeights"
 > &
-  Pick<FetchOptions, "maxBytes" | "worker" | "workers">;
+  Pick<FetchOptions, "maxBytes" | "maxSeconds" | "worker" | "workers">;
 
 /**
  * A handler for `tf.loadLayersModel` and `tf.loadGraphModel`. Weights are decoded while they arrive; with `streamWeights` (graph
@@ -37,9 +37,12 @@ export function fromBitdiet(source: BitdietSource, options: FromBitdietOptions =
   return {
     load: async () => {
       const arriving = await fetchBitdiet(source, options);
-      const { format, metadata } = modelOf(arriving.metadata, []);
-      if (format !== "tfjs-layers" && format !== "tfjs-graph")
+      const format = formatOf(arriving.metadata);
+      if (format !== "tfjs-layers" && format !== "tfjs-graph") {
+        await arriving.close();
         throw new CorruptInputError(`${arriving.name}: expected a TF.js model, got ${format}`);
+      }
+      const { metadata } = modelOf(arriving.metadata, []);
       const { topology, weights } = tfjsArtifacts({
         metadata,
         tensors: arriving.header.tensors,

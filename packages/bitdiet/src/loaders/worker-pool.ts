@@ -3,7 +3,7 @@
  * none, a policy forbids them, their module is not there) this thread decodes instead.
  *
  *     const pool = workerPool(() => new Worker(new URL("bitdiet/worker", import.meta.url), { type: "module" }), 2);
- *     await pool.decode({ entry, parts: { bytes }, limits: {} }); // as decodeParts(entry, { bytes }, {})
+ *     await pool.decode({ entry, part }); // as decodePart(entry, part)
  *     pool.close();
  */
 import type { DecodedTensor } from "../file/decode-part.js";
@@ -21,7 +21,7 @@ export interface DecodeWorker {
 }
 
 export interface WorkerPool {
-  /** @throws {CorruptInputError} as `decodeParts` */
+  /** @throws {CorruptInputError} as `decodePart` */
   decode(request: DecodeRequest): Promise<DecodedTensor>;
   /** Ends the Workers. */
   close(): void;
@@ -73,7 +73,7 @@ export function workerPool(start: () => DecodeWorker, size: number): WorkerPool 
 }
 
 async function asked(lane: Lane, request: DecodeRequest): Promise<DecodeAnswer> {
-  const { length } = request.parts.bytes;
+  const { length } = request.part;
   lane.load += length;
   const answer = await new Promise<DecodeAnswer>((settle) => {
     lane.waiting.push({ request, settle });

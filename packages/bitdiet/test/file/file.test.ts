@@ -5,8 +5,7 @@ import * as ans from "@bitdiet/ans";
 import { dctTransform, forward, inverse, pcaTransform, type Transform } from "@bitdiet/dct-transform";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodeModel, decodeTensor, readHeader } from "../../src/file/decode.js";
-import { decodeQuantized } from "../../src/file/decode-quantized.js";
+import { decodeModel, decodeQuantized, decodeTensor, readHeader } from "../../src/file/decode.js";
 import {
   encodeModel,
   encodeTensor,
@@ -20,8 +19,8 @@ import { dtypeNames, tensorBytes } from "../../src/model.js";
 import { bytesOf, everyKind, laplace, random, weight } from "../samples.js";
 
 /** The one tensor of a file. */
-function throughFile(tensor: SourceTensor, cabacGain = 0) {
-  const bytes = encodeModel({ tensors: [tensor] }, { cabacGain });
+function throughFile(tensor: SourceTensor, minGain = 0) {
+  const bytes = encodeModel({ tensors: [tensor] }, { minGain });
   return { bytes, tensor: decodeModel(bytes).tensors[0] };
 }
 const source = (quantized: QuantizedTensor): QuantizedSource => ({ name: "w", dtype: "float32", quantized });
@@ -56,8 +55,8 @@ describe("a quantized tensor", () => {
 
   test("comes back with exactly its values, whatever the shape, axis, integers and steps, by either coder", () => {
     fc.assert(
-      fc.property(tensors, fc.constantFrom(0, 1), (quantized, cabacGain) => {
-        const { bytes, tensor } = throughFile(source(quantized), cabacGain);
+      fc.property(tensors, fc.constantFrom(0, 1), (quantized, minGain) => {
+        const { bytes, tensor } = throughFile(source(quantized), minGain);
         expect(tensor.shape).toEqual(quantized.shape);
         const expected = dequantize(quantized).map((value) => value + 0);
         expect((tensor.values as Float32Array).map((value) => value + 0)).toEqual(expected);
@@ -117,7 +116,7 @@ describe("a quantized tensor", () => {
         const steps = Float32Array.from({ length: count }, () => (count > 1 && next() < 0.2 ? 0 : next()));
         const quantized = { shape, integers, axis, steps };
         const tensor = source(quantized);
-        expect(encodeTensor(tensor, { cabacGain: 1 }).entry.quantized?.coder).toBe(1);
+        expect(encodeTensor(tensor, { minGain: 1 }).entry.quantized?.coder).toBe(1);
         // -0 of pruned integers is 0.
         const expected = dequantize(quantized).map((value) => value + 0);
         expect(throughFile(tensor, 1).tensor.values).toEqual(expected);
@@ -149,11 +148,11 @@ describe("a quantized tensor", () => {
       if (i < 16 * 288) quantized.integers[i] = wide[i];
     });
     const coders = [0, 0.9, 1].map(
-      (cabacGain) => encodeTensor(source(quantized), { cabacGain }).entry.quantized?.coder,
+      (minGain) => encodeTensor(source(quantized), { minGain }).entry.quantized?.coder,
     );
     expect(coders).toEqual([0, 1, 1]);
     expect(
-      encodeTensor(source({ ...quantized, integers: quantized.integers.map(() => 40_000) }), { cabacGain: 1 })
+      encodeTensor(source({ ...quantized, integers: quantized.integers.map(() => 40_000) }), { minGain: 1 })
         .entry.quantized?.coder,
     ).toBe(0);
   });
@@ -324,12 +323,12 @@ describe("encodeModel(model)", () => {
     [
       "an integer type",
       { ...source(good), dtype: "int32" },
-      'tensor "w": dtype: expected one of floats, got int32',
+      'tensor "w": dtype: expected a float type of 16 bits or more, got int32',
     ],
     [
       "an unknown type",
       { name: "w", dtype: "float33", shape: [1], bytes: new Uint8Array(4) },
-      'tensor "w": dtype: expected one of dtypeBits, got float33',
+      `tensor "w": dtype: expected one of ${dtypeNames.join(", ")}, got float33`,
     ],
     [
       "too few bytes",
@@ -365,10 +364,10 @@ describe("the chain from the training loss to the file", () => {
     const x = tf.tensor1d(values);
     const soft = softEntropy(x, tf.tensor1d(centers), { sharpness: 40 }).dataSync()[0] * integers.length;
     expect(Math.abs(soft / hard - 1)).toBeLessThan(0.001);
-    const { entry } = encodeTensor(source(quantized), { cabacGain: 1 });
+    const { entry } = encodeTensor(source(quantized), { minGain: 1 });
     expect(8 * entry.part.length).toBeGreaterThan(hard);
     expect(8 * entry.part.length).toBeLessThan(1.003 * hard + 8 * 60);
-    const file = encodeModel({ tensors: [source(quantized)] }, { cabacGain: 1 });
+    const file = encodeModel({ tensors: [source(quantized)] }, { minGain: 1 });
     expect(file.length).toBeGreaterThan(entry.part.length);
     expect(file.length).toBeLessThan(entry.part.length + 40);
   });

@@ -3,17 +3,17 @@ import { xxHash32 } from "@bitdiet/stream";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  type CheckedPart,
   CorruptInputError,
   decodeModel,
-  decodeParts,
+  decodePart,
   decodeTensor,
   headerLength,
   readHeader,
 } from "../../src/file/decode.js";
 import { encodeModel } from "../../src/file/encode.js";
-import { join } from "../../src/file/encode-lossless.js";
-import { type StreamItem, streamDecoder } from "../../src/file/stream-decoder.js";
-import { writeNumber } from "../../src/file/write-header.js";
+import { join, writeNumber } from "../../src/file/numbers.js";
+import { type StreamItem, streamDecoder } from "../../src/loaders/stream.js";
 import { everyKind, random, weight } from "../samples.js";
 
 /** LEB128 of each number; strings as their UTF-8 bytes. */
@@ -32,8 +32,9 @@ function forge(
   parts: Uint8Array[] = [],
   size = fields.length,
   hashes = parts.length,
+  coder = 0,
 ): Uint8Array {
-  const start = join([[0x42, 0x49, 0x54, 0x44, 1], fieldsOf(hashes, size, fields.length)]);
+  const start = join([[0x42, 0x49, 0x54, 0x44, 1, coder], fieldsOf(hashes, size, fields.length)]);
   const words = (list: number[]) => new Uint8Array(Uint32Array.from(list).buffer);
   const rest = join([fields, words(parts.map((part) => xxHash32(part)))]);
   return join([start, words([xxHash32(rest, xxHash32(start))]), rest, ...parts]);
@@ -41,22 +42,31 @@ function forge(
 
 /** What is said of bytes that are made up. */
 const ODD = "it contradicts itself";
-const FLOAT32 = 0;
-const INT32 = 16;
-const quantizedKind = 1;
+/** Types as the fields have them, of lossless tensors. */
+const FLOAT32 = 2;
+const INT32 = 18;
+const QUANTIZED_FLOAT32 = 3;
 const stored = join([[0], new Uint8Array(8)]);
 const steps = Uint8Array.of(1, 0); // one step of 1
-const levels = join([steps, encodeWeights(Int32Array.of(1, 0, -2, 3), { rowLength: 2 })]);
+const integers = join([steps, encodeWeights(Int32Array.of(1, 0, -2, 3), { rowLength: 2 })]);
 
 /** One tensor "w". */
 const lossless = (dtype: number, shape: number[], part: Uint8Array, length = part.length) =>
   forge(fieldsOf(0, 1, 0, 1, "w", dtype, shape.length, ...shape, length), [part]);
-const quantized = (shape: number[], flags: number, more: number[], part: Uint8Array, length = part.length) =>
-  forge(fieldsOf(0, 1, 0, 1, "w", quantizedKind, shape.length, ...shape, flags, ...more, length), [part]);
+const quantized = (
+  shape: number[],
+  [flags, coder]: [number, number],
+  more: number[],
+  part: Uint8Array,
+  length = part.length,
+) =>
+  forge(fieldsOf(0, 1, 0, 1, "w", QUANTIZED_FLOAT32, shape.length, ...shape, flags, coder, ...more, length), [
+    part,
+  ]);
 
 test("forged files are read if they do not lie", () => {
   expect(decodeModel(lossless(FLOAT32, [2], stored)).tensors[0].values).toEqual(new Float32Array(2));
-  expect(decodeModel(quantized([2, 2], 0, [0], levels)).tensors[0].values).toEqual(
+  expect(decodeModel(quantized([2, 2], [0, 0], [0], integers)).tensors[0].values).toEqual(
     Float32Array.of(1, 0, -2, 3),
   );
 });
@@ -81,14 +91,14 @@ describe("a header that lies is refused, its hash notwithstanding:", () => {
     ["a header longer than the file", forge(fieldsOf(0, 0), [], 2, huge), "The header is cut"],
     ["fields of more bytes than coded ones can stand for", forge(fieldsOf(0, 0), [], huge), `header: ${ODD}`],
     ["fields that go on after the last", forge(fieldsOf(0, 0, 0)), `header: ${ODD}`],
-    ["a part without a hash", forge(fieldsOf(0, 1, 0, 1, "w", INT32, 1, 1, 5)), `header: "w": ${ODD}`],
+    ["a part without a hash", forge(fieldsOf(0, 1, 0, 1, "w", INT32, 1, 1, 5)), `header: ${ODD}`],
     ["a hash without a part", forge(fieldsOf(0, 0), [stored]), `header: ${ODD}`],
     [
       "more tensors than fields",
       forge(fieldsOf(0, huge, 0, 1, "w", INT32, 0, stored.length), [stored]),
-      `header: ${ODD}`,
+      "header: header: number",
     ],
-    ["a number in more bytes than it needs", forge(Uint8Array.of(0, 0x80, 0)), `header: ${ODD}`],
+    ["a number in more bytes than it needs", forge(Uint8Array.of(0, 0x80, 0)), "header: header: number"],
     ["a name beyond the end", forge(fieldsOf(0, 1, 0, huge, "w")), ODD],
     [
       "a name that shares more than there is",
@@ -103,25 +113,33 @@ describe("a header that lies is refused, its hash notwithstanding:", () => {
     ["an unknown type", lossless(200, [2], stored), `header: "w": ${ODD}`],
     ["1,000 axes", lossless(INT32, new Array(1000).fill(1), stored), `header: "w": ${ODD}`],
     ["2^80 elements", lossless(INT32, [huge, huge], stored), `header: "w": ${ODD}`],
-    ["an axis beyond the shape", quantized([2, 2], 0, [2], levels), `header: "w": ${ODD}`],
-    ["an unknown flag", quantized([2, 2], 32, [0], levels), `header: "w": ${ODD}`],
-    ["a quantized tensor of 2^31 elements", quantized([2 ** 31], 0, [0], levels), `header: "w": ${ODD}`],
-    ["a quantized tensor without elements", quantized([0, huge], 0, [1], levels), `header: "w": ${ODD}`],
+    ["an axis beyond the shape", quantized([2, 2], [0, 0], [2], integers), `header: "w": ${ODD}`],
+    ["an unknown flag", quantized([2, 2], [16, 0], [0], integers), `header: "w": ${ODD}`],
+    [
+      "a quantized tensor of 2^31 elements",
+      quantized([2 ** 31], [0, 0], [0], integers),
+      `header: "w": ${ODD}`,
+    ],
+    [
+      "a quantized tensor without elements",
+      quantized([0, huge], [0, 0], [1], integers),
+      `header: "w": ${ODD}`,
+    ],
     [
       "a transform that does not divide the rows",
-      quantized([2, 4], 4, [0, 3, 3], levels),
+      quantized([2, 4], [2, 0], [0, 3, 3], integers),
       `header: "w": ${ODD}`,
     ],
     [
       "a transform with more coefficients than values",
-      quantized([2, 4], 4, [0, 4, 2], levels),
+      quantized([2, 4], [2, 0], [0, 4, 2], integers),
       `header: "w": ${ODD}`,
     ],
-    ["a refinement by no bits", quantized([2, 2], 16, [0, 1], levels), `header: "w": ${ODD}`],
+    ["a refinement by no bits", quantized([2, 2], [8, 0], [0, 0, 0], integers), `header: "w": ${ODD}`],
     [
       "metadata of an unknown coding",
-      forge(fieldsOf(1, 0, 1, "m", 9, 3, 9, 0), [stored]),
-      `header: "m": ${ODD}`,
+      forge(fieldsOf(1, 0, 1, "m", 9, 4, 9, 0), [stored]),
+      `metadata "m": ${ODD}`,
     ],
     [
       "parts that together end beyond 2^53",
@@ -153,76 +171,75 @@ describe("a tensor that is not what its entry says is refused, its hash notwiths
   const gigabytes = 2.5 * 2 ** 30;
   const manyZeros = encodeWeights(new Int32Array(100_000), { rowLength: 1000 });
   const transform = (rows: number, size: number, part: Uint8Array) =>
-    quantized([1, size], 4, [0, rows, size], part);
+    quantized([1, size], [2, 0], [0, rows, size], part);
   test.each<[string, Uint8Array, string]>([
     [
       "10 GB of float32 in a few bytes",
       lossless(FLOAT32, [gigabytes], stored),
-      `${4 * gigabytes} bytes claimed, maxBytes is`,
+      `"w": ${4 * gigabytes} bytes claimed so far, maxBytes is`,
     ],
     [
-      "8 GB of levels",
-      quantized([2 ** 29 - 1, 4], 0, [0], levels),
-      `${2 ** 33 - 16} bytes claimed, maxBytes is`,
+      "8 GB of integers",
+      quantized([2 ** 29 - 1, 4], [0, 0], [0], integers),
+      `"w": ${2 ** 33 - 16} bytes claimed so far, maxBytes is`,
     ],
     [
       "8 GB of pruned slices",
-      quantized([2 ** 29 - 1, 4], 0, [0], Uint8Array.of(129, 0)),
-      `${2 ** 33 - 16} bytes claimed, maxBytes is`,
+      quantized([2 ** 29 - 1, 4], [0, 0], [0], Uint8Array.of(129, 0)),
+      `"w": ${2 ** 33 - 16} bytes claimed so far, maxBytes is`,
     ],
-    ["10 GB of a transform", transform(40_000, 60_000, levels), "bytes claimed, maxBytes is"],
+    ["10 GB of a transform", transform(40_000, 60_000, integers), "bytes claimed so far, maxBytes is"],
     [
-      "more levels than the bytes can stand for",
-      quantized([100, 160_000], 0, [0], levels),
+      "more integers than the bytes can stand for",
+      quantized([100, 160_000], [0, 0], [0], integers),
       'tensor "w": payload: end',
     ],
-    ["fewer levels", quantized([2, 1], 0, [0], levels), 'tensor "w": '],
-    ["more levels", quantized([3, 100], 0, [0], levels), 'tensor "w": '],
-    ["rows of another length", quantized([10, 100], 0, [0], join([steps, manyZeros])), 'tensor "w": '],
-    ["levels of another coder", quantized([2, 2], 2, [0], levels), 'tensor "w": '],
-    ["bytes after the levels", quantized([2, 2], 0, [0], join([levels, [1]])), 'tensor "w": '],
+    ["fewer integers", quantized([2, 1], [0, 0], [0], integers), 'tensor "w": '],
+    ["more integers", quantized([3, 100], [0, 0], [0], integers), 'tensor "w": '],
+    ["rows of another length", quantized([10, 100], [0, 0], [0], join([steps, manyZeros])), 'tensor "w": '],
+    ["integers of another coder", quantized([2, 2], [0, 1], [0], integers), 'tensor "w": '],
+    ["bytes after the integers", quantized([2, 2], [0, 0], [0], join([integers, [1]])), 'tensor "w": '],
     [
-      "levels for pruned slices",
-      quantized([2, 2], 0, [0], join([[129, 0], [1]])),
-      'tensor "w": payload: end',
+      "integers for pruned slices",
+      quantized([2, 2], [0, 0], [0], join([[129, 0], [1]])),
+      `tensor "w": ${ODD}`,
     ],
-    ["an unknown grid", quantized([2, 2], 0, [0], Uint8Array.of(9, 0)), `tensor "w": ${ODD}`],
+    ["an unknown grid", quantized([2, 2], [0, 0], [0], Uint8Array.of(9, 0)), `tensor "w": ${ODD}`],
     [
       "a step that is off its grid",
-      quantized([2, 2], 0, [0], Uint8Array.of(1, 0xff, 0x7f)),
+      quantized([2, 2], [0, 0], [0], Uint8Array.of(1, 0xff, 0x7f)),
       `tensor "w": ${ODD}`,
     ],
     [
       "a step that is no number",
-      quantized([2, 2], 0, [0], Uint8Array.of(0, 0, 0, 0xc0, 0x7f)),
+      quantized([2, 2], [0, 0], [0], Uint8Array.of(0, 0, 0, 0xc0, 0x7f)),
       `tensor "w": ${ODD}`,
     ],
-    ["no steps", quantized([2, 2], 0, [0], new Uint8Array(0)), ODD],
+    ["no steps", quantized([2, 2], [0, 0], [0], new Uint8Array(0)), ODD],
     [
       "a step for each of many slices, in no bytes",
-      quantized([4_000_000], 1, [0], Uint8Array.of(1, 0, 1, 0)),
+      quantized([4_000_000], [1, 0], [0], Uint8Array.of(1, 0, 1, 0)),
       'tensor "w": payload: end',
     ],
     ["elements that are missing", lossless(INT32, [3], stored), ODD],
     ["elements that are too many", lossless(INT32, [1], stored), `tensor "w": ${ODD}`],
     ["an unknown lossless coding", lossless(INT32, [2], join([[2], stored])), `tensor "w": ${ODD}`],
-    ["planes that are missing", lossless(INT32, [2], Uint8Array.of(1, 2, 0, 0)), `tensor "w": ${ODD}`],
+    ["planes that are missing", lossless(INT32, [2], Uint8Array.of(4, 0, 0)), 'tensor "w": header: number'],
   ])("%s", (_, bytes, message) => {
-    const entry = readHeader(bytes).tensors[0];
-    expect(() => decodeTensor(bytes, entry)).toThrow(CorruptInputError);
-    expect(() => decodeTensor(bytes, entry)).toThrow(message);
+    expect(() => decodeTensor(bytes, readHeader(bytes).tensors[0])).toThrow(CorruptInputError);
+    expect(() => decodeTensor(bytes, readHeader(bytes).tensors[0])).toThrow(message);
     expect(() => decodeModel(bytes)).toThrow(CorruptInputError);
   });
 
   test("what a header claims is not allocated", () => {
     const liars = [
       lossless(FLOAT32, [2 ** 32], Uint8Array.of(1, 2, 0, 0)),
-      quantized([2 ** 31 - 1], 0, [0], levels),
-      transform(2, 2 ** 30, levels),
+      quantized([2 ** 31 - 1], [0, 0], [0], integers),
+      transform(2, 2 ** 30, integers),
     ];
     const before = process.memoryUsage();
     for (const bytes of liars)
-      expect(() => decodeTensor(bytes, readHeader(bytes).tensors[0], { maxBytes: Infinity })).toThrow(
+      expect(() => decodeModel(bytes, { maxBytes: Infinity, maxSeconds: Infinity })).toThrow(
         CorruptInputError,
       );
     expect(process.memoryUsage().arrayBuffers - before.arrayBuffers).toBeLessThan(2 ** 24);
@@ -231,15 +248,13 @@ describe("a tensor that is not what its entry says is refused, its hash notwiths
   test("a limit of the caller's holds for the tensor, and for all together", () => {
     const quantized = weight([100, 10], 0, 1, 1);
     const bytes = encodeModel({ tensors: ["a", "b"].map((name) => ({ name, dtype: "float32", quantized })) });
-    const { tensors } = readHeader(bytes);
-    expect(decodeTensor(bytes, tensors[0], { maxBytes: 4000 }).values.length).toBe(1000);
-    expect(() => decodeTensor(bytes, tensors[0], { maxBytes: 3999 })).toThrow(
-      'tensor "a": 4000 bytes claimed, maxBytes is 3999',
-    );
-    expect(() => decodeModel(bytes, { maxBytes: 7999 })).toThrow("8000 bytes claimed, maxBytes is 7999");
+    const message = '"b": 8000 bytes claimed so far, maxBytes is 7999';
+    expect(() => decodeModel(bytes, { maxBytes: 7999 })).toThrow(message);
     expect(decodeModel(bytes, { maxBytes: 8000 }).tensors.length).toBe(2);
-    const decoder = streamDecoder({ maxBytes: 7999 });
-    expect(() => decoder.push(bytes)).toThrow('tensor "b": 4000 bytes claimed, maxBytes is 3999');
+    expect(() => streamDecoder({ maxBytes: 7999 }).push(bytes)).toThrow(message);
+    expect(() => decodeModel(bytes, { maxSeconds: 1e-5 })).toThrow(
+      '"a": up to 1 seconds of work so far, maxSeconds is 0.00001',
+    );
   });
 });
 
@@ -298,9 +313,9 @@ describe("a tensor alone", () => {
       const [part, refinement] = [entry.part, entry.refinementPart].map(
         (range) => range && bytes.slice(range.start, range.start + range.length),
       );
-      expect(decodeParts(structuredClone(entry), { bytes: part as Uint8Array, refinement })).toEqual(
-        whole[i],
-      );
+      expect(
+        decodePart(structuredClone(entry), part as CheckedPart, refinement as CheckedPart | undefined),
+      ).toEqual(whole[i]);
     });
   });
 });

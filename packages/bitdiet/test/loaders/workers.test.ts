@@ -92,10 +92,10 @@ test("bytes that contradict themselves are the loader's CorruptInputError, and W
     worker: () => {
       const made = worker();
       const { postMessage } = made;
-      // Changed on the way, where no hash has been compared yet.
+      // Cut on the way, where no hash is compared any more.
       made.postMessage = (request) => {
-        if (request.entry.name === tensors[7].name) request.parts.bytes[5] ^= 1;
-        postMessage.call(made, request);
+        const isOne = request.entry.name === tensors[7].name;
+        postMessage.call(made, isOne ? { ...request, part: request.part.subarray(0, 5) } : request);
       };
       return made;
     },

@@ -1,0 +1,84 @@
+/**
+ * What a file may become, and what that may take, held against its header before anything is decoded.
+ *
+ *     readHeader(bytes, { maxBytes: 1e8 })   // throws where all tensors and metadata together are more than 100 MB
+ */
+import { MAX_TEXT, TEXT } from "./byte-coders.js";
+import type { MetadataEntry, TensorEntry } from "./entries.js";
+import { CorruptInputError } from "./errors.js";
+import { decoders } from "./integers.js";
+import { transformBytes } from "./transform.js";
+
+export interface DecodeLimits {
+  /**
+   * The most bytes to give out, of all tensors and metadata together. Default: 64 MiB and 1,024 for every byte of the file,
+   * counted part by part. A few bytes can truthfully stand for very many equal values.
+   */
+  maxBytes?: number;
+  /**
+   * The most work, in seconds of one core of a laptop, as sizes, coders and transforms promise in the worst case. Default: 4 and
+   * 10 for every MB of the file.
+   */
+  maxSeconds?: number;
+}
+
+const BASE_BYTES = 2 ** 26;
+const BYTES_PER_BYTE = 1024;
+const BASE_NANOSECONDS = 4e9;
+const NANOSECONDS_PER_BYTE = 1e4;
+
+/** A byte's nanoseconds by the text coder, and by any other with all that is done to it. */
+const TEXT_NANOSECONDS = 3500;
+const BYTE_NANOSECONDS = 8;
+/** Those of a product and sum of a transform. */
+const PRODUCT_NANOSECONDS = 1.5;
+
+/** Bytes and nanoseconds that an entry may become and take. */
+export function costOf(entry: MetadataEntry | TensorEntry): { bytes: number; nanoseconds: number } {
+  const { size } = entry;
+  if ("coder" in entry) {
+    const isText = entry.coder === TEXT && size <= MAX_TEXT;
+    return { bytes: size, nanoseconds: size * (isText ? TEXT_NANOSECONDS : BYTE_NANOSECONDS) };
+  }
+  const { quantized } = entry;
+  if (!quantized) return { bytes: size, nanoseconds: size * BYTE_NANOSECONDS };
+  const { coder, transform, refinement } = quantized;
+  const integers = transform ? (size / 4 / transform.size) * transform.rows : size / 4;
+  // First parts are decoded once more when their refinements are there.
+  const coders = refinement ? [coder, coder, refinement.coder] : [coder];
+  const perInteger = coders.reduce((sum, number) => sum + decoders[number].nanoseconds, 0);
+  const extra = transformBytes(transform);
+  return {
+    bytes: size + extra,
+    nanoseconds:
+      integers * perInteger +
+      (size / 4) * (transform?.rows ?? 0) * PRODUCT_NANOSECONDS +
+      (size + extra) * BYTE_NANOSECONDS,
+  };
+}
+
+/** @throws {CorruptInputError} at the first entry with which the file is beyond its limits */
+export function checkLimits(
+  { metadata, tensors, length }: { metadata: MetadataEntry[]; tensors: TensorEntry[]; length: number },
+  { maxBytes, maxSeconds }: DecodeLimits,
+): void {
+  let [bytes, nanoseconds, there] = [0, 0, length];
+  for (const entry of [...metadata, ...tensors]) {
+    const cost = costOf(entry);
+    bytes += cost.bytes;
+    nanoseconds += cost.nanoseconds;
+    // Of a tensor that comes twice its bytes are there once.
+    if (!("same" in entry) || entry.same === undefined)
+      there += entry.part.length + (("refinementPart" in entry && entry.refinementPart?.length) || 0);
+    const mostBytes = maxBytes ?? BASE_BYTES + BYTES_PER_BYTE * there;
+    const most =
+      maxSeconds === undefined ? BASE_NANOSECONDS + NANOSECONDS_PER_BYTE * there : maxSeconds * 1e9;
+    const what = `"${entry.name.slice(0, 80)}"`;
+    if (!(bytes <= mostBytes))
+      throw new CorruptInputError(`${what}: ${bytes} bytes claimed so far, maxBytes is ${mostBytes}`);
+    if (!(nanoseconds <= most))
+      throw new CorruptInputError(
+        `${what}: up to ${Math.ceil(nanoseconds / 1e9)} seconds of work so far, maxSeconds is ${most / 1e9}`,
+      );
+  }
+}
