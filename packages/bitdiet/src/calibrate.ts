@@ -1,5 +1,5 @@
 /**
- * `bitdiet/calibrate`: integers for a layers model of TF.js, chosen from what the network does with inputs of the user's.
+ * `bitdiet/calibrate`: integers for a model of TF.js, chosen from what the network does with inputs of the user's, or with made-up ones.
  *
  *     const quantize = await calibrate(model, { inputs, shape: [200, 224, 224, 3] });
  *     const { bytes, report } = await compressModel(model, { maxBytes: 3_000_000 }, { quantize });
@@ -7,51 +7,80 @@
  * Runs on TF.js's current backend, which must have the gradients of the model's operations.
  */
 import { elementCount, type Model } from "./model.js";
-import type { Feeds } from "./networks/made-up-inputs.js";
+import { checkInputs, rangeWarning } from "./networks/check-inputs.js";
+import { hintsOf } from "./networks/input-hints.js";
+import { type Feeds, madeUpInputs } from "./networks/made-up-inputs.js";
 import type { RunInput } from "./networks/runner.js";
 import { tfjsNetwork, tfjsProgram } from "./networks/tfjs-network.js";
+import type { Program } from "./networks/tfjs-program.js";
+import { fittingRange, trainingDistance } from "./networks/tfjs-training-distance.js";
 import { calibrated } from "./quantize/calibrated.js";
 import { fromWeights } from "./quantize/from-weights.js";
 import type { Quantize } from "./quantize/quantize.js";
 
-export interface CalibrationData {
-  /** shape[0] inputs, one after another: a few hundred. */
-  inputs: Float32Array;
-  shape: number[];
+/** Inputs of a model with one input, or of any model by name. */
+export type CalibrationData = (
+  | {
+      /** shape[0] inputs, one after another: a few hundred. */
+      inputs: Float32Array;
+      shape: number[];
+    }
+  | {
+      /** Tensors by the names of the model's inputs, any number at once along the first axis. */
+      feeds: readonly Feeds[];
+    }
+) & {
   /** Whether the outputs are those of a classifier before its softmax; a softmax at the model's end is found without this. */
   logits?: boolean;
-}
+};
 
 export interface CalibrateOptions {
   /** How the tensors are quantized that calibration does not reach. Default: by the weights alone. */
   rest?: Quantize;
   onProgress?(step: string, done: number, total: number): void;
+  /** Is told what is strange about the inputs, in words with numbers. */
+  onWarning?(message: string): void;
 }
 
-/** Squares of larger inputs are no float32 any more. */
-const MAX_INPUT = 1e15;
+/** Made-up inputs, where none are given. */
+const MADE_UP = { count: 200, seed: 1 };
 
 /**
  * Measures once; what is returned quantizes for one lambda after another.
  *
- * @param model of the format "tfjs-layers", with one input and one output
- * @throws {TypeError} or {RangeError} if the model is another, or the inputs do not fit it
+ * @param model of the format "tfjs-layers" or "tfjs-graph"
+ * @param data default: inputs made up from the model's signature
+ * @throws {TypeError} or {RangeError} if the model is another, or the inputs do not fit it; {CalibrationError} if it cannot be run
+ *   operation by operation
  */
 export async function calibrate(
   model: Model,
-  data: CalibrationData,
-  { rest = fromWeights(model), onProgress = () => {} }: CalibrateOptions = {},
+  data?: CalibrationData,
+  { rest = fromWeights(model), onProgress = () => {}, onWarning = () => {} }: CalibrateOptions = {},
 ): Promise<Quantize> {
   const program = await tfjsProgram(model);
-  for (const output of program.outputs) output.isClassifier ||= data.logits ?? false;
-  const network = tfjsNetwork(model, program, feedsOf(data, program.inputs), (layer) =>
+  for (const output of program.outputs) output.isClassifier ||= data?.logits ?? false;
+  const feeds = data ? feedsOf(data, program.inputs) : await madeUpFor(model, program);
+  for (const warning of checkInputs(feeds)) onWarning(warning);
+  const network = tfjsNetwork(model, program, feeds, (layer) =>
     onProgress("calibrating", layer, program.layers.length),
   );
+  const warning = rangeWarning(trainingDistance(program, feeds));
+  if (warning) onWarning(warning);
   onProgress("measuring sensitivities", 0, 1);
   return calibrated(network, rest);
 }
 
-function feedsOf({ inputs, shape }: CalibrationData, wanted: readonly RunInput[]): Feeds[] {
+/** Made-up inputs, pictures in the range that comes nearest to what the model was trained on. */
+async function madeUpFor(model: Model, program: Program): Promise<Feeds[]> {
+  const hints = await hintsOf(model);
+  const range = hints.range ?? fittingRange(program, MADE_UP.seed);
+  return madeUpInputs(program.inputs, { ...MADE_UP, hints: { ...hints, range } });
+}
+
+function feedsOf(data: CalibrationData, wanted: readonly RunInput[]): readonly Feeds[] {
+  if ("feeds" in data) return data.feeds;
+  const { inputs, shape } = data;
   if (!(inputs instanceof Float32Array) || !Array.isArray(shape))
     throw new TypeError(
       `inputs, shape: expected a Float32Array and an array, got ${typeof inputs} and ${typeof shape}`,
@@ -68,10 +97,5 @@ function feedsOf({ inputs, shape }: CalibrationData, wanted: readonly RunInput[]
     throw new RangeError(
       `inputs: expected at least 4 and ${elementCount(shape)} numbers of [${shape}], got ${inputs.length}`,
     );
-  const bad = inputs.findIndex((value) => !(Math.abs(value) <= MAX_INPUT));
-  if (bad >= 0)
-    throw new RangeError(`inputs[${bad}]: expected numbers up to ${MAX_INPUT}, got ${inputs[bad]}`);
-  if (inputs.every((value) => value === inputs[0]))
-    throw new RangeError(`inputs: expected numbers that differ, got ${inputs[0]} everywhere`);
   return [new Map([[name, { dtype: "float32" as const, shape, data: inputs }]])];
 }

@@ -2,7 +2,7 @@
 import type * as tf from "@tensorflow/tfjs-core";
 import { rowsOf, scatterRows, toRows } from "../file/rows.js";
 import type { Matrix } from "./tfjs-matrix.js";
-import type { LayerNames, ProgramLayer } from "./tfjs-program.js";
+import type { LayerNames, ProgramLayer, TrainedStatistics } from "./tfjs-program.js";
 
 /** What is used of a weight of TF.js: a variable of a layer, or a constant of a graph. */
 export interface Variable {
@@ -51,7 +51,28 @@ export function foldedLayer(
     };
   }
   const hasBias = norm !== undefined || bias !== undefined;
-  return { name, rows, columns, kernel: matrix.kernel, groups, weights, biases, matrix, names, hasBias };
+  const trained = norm && trainedStatistics(norm, rows);
+  return {
+    name,
+    rows,
+    columns,
+    kernel: matrix.kernel,
+    groups,
+    weights,
+    biases,
+    matrix,
+    names,
+    hasBias,
+    trained,
+  };
+}
+
+/** What a norm makes of its inputs, whose means and variances it has from training. */
+function trainedStatistics({ gamma, beta }: NormVariables, rows: number): TrainedStatistics {
+  return {
+    means: beta ? valuesOf(beta) : new Float32Array(rows),
+    deviations: gamma ? valuesOf(gamma).map(Math.abs) : new Float32Array(rows).fill(1),
+  };
 }
 
 /** A kernel in the model's own order. @param weights its rows */

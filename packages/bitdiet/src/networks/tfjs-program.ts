@@ -32,6 +32,13 @@ export interface ProgramLayer extends CalibrationLayer {
   names: LayerNames;
   /** Whether there is something to put biases in. */
   hasBias: boolean;
+  /** Means and deviations that the outputs had in training, one a row, by the batch norm that was folded in. */
+  trained?: TrainedStatistics;
+}
+
+export interface TrainedStatistics {
+  means: Float32Array;
+  deviations: Float32Array;
 }
 
 export interface LayerNames {
