@@ -25,12 +25,14 @@ export interface Format {
 
 const tfjs = {
   file: "a TF.js model.json",
-  endings: ["model.json", ".json"],
+  endings: ["model.json", "weights_manifest.json", ".json"],
   read: readTfjs,
   write: writeTfjs,
 };
 const tfjsLayers: Format = { name: "tfjs-layers", ...tfjs };
 const tfjsGraph: Format = { name: "tfjs-graph", ...tfjs };
+/** Weights whose network is in somebody's program. */
+const tfjsWeights: Format = { name: "tfjs-weights", ...tfjs };
 const safetensors: Format = {
   name: "safetensors",
   file: "a .safetensors file or its .index.json",
@@ -46,7 +48,7 @@ const onnx: Format = {
   write: writeOnnx,
 };
 
-export const formats: readonly Format[] = [tfjsLayers, tfjsGraph, safetensors, onnx];
+export const formats: readonly Format[] = [tfjsLayers, tfjsGraph, tfjsWeights, safetensors, onnx];
 
 /** What a model may be given as, in words: "a TF.js model.json, …, or an .onnx file". */
 export const modelFiles = [...new Set(formats.map(({ file }) => file))]

@@ -1,7 +1,6 @@
 import {
   type Dtype,
   elementCount,
-  isFloat,
   type Model,
   ModelFileError,
   type ModelTensor,
@@ -9,7 +8,6 @@ import {
   tensorBytes,
 } from "../model.js";
 import { checkIsModel, type ModelFiles } from "./files.js";
-import { floatValues } from "./floats.js";
 import { filesBeside, type Stretch } from "./onnx/beside.js";
 import { flatModel, type OnnxConstant } from "./onnx/flat.js";
 import { onnxProto } from "./onnx/graph.js";
@@ -18,7 +16,7 @@ import { ATTRIBUTE_FLOATS, ATTRIBUTE_INTS, type Cut, cutOut, isCuttable } from "
 import { inlineData, listData } from "./onnx/tensor.js";
 import { onnxMetadata } from "./onnx/write.js";
 import { usesIn } from "./use.js";
-import { LOOKED_AT, tableIn } from "./values.js";
+import { checkedUse } from "./values.js";
 
 /** Smaller ones are often shapes or scalars, which a runtime wants to see in the graph itself. */
 const MIN_ELEMENTS = 64;
@@ -73,22 +71,6 @@ const notFollowed: TensorUse = { kind: "exact", reason: "attribute of an operati
 function asRows(use: TensorUse, shape: number[]): { use: TensorUse; shape: number[] } {
   const isList = "channelAxis" in use && shape[use.channelAxis] === elementCount(shape);
   return isList ? { use: { ...use, channelAxis: 0 }, shape: [1, elementCount(shape)] } : { use, shape };
-}
-
-/** A use that values may speak against. @param read the first bytes of the tensor */
-async function checkedUse(
-  use: TensorUse,
-  dtype: Dtype,
-  shape: readonly number[],
-  read: (count: number) => Promise<Uint8Array>,
-): Promise<TensorUse> {
-  if (!isFloat(dtype)) return { kind: "exact", reason: `${dtype}, ${use.reason}` };
-  if (use.kind === "exact" || use.kind === "vector") return use;
-  const width = tensorBytes(dtype, [1])!;
-  const rowBytes = width * (shape.at(-1) ?? 1);
-  const values = floatValues(dtype, await read(rowBytes * Math.ceil((LOOKED_AT * width) / rowBytes)));
-  const table = tableIn(values, shape);
-  return table === undefined ? use : { kind: "exact", reason: `${table}, ${use.reason}` };
 }
 
 /** Numbers in a message that are enough to be a tensor of the model. */

@@ -13,13 +13,15 @@ import {
   asObject,
   asShape,
   asString,
+  checkIsModel,
   type FilePiece,
   jsonBytes,
   type ModelFiles,
   parseJson,
   readJson,
 } from "./files.js";
-import { useByShape } from "./use.js";
+import { safetensorsUses } from "./safetensors-use.js";
+import { checkedUse } from "./values.js";
 
 const dtypes: Record<string, Exclude<Dtype, "string">> = {
   F64: "float64",
@@ -55,12 +57,20 @@ interface Layout {
   index?: { name: string; metadata?: unknown };
 }
 
+/** A tensor, and how its bytes are read: all, or the first. */
+interface StoredTensor {
+  name: string;
+  shape: number[];
+  dtype: Dtype;
+  read(count?: number): Promise<Uint8Array>;
+}
+
 /**
  * @param name a .safetensors file, or a .safetensors.index.json beside its shards
  * @throws {ModelFileError} if the files are damaged, contradict each other or use a type that is not known
  */
 export async function readSafetensors(files: ModelFiles, name: string): Promise<Model> {
-  const tensors: ModelTensor[] = [];
+  const tensors: StoredTensor[] = [];
   const layout: Layout = { files: [] };
   if (!name.endsWith(".json")) {
     await addFile(files, name, tensors, layout);
@@ -77,18 +87,29 @@ export async function readSafetensors(files: ModelFiles, name: string): Promise<
     if (missing) throw new ModelFileError(`${name}: ${missing[0]} is not in ${missing[1]}`);
     if (found.size !== tensors.length) throw new ModelFileError(`${name}: its shards share names of tensors`);
   }
-  return { format: "safetensors", tensors, metadata: { layout: jsonBytes(layout) } };
+  const useOf = safetensorsUses(tensors);
+  const used: ModelTensor[] = [];
+  for (const { read, ...tensor } of tensors) {
+    const use = await checkedUse(useOf(tensor.name), tensor.dtype, tensor.shape, read);
+    used.push({ ...tensor, use, bytes: () => read() });
+  }
+  return {
+    format: "safetensors",
+    tensors: used,
+    metadata: { layout: jsonBytes(layout) },
+  };
 }
 
 async function addFile(
   files: ModelFiles,
   name: string,
-  tensors: ModelTensor[],
+  tensors: StoredTensor[],
   layout: Layout,
 ): Promise<void> {
   const size = await files.size(name);
   if (size < 8) throw new ModelFileError(`${name}: expected at least 8 bytes, got ${size}`);
   const start = await files.read(name, 0, 8);
+  checkIsModel(await files.read(name, 0, Math.min(size, 64)), name);
   const headerBytes = Number(new DataView(start.buffer, start.byteOffset).getBigUint64(0, true));
   if (headerBytes > Math.min(size - 8, MOST_HEADER_BYTES))
     throw new ModelFileError(
@@ -123,12 +144,9 @@ async function addFile(
     end = to;
   }
   for (const { from, to, ...rest } of found) {
-    tensors.push({
-      ...rest,
-      // Torch's Linear is [out, in], its convolutions OIHW.
-      use: useByShape(rest.dtype, rest.shape, 0),
-      bytes: () => files.read(name, 8 + headerBytes + from, 8 + headerBytes + to),
-    });
+    const start = 8 + headerBytes + from;
+    const read = (count = Infinity) => files.read(name, start, start + Math.min(to - from, count));
+    tensors.push({ ...rest, read });
   }
   layout.files.push({ name, tensors: found.length, metadata });
 }

@@ -24,7 +24,9 @@ import {
   readJson,
 } from "./files.js";
 import { floatValues } from "./floats.js";
-import { useByShape } from "./use.js";
+import { graphUses } from "./tfjs-graph.js";
+import { layersUses } from "./tfjs-layers.js";
+import { checkedUse } from "./values.js";
 
 type TfjsDtype = "float32" | "int32" | "bool" | "complex64" | "string";
 
@@ -53,58 +55,98 @@ interface Shard {
 /** As TF.js saves: files small enough for every browser's cache. */
 const SHARD_BYTES = 4 * 1024 * 1024;
 
+/** A weight, and how its bytes are read: all, or as many first elements as are wanted. */
+interface StoredWeight extends WeightEntry {
+  read(elements?: number): Promise<Uint8Array>;
+}
+
 /**
- * @param name the model.json
+ * @param name the model.json; or a weights_manifest.json, which is its list of weights alone
  * @throws {ModelFileError} if the files are damaged, contradict each other or use a type that is not known
  */
 export async function readTfjs(files: ModelFiles, name: string): Promise<Model> {
-  const json = asObject(await readJson(files, name), name);
-  const topology = asObject(json["modelTopology"], `${name}: modelTopology`);
-  const format = json["format"] === "graph-model" || "node" in topology ? "tfjs-graph" : "tfjs-layers";
-  const axisOf = format === "tfjs-graph" ? graphAxes(topology) : layersAxes(topology);
-  const folder = name.includes("/") ? name.slice(0, name.lastIndexOf("/") + 1) : "";
-  const tensors: ModelTensor[] = [];
-  const manifest: unknown[] = [];
-  for (const [index, value] of asArray(json["weightsManifest"], `${name}: weightsManifest`).entries()) {
-    const what = `${name}: weightsManifest[${index}]`;
-    const group = asObject(value, what);
-    const shards: Shard[] = [];
-    for (const path of asArray(group["paths"], `${what}.paths`)) {
-      const file = folder + asString(path, `${what}.paths`);
-      const start = shards.at(-1)?.end ?? 0;
-      shards.push({ file, start, end: start + (await files.size(file)) });
-    }
-    const total = shards.at(-1)?.end ?? 0;
-    let offset = 0;
-    for (const [position, entry] of asArray(group["weights"], `${what}.weights`).entries()) {
-      const weight = weightEntry(entry, `${what}.weights[${position}]`);
-      const start = offset;
-      offset += await storedBytes(files, weight, shards, start);
-      const end = offset;
-      if (end > total)
-        throw new ModelFileError(
-          `${what}: ${weight.name} ends at byte ${end}, but its shards have ${total} (${shards.map((shard) => shard.file)})`,
-        );
-      if (Object.keys(weight.extras).length > 0) manifest.push({ name: weight.name, ...weight.extras });
-      tensors.push({
-        name: weight.name,
-        shape: weight.shape,
-        dtype: weight.dtype,
-        use: useByShape(weight.dtype, weight.shape, axisOf(weight.name, weight.shape.length)),
-        bytes: async () => decodeWeight(await readStretch(files, shards, start, end), weight),
-      });
-    }
-    if (offset !== total)
-      throw new ModelFileError(
-        `${what}: its weights take ${offset} bytes, but its shards have ${total} (${shards.map((shard) => shard.file)})`,
-      );
-  }
-  const names = new Set(tensors.map((tensor) => tensor.name));
-  if (names.size !== tensors.length)
+  const folder = name.slice(0, name.lastIndexOf("/") + 1);
+  const given = await readJson(files, name);
+  const isManifest = Array.isArray(given);
+  const json = isManifest ? { weightsManifest: given } : asObject(given, name);
+  const topology = isManifest ? {} : asObject(json["modelTopology"], `${name}: modelTopology`);
+  const weights: StoredWeight[] = [];
+  const groups = asArray(json["weightsManifest"], `${name}: weightsManifest`);
+  for (const [index, group] of groups.entries())
+    weights.push(...(await readGroup(files, folder, group, `${name}: weightsManifest[${index}]`)));
+  if (new Set(weights.map((weight) => weight.name)).size !== weights.length)
     throw new ModelFileError(`${name}: weightsManifest: a name occurs twice`);
   // Entries ride along only where they say more than the tensors themselves.
-  const rest = { ...json, weightsManifest: manifest };
-  return { format, tensors, metadata: { "model.json": jsonBytes(rest) } };
+  const more = weights.flatMap(({ name: weight, extras }) =>
+    Object.keys(extras).length > 0 ? [{ name: weight, ...extras }] : [],
+  );
+  const rest: Record<string, unknown> = { ...json, weightsManifest: more };
+  if (isManifest) rest["file"] = name.slice(folder.length);
+  const isGraph = json["format"] === "graph-model" || "node" in topology;
+  const useOf = isGraph ? graphUses(topology, await smallNumbers(weights)) : layersUses(topology);
+  const tensors: ModelTensor[] = [];
+  for (const { name: weight, shape, dtype, read } of weights) {
+    const width = tensorBytes(dtype, [1]) ?? 1;
+    const first = (bytes: number) => read(Math.ceil(bytes / width));
+    const use = await checkedUse(useOf(weight, shape), dtype, shape, first);
+    tensors.push({ name: weight, shape, dtype, use, bytes: () => read() });
+  }
+  return {
+    format: isManifest ? "tfjs-weights" : isGraph ? "tfjs-graph" : "tfjs-layers",
+    tensors,
+    metadata: { "model.json": jsonBytes(rest) },
+  };
+}
+
+async function readGroup(
+  files: ModelFiles,
+  folder: string,
+  value: unknown,
+  what: string,
+): Promise<StoredWeight[]> {
+  const group = asObject(value, what);
+  const shards: Shard[] = [];
+  for (const path of asArray(group["paths"], `${what}.paths`)) {
+    const file = folder + asString(path, `${what}.paths`);
+    const start = shards.at(-1)?.end ?? 0;
+    shards.push({ file, start, end: start + (await files.size(file)) });
+  }
+  const total = shards.at(-1)?.end ?? 0;
+  const weights: StoredWeight[] = [];
+  let offset = 0;
+  for (const [position, entry] of asArray(group["weights"], `${what}.weights`).entries()) {
+    const weight = weightEntry(entry, `${what}.weights[${position}]`);
+    const start = offset;
+    offset += await storedBytes(files, weight, shards, start);
+    const end = offset;
+    if (end > total)
+      throw new ModelFileError(
+        `${what}: ${weight.name} ends at byte ${end}, but its shards have ${total} (${shards.map((shard) => shard.file)})`,
+      );
+    const width = (end - start) / Math.max(1, elementCount(weight.shape));
+    const read = async (elements?: number) => {
+      const until = elements === undefined ? end : Math.min(end, start + elements * width);
+      return decodeWeight(await readStretch(files, shards, start, until), weight);
+    };
+    weights.push({ ...weight, read });
+  }
+  if (offset !== total)
+    throw new ModelFileError(
+      `${what}: its weights take ${offset} bytes, but its shards have ${total} (${shards.map((shard) => shard.file)})`,
+    );
+  return weights;
+}
+
+/** More whole numbers than any permutation or shape has. */
+const MAX_NUMBERS = 32;
+
+/** Values of the small weights of whole numbers, which say what operations do with others. */
+async function smallNumbers(weights: readonly StoredWeight[]): Promise<Map<string, number[]>> {
+  const numbers = new Map<string, number[]>();
+  for (const { name, dtype, shape, read } of weights)
+    if (dtype === "int32" && elementCount(shape) <= MAX_NUMBERS)
+      numbers.set(name, [...new Int32Array(new Uint8Array(await read()).buffer)]);
+  return numbers;
 }
 
 function weightEntry(value: unknown, what: string): WeightEntry {
@@ -182,66 +224,6 @@ function decodeWeight(bytes: Uint8Array, { dtype, quantization }: WeightEntry): 
   return new Uint8Array(values.buffer);
 }
 
-/** Of a layers model: from the layer's class, found by the first part of the weight's name. */
-function layersAxes(topology: Record<string, unknown>): (name: string, rank: number) => number {
-  const classes = new Map<string, string>();
-  collectLayers(topology["model_config"] ?? topology, classes);
-  return (name, rank) => {
-    const path = name.split("/");
-    const kind = path.at(-1)!;
-    const layer = path.map((part) => classes.get(part)).find((found) => found !== undefined) ?? "";
-    if (kind.startsWith("embeddings")) return 0;
-    // [height, width, in, multiplier]: one kernel an input channel.
-    if (kind.startsWith("depthwise_kernel")) return rank - 2;
-    // [height, width, out, in]
-    if (layer.includes("Transpose") && rank >= 3) return rank - 2;
-    return rank - 1;
-  };
-}
-
-function collectLayers(value: unknown, classes: Map<string, string>): void {
-  if (Array.isArray(value)) for (const item of value) collectLayers(item, classes);
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return;
-  const { class_name: className, config } = value as Record<string, unknown>;
-  if (typeof className === "string" && typeof config === "object" && config !== null) {
-    const { name } = config as Record<string, unknown>;
-    if (typeof name === "string") classes.set(name, className);
-    collectLayers((config as Record<string, unknown>)["layers"] ?? config, classes);
-  } else if (!("class_name" in value)) {
-    for (const item of Object.values(value)) if (typeof item === "object") collectLayers(item, classes);
-  }
-}
-
-/** Of a graph model: from the operation that takes the weight. */
-function graphAxes(topology: Record<string, unknown>): (name: string, rank: number) => number {
-  const uses = new Map<string, (rank: number) => number>();
-  const graphs = [
-    topology,
-    ...asArray(asObject(topology["library"] ?? {}, "library")["function"] ?? [], "functions"),
-  ];
-  for (const graph of graphs) {
-    const nodes = ((graph as Record<string, unknown>)["node"] ??
-      (graph as Record<string, unknown>)["nodeDef"]) as unknown;
-    if (!Array.isArray(nodes)) continue;
-    for (const node of nodes) {
-      const { op, input, attr } = asObject(node, "modelTopology: node");
-      if (typeof op !== "string" || !Array.isArray(input)) continue;
-      const transposed = (key: string) =>
-        (attr as Record<string, { b?: boolean }> | undefined)?.[key]?.b === true;
-      const [first, second] = input.map((name) => String(name).replace(/^\^|:.*$/g, ""));
-      if (op.includes("Depthwise")) uses.set(second, (rank) => rank - 2);
-      else if (op === "Conv2DBackpropInput") uses.set(second, (rank) => rank - 2);
-      else if (op.includes("Conv")) uses.set(second, (rank) => rank - 1);
-      else if (op.startsWith("Gather") || op.startsWith("ResourceGather")) uses.set(first, () => 0);
-      else if (op.includes("MatMul")) {
-        const across = transposed("transpose_b") || transposed("adj_y");
-        uses.set(second, (rank) => rank - (across ? 2 : 1));
-      }
-    }
-  }
-  return (name, rank) => Math.max(0, uses.get(name)?.(rank) ?? rank - 1);
-}
-
 /**
  * model.json and its shards of at most 4 MB, all weights in one group, tensors asked for one after another.
  *
@@ -257,9 +239,11 @@ export async function* writeTfjs(model: Model): AsyncGenerator<FilePiece> {
   for (const length of lengths) total += length;
   const paths = Array.from({ length: shards() }, (_, i) => `group1-shard${i + 1}of${shards()}.bin`);
   const manifest = total === 0 && weights.length === 0 ? [] : [{ paths, weights }];
+  const { file, ...json } = topology;
+  const isManifest = model.format === "tfjs-weights";
   yield {
-    file: "model.json",
-    bytes: jsonBytes({ ...topology, weightsManifest: manifest }),
+    file: isManifest ? asString(file, "tfjs: file") : "model.json",
+    bytes: jsonBytes(isManifest ? manifest : { ...json, weightsManifest: manifest }),
   };
   if (manifest.length === 0) return;
   let offset = 0;

@@ -5,7 +5,7 @@
  *     const useOf = usesIn(operations, roleOf, new Set(["x"]));
  *     useOf("w", [8, 3, 3, 3]); // { kind: "weight", channelAxis: 0, reason: "kernel of Conv conv1" }
  */
-import { type Dtype, isFloat, type TensorUse } from "../model.js";
+import type { TensorUse } from "../model.js";
 
 export interface Operation {
   op: string;
@@ -45,6 +45,8 @@ export interface Roles<Op extends Operation> {
   roleOf(operation: Op, input: number, shape: KnownShape): Role;
   /** Whether outputs are linear in the inputs that are no constants. */
   isLinear(operation: Op): boolean;
+  /** Whether it hands on what a filter gives, so that a magnitude behind it is one of the filter's output. */
+  isCarried(operation: Op): boolean;
   /** Whether it makes magnitudes or logarithms of its inputs, as a spectrogram does of what its filters give. */
   isMagnitude(operation: Op): boolean;
   isLogarithm(operation: Op): boolean;
@@ -177,10 +179,9 @@ function signalPaths<Op extends Operation>(
     for (let at = waiting.pop(); at !== undefined && seen.size < MAX_STEPS; at = waiting.pop()) {
       if (seen.has(at)) continue;
       seen.add(at);
-      for (const [operation, input] of users.get(at) ?? []) {
+      for (const [operation] of users.get(at) ?? []) {
         if (isEnd(operation)) return true;
-        const { kind } = roles.roleOf(operation, input, undefined);
-        if (kind === "moved" || isPassed(operation)) waiting.push(...operation.outputs);
+        if (roles.isCarried(operation) || isPassed(operation)) waiting.push(...operation.outputs);
       }
     }
     return false;
@@ -194,17 +195,24 @@ function signalPaths<Op extends Operation>(
     );
   const isFilter = (operation: Op, data: string | undefined): boolean => {
     const output = operation.outputs[0];
-    if (!data || !output) return false;
+    const hasBias = operation.inputs.slice(2).some((input) => input !== "" && input !== data);
+    if (!data || !output || hasBias || !roles.isLinear(operation)) return false;
     if (isFront(data)) return goesTo(output, roles.isMagnitude);
     return isSpectrum(data) && goesTo(output, roles.isLogarithm, roles.isClipped);
   };
   return { isFilter };
 }
 
-/** Use of a tensor in a format without a graph: floats longer than 1 along two axes are weights, other floats vectors. */
-export function useByShape(dtype: Dtype, shape: readonly number[], channelAxis: number): TensorUse {
-  if (!isFloat(dtype)) return { kind: "exact", reason: `no floats, but ${dtype}` };
-  if (shape.filter((extent) => extent > 1).length >= 2)
-    return { kind: "weight", channelAxis, reason: "floats along two axes" };
-  return { kind: "vector", reason: "floats along one axis" };
+/** Operands of "ij,jk->ik": the channels of one are the last axis that the result keeps of it and the other has not. */
+export function einsumRoles(equation: string): (Role | undefined)[] {
+  const [sides, result = ""] = equation.replace(/\s/g, "").split("->");
+  const operands = sides.split(",");
+  if (operands.length !== 2 || equation.includes("...")) return [];
+  return operands.map((labels, i) => {
+    const kept = [...labels]
+      .reverse()
+      .find((label) => result.includes(label) && !operands[1 - i].includes(label));
+    const axis = kept === undefined ? 0 : labels.indexOf(kept);
+    return { kind: "weight", as: "operand", axis: () => axis, data: 1 - i };
+  });
 }

@@ -4,12 +4,31 @@
  *
  *     tableIn(Float32Array.of(0, 1, 1, 0), [2, 2]); // "whole numbers"
  */
+import { type Dtype, elementCount, isFloat, type TensorUse, tensorBytes } from "../model.js";
+import { floatValues } from "./floats.js";
 
 /** Numbers that are looked at of a tensor: its first. */
-export const LOOKED_AT = 2 ** 16;
+const LOOKED_AT = 2 ** 16;
 /** A table's rows of sines are at least so long: shorter ones may be anything. */
 const MIN_ROW = 16;
 const ROWS = 8;
+
+/** A use that values may speak against. @param read the first bytes of the tensor */
+export async function checkedUse(
+  use: TensorUse,
+  dtype: Dtype,
+  shape: readonly number[],
+  read: (count: number) => Promise<Uint8Array>,
+): Promise<TensorUse> {
+  if (!isFloat(dtype)) return { kind: "exact", reason: `${dtype}, ${use.reason}` };
+  if (use.kind === "exact" || use.kind === "vector") return use;
+  if (elementCount(shape) === 0) return { kind: "exact", reason: "no numbers" };
+  const width = tensorBytes(dtype, [1])!;
+  const rowBytes = width * (shape.at(-1) ?? 1);
+  const values = floatValues(dtype, await read(rowBytes * Math.ceil((LOOKED_AT * width) / rowBytes)));
+  const table = tableIn(values, shape);
+  return table === undefined ? use : { kind: "exact", reason: `${table}, ${use.reason}` };
+}
 
 /**
  * @param values first numbers of a tensor, whole rows of them if it has several

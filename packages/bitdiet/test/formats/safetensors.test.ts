@@ -31,9 +31,9 @@ test("readSafetensors gives names, shapes, types, and the axis of a weight's out
       name: "weight",
       shape: [4, 3],
       dtype: "float32",
-      use: { kind: "weight", channelAxis: 0, reason: "floats along two axes" },
+      use: { kind: "weight", channelAxis: 0, reason: "weight by its name and shape" },
     },
-    { name: "bias", shape: [4], dtype: "bfloat16", use: { kind: "vector", reason: "floats along one axis" } },
+    { name: "bias", shape: [4], dtype: "bfloat16", use: { kind: "vector", reason: "bias by its name" } },
   ]);
   expect(await bytesByName(model)).toEqual({ weight: data.slice(0, 48), bias: data.slice(48) });
 });
@@ -109,4 +109,91 @@ test.runIf(known)("a file written by PyTorch's library comes back byte for byte"
   const payload = (bytes: Uint8Array) =>
     bytes.slice(8 + Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true)));
   expect(Buffer.compare(payload(written[name]), payload(original))).toBe(0);
+});
+
+/** A safetensors file of tensors that say what fills them. */
+function fileOf(
+  tensors: [
+    name: string,
+    dtype: "F32" | "F16" | "I32" | "F8_E8M0" | "F4",
+    shape: number[],
+    values?: Float32Array,
+  ][],
+) {
+  const widths = { F32: 4, F16: 2, I32: 4, F8_E8M0: 1, F4: 0.5 };
+  const header: Record<string, object> = {};
+  const parts: Uint8Array[] = [];
+  let at = 0;
+  for (const [i, [name, dtype, shape, values]] of tensors.entries()) {
+    const count = shape.reduce((a, b) => a * b, 1);
+    const bytes =
+      dtype === "F32"
+        ? bytesOf(values ?? normals(count, i + 1))
+        : Uint8Array.from({ length: count * widths[dtype] }, (_, k) => 13 * k);
+    header[name] = { dtype, shape, data_offsets: [at, at + bytes.length] };
+    parts.push(bytes);
+    at += bytes.length;
+  }
+  const json = Buffer.from(JSON.stringify(header));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(json.length));
+  return new Uint8Array(Buffer.concat([length, json, ...parts]));
+}
+
+test("what a tensor is follows from its name, its layout, its neighbours and its values", async () => {
+  const triangle = Float32Array.from({ length: 1024 }, (_, i) => (i % 32 <= i / 32 ? 1 : 0));
+  const cosines = Float32Array.from({ length: 2080 }, (_, i) =>
+    Math.cos((Math.PI * Math.floor(i / 65) * (i % 65)) / 64),
+  );
+  const file = fileOf([
+    ["h.0.attn.c_attn.weight", "F32", [32, 96]],
+    ["h.0.attn.bias", "F32", [1, 1, 32, 32], triangle],
+    ["h.0.ln_1.weight", "F32", [32]],
+    ["wte.weight", "F32", [64, 32]],
+    ["conv1.weight", "F32", [8, 3, 3, 3]],
+    ["features.1.weight", "F32", [8, 1, 3, 3]],
+    ["params/Dense_0/kernel", "F32", [32, 10]],
+    ["l.qweight", "I32", [16, 32]],
+    ["l.scales", "F16", [8, 32]],
+    ["w.weight", "F4", [32, 32]],
+    ["w.weight_scale_inv", "F32", [8, 8]],
+    ["e8", "F8_E8M0", [8, 8]],
+    ["spectrum.weight", "F32", [32, 65], cosines],
+    ["rotary.inv_freq", "F32", [16]],
+  ]);
+  const model = await readSafetensors(memoryFiles({ "m.safetensors": file }), "m.safetensors");
+  const found = model.tensors.map(({ name, use }) => [
+    name,
+    use.kind,
+    "channelAxis" in use ? use.channelAxis : "",
+  ]);
+  expect(found).toEqual([
+    ["h.0.attn.c_attn.weight", "weight", 1],
+    ["h.0.attn.bias", "exact", ""],
+    ["h.0.ln_1.weight", "vector", ""],
+    ["wte.weight", "embedding", 0],
+    ["conv1.weight", "weight", 0],
+    ["features.1.weight", "depthwise", 0],
+    ["params/Dense_0/kernel", "weight", 1],
+    ["l.qweight", "exact", ""],
+    ["l.scales", "exact", ""],
+    ["w.weight", "exact", ""],
+    ["w.weight_scale_inv", "exact", ""],
+    ["e8", "exact", ""],
+    ["spectrum.weight", "exact", ""],
+    ["rotary.inv_freq", "exact", ""],
+  ]);
+  expect(model.tensors.every(({ use }) => use.reason !== "")).toBe(true);
+  // Types of less than a byte and of exponents alone come back as they were.
+  const written = await readSafetensors(memoryFiles(await collect(writeSafetensors(model))), "m.safetensors");
+  for (const [i, { bytes }] of model.tensors.entries())
+    expect(await written.tensors[i].bytes()).toEqual(await bytes());
+});
+
+test("a Git LFS pointer in place of the file is named as such", async () => {
+  const pointer = new TextEncoder().encode(
+    "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 12345\n",
+  );
+  const reading = readSafetensors(memoryFiles({ "m.safetensors": pointer }), "m.safetensors");
+  await expect(reading).rejects.toThrow("m.safetensors: this is a Git LFS pointer, not the model");
 });

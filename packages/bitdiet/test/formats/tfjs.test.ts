@@ -165,3 +165,149 @@ test.each<[string, Files, string]>([
   await expect(reading).rejects.toThrow(ModelFileError);
   await expect(reading).rejects.toThrow(message);
 });
+
+/** A graph model of nodes and weights, nothing of which TF.js has to run. */
+function graphFiles(
+  nodes: object[],
+  weights: [name: string, shape: number[], values?: Float32Array | Int32Array][],
+): Files {
+  const data = weights.map(
+    ([, shape, values], i) =>
+      values ??
+      normals(
+        shape.reduce((a, b) => a * b, 1),
+        i + 1,
+      ),
+  );
+  const constants = weights.map(([name]) => ({ name, op: "Const" }));
+  const manifest = weights.map(([name, shape], i) => ({
+    name,
+    shape,
+    dtype: data[i] instanceof Int32Array ? "int32" : "float32",
+  }));
+  return {
+    "model.json": json({
+      format: "graph-model",
+      modelTopology: { node: [{ name: "x", op: "Placeholder" }, ...constants, ...nodes], library: {} },
+      weightsManifest: [{ paths: ["w.bin"], weights: manifest }],
+    }),
+    "w.bin": new Uint8Array(Buffer.concat(data.map(bytesOf))),
+  };
+}
+
+async function usesOf(files: Files) {
+  const { tensors } = await readTfjs(memoryFiles(files), "model.json");
+  return Object.fromEntries(tensors.map(({ name, use }) => [name, use]));
+}
+
+test("weights of a graph are told from tables, grids and filters by the operations that take them", async () => {
+  const node = (name: string, op: string, ...input: string[]) => ({ name, op, input });
+  const cast = (type: string) => ({ attr: { DstT: { type } } });
+  const uses = await usesOf(
+    graphFiles(
+      [
+        node("frames", "Conv2D", "x", "window"),
+        node("square", "Square", "frames"),
+        node("bands", "MatMul", "square", "mel"),
+        node("above", "Maximum", "bands", "floor"),
+        node("log", "Log", "above"),
+        node("transposed", "Transpose", "matrix", "order", "^log"),
+        node("reshaped", "Reshape", "transposed", "shape"),
+        node("product", "MatMul", "log", "reshaped"),
+        node("sum", "AddV2", "product", "bias"),
+        node("placed", "AddV2", "sum", "grid"),
+        node("row", "GatherV2", "table", "x", "zero"),
+        { ...node("index", "Cast", "row"), ...cast("DT_INT32") },
+        node("word", "GatherV2", "words", "x", "zero"),
+        { ...node("cast", "Cast", "word"), ...cast("DT_FLOAT") },
+        node("deep", "DepthwiseConv2dNative", "placed", "depthwise"),
+        node("cosine", "MatMul", "deep", "cosines"),
+        node("identity", "MatMul", "cosine", "ones"),
+      ],
+      [
+        ["window", [1, 64, 1, 16]],
+        ["mel", [16, 8]],
+        ["floor", []],
+        ["matrix", [20, 8]],
+        ["order", [2], Int32Array.of(1, 0)],
+        ["shape", [2], Int32Array.of(8, -1)],
+        ["bias", [20]],
+        ["grid", [9, 20]],
+        ["table", [30, 4]],
+        ["words", [30, 4]],
+        ["zero", [], Int32Array.of(0)],
+        ["depthwise", [3, 3, 20, 1]],
+        [
+          "cosines",
+          [32, 40],
+          Float32Array.from({ length: 1280 }, (_, i) => Math.cos(0.1 * (i % 40) * Math.floor(i / 40))),
+        ],
+        ["ones", [4, 4], Float32Array.from({ length: 16 }, (_, i) => (i % 5 === 0 ? 1 : 0))],
+      ],
+    ),
+  );
+  expect(Object.fromEntries(Object.entries(uses).map(([name, { kind }]) => [name, kind]))).toEqual({
+    window: "exact",
+    mel: "exact",
+    floor: "exact",
+    matrix: "weight",
+    order: "exact",
+    shape: "exact",
+    bias: "vector",
+    grid: "exact",
+    table: "exact",
+    words: "embedding",
+    zero: "exact",
+    depthwise: "depthwise",
+    cosines: "exact",
+    ones: "exact",
+  });
+  // The columns of the product are rows of what was stored.
+  expect(uses["matrix"]).toEqual({ kind: "weight", channelAxis: 0, reason: "matrix of MatMul product" });
+  expect(uses["window"].reason).toBe("filter of a signal, kernel of Conv2D frames");
+});
+
+test("weights that a graph hands to its functions are found there", async () => {
+  const files = graphFiles(
+    [
+      {
+        name: "loop",
+        op: "StatelessWhile",
+        input: ["x", "w"],
+        attr: { body: { func: { name: "body" } }, cond: { func: { name: "cond" } } },
+      },
+    ],
+    [["w", [8, 8]]],
+  );
+  const model = JSON.parse(Buffer.from(files["model.json"]).toString());
+  model.modelTopology.library.function = [
+    {
+      signature: {
+        name: "body",
+        inputArg: [{ name: "a" }, { name: "b" }],
+        outputArg: [{ name: "c" }, { name: "d" }],
+      },
+      nodeDef: [{ name: "product", op: "MatMul", input: ["a", "b"] }],
+      ret: { c: "product:product:0", d: "b" },
+    },
+  ];
+  const uses = await usesOf({ ...files, "model.json": json(model) });
+  expect(uses["w"]).toEqual({ kind: "weight", channelAxis: 1, reason: "matrix of MatMul product" });
+});
+
+test("a manifest without a network, as older programs have, is read and written", async () => {
+  const values = normals(27 * 8, 3);
+  const files = {
+    "face-weights_manifest.json": json([
+      { paths: ["face-shard1"], weights: [{ name: "conv0/kernel", shape: [3, 3, 3, 8], dtype: "float32" }] },
+    ]),
+    "face-shard1": bytesOf(values),
+  };
+  const model = await readTfjs(memoryFiles(files), "face-weights_manifest.json");
+  expect(model.format).toBe("tfjs-weights");
+  expect(model.tensors[0].use).toMatchObject({ kind: "weight", channelAxis: 3 });
+  const written = await collect(writeTfjs(model));
+  expect(Object.keys(written)[0]).toBe("face-weights_manifest.json");
+  const again = await readTfjs(memoryFiles(written), "face-weights_manifest.json");
+  expect(await again.tensors[0].bytes()).toEqual(bytesOf(values));
+});

@@ -3,7 +3,7 @@
  * https://onnx.ai/onnx/operators
  */
 import { concatenated, inserted, permuted, reshaped, unmoved, withoutOnes } from "../moved.js";
-import type { KnownShape, Role, Roles } from "../use.js";
+import { einsumRoles, type KnownShape, type Role, type Roles } from "../use.js";
 import type { FlatModel, OnnxOperation } from "./flat.js";
 import type { OnnxNode } from "./graph.js";
 import { inlineData } from "./tensor.js";
@@ -128,6 +128,11 @@ const linear = new Set(
 );
 const magnitudes = new Set("Abs Sqrt Square ReduceL2 ReduceSumSquare ReduceL1 STFT DFT Atan".split(" "));
 
+const moves = new Set(["Reshape", "Transpose", "Squeeze", "Identity", "Cast"]);
+const products = new Set(["MatMul", "FusedMatMul", "Gemm", "Conv", "ConvTranspose", "Einsum"]);
+/** Operations that are looked at behind an addition. */
+const MAX_MOVES = 8;
+
 /** Roles of inputs in the operations of a model, whose constants tell shapes and exponents. */
 export function onnxRoles({ operations, constants }: FlatModel): Roles<OnnxOperation> {
   const byValue = new Map(constants.map((constant) => [constant.value ?? "", constant]));
@@ -143,19 +148,25 @@ export function onnxRoles({ operations, constants }: FlatModel): Roles<OnnxOpera
     if (constant.dtype === "int32") return [...new Int32Array(data)];
     return constant.dtype === "float32" ? [...new Float32Array(data)] : undefined;
   };
-  const isProduct = (value: string): boolean => {
+  /** Whether a value is what a matrix or a kernel gives, moved or scaled perhaps. */
+  const isProduct = (value: string, depth = 0): boolean => {
     const maker = makers.get(value);
-    if (maker && ["Reshape", "Transpose", "Squeeze", "Identity", "Cast"].includes(maker.op))
-      return isProduct(maker.inputs[0]);
-    return (
-      maker !== undefined &&
-      (byOperation[maker.op] === matMul || ["Conv", "ConvTranspose", "Einsum"].includes(maker.op))
-    );
+    if (!maker || depth > MAX_MOVES) return false;
+    if (moves.has(maker.op)) return isProduct(maker.inputs[0], depth + 1);
+    if (maker.op === "Mul")
+      return maker.inputs.some((input, i) => byValue.has(input) && isProduct(maker.inputs[1 - i], depth + 1));
+    return products.has(maker.op);
   };
   const isIndexed = ({ inputs, outputs }: OnnxOperation) =>
     byValue.has(inputs[1]) ||
     (users.get(outputs[0]) ?? []).some(({ op, node }) => op === "Cast" && !isFloatType(int(node, "to")));
 
+  const scaled: Inputs = ({ inputs }, shape) =>
+    inputs.map((_, i) =>
+      shape && shape.filter((extent) => extent > 1).length <= 1 && isProduct(inputs[1 - i])
+        ? vector("bias or scale")
+        : undefined,
+    );
   const others: Record<string, Inputs> = {
     Reshape: ({ inputs }) => [
       reshaped((shape) => {
@@ -174,12 +185,8 @@ export function onnxRoles({ operations, constants }: FlatModel): Roles<OnnxOpera
         ? embedding("table")
         : undefined,
     ],
-    Add: ({ inputs }, shape) =>
-      inputs.map((_, i) =>
-        shape && shape.filter((extent) => extent > 1).length <= 1 && isProduct(inputs[1 - i])
-          ? vector("bias")
-          : undefined,
-      ),
+    Add: scaled,
+    Mul: scaled,
   };
   return {
     roleOf: (operation, input, shape) => {
@@ -187,6 +194,7 @@ export function onnxRoles({ operations, constants }: FlatModel): Roles<OnnxOpera
       return inputs?.(operation, shape)[input] ?? exact;
     },
     isLinear: ({ op }) => linear.has(op),
+    isCarried: ({ op }) => linear.has(op) && op !== "Sub" && op !== "ReduceMean",
     isMagnitude: ({ op, inputs }) =>
       magnitudes.has(op) ||
       (op === "Pow" && numbers(inputs[1])?.[0] === 2) ||
@@ -194,17 +202,4 @@ export function onnxRoles({ operations, constants }: FlatModel): Roles<OnnxOpera
     isLogarithm: ({ op }) => op === "Log",
     isClipped: ({ op }) => op === "Clip" || op === "Max" || op === "Relu",
   };
-}
-
-/** Operands of "ij,jk->ik": the channels of one are the axis that the result keeps of it and the other has not. */
-function einsumRoles(equation: string): (Role | undefined)[] {
-  const [sides, result = ""] = equation.replace(/\s/g, "").split("->");
-  const operands = sides.split(",");
-  if (operands.length !== 2 || equation.includes("...")) return [];
-  return operands.map((labels, i) => {
-    const kept = [...labels]
-      .reverse()
-      .find((label) => result.includes(label) && !operands[1 - i].includes(label));
-    return weight("operand", () => (kept === undefined ? 0 : labels.indexOf(kept)), 1 - i);
-  });
 }

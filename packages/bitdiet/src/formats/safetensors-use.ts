@@ -1,0 +1,65 @@
+/**
+ * Use of a tensor of a safetensors file, which has no graph: from its name, its layout and its neighbours, cautiously.
+ *
+ *     safetensorsUses([{ name: "fc.weight", dtype: "float32", shape: [10, 64] }])("fc.weight");
+ *     // { kind: "weight", channelAxis: 0, reason: "weight by its name and shape" }
+ */
+import { type Dtype, isFloat, type TensorUse } from "../model.js";
+
+interface Named {
+  name: string;
+  dtype: Dtype;
+  shape: readonly number[];
+}
+
+const VECTOR = /(^|[._/])(weight|bias|gamma|beta|scale|running_mean|running_var|mean|var|[wb]\d*)$/;
+/** What stands beside weights and is none: scales and zero points of quantized ones, masks, positions, tables of a signal's front end. */
+const EXACT =
+  /(scales?|zeros?|zero_?points?|absmax|quant_?map|code_?book|g_idx|mask(ed)?(_bias)?|bias|anchors?|grids?|inv_freq|freqs?(_cis)?|cos|sin|cached|window|mel(_?filters?|w)?|filter_?banks?|fbank|basis(_buffer)?|dft|stft|position_ids|relative_position_index|buffer|running_mean|running_var|steps?|perm|lut)(_inv|_cached|_2|_inverse)?$/i;
+const EMBEDDING = /(embed|(^|[._/])(wte|wpe|emb|tok|token_type)([._/]|$)|embeddings?(\.weight)?$)/i;
+/** GPT-2's own layer for a matrix product keeps [in, out]. */
+const INPUT_FIRST = /(^|[._/])(c_attn|c_proj|c_fc|q_attn)\.weight$/;
+const TRANSPOSED = /(deconv|conv_?transpose|transposed_?conv|up_?conv|upsampl\w*conv)/i;
+
+/** @param tensors all tensors of the model */
+export function safetensorsUses(tensors: readonly Named[]): (name: string) => TensorUse {
+  const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  // What stands beside integers of the same name, "layer.qweight" and "layer.scales", belongs to them.
+  const quantized = new Set(
+    tensors
+      .filter(({ dtype, shape }) => !isFloat(dtype) && dtype !== "bool" && longAxes(shape) >= 2)
+      .map(({ name }) => prefixOf(name)),
+  );
+  return (name) => {
+    const { dtype, shape } = byName.get(name)!;
+    if (!isFloat(dtype)) return { kind: "exact", reason: `no floats, but ${dtype}` };
+    const prefix = prefixOf(name);
+    if (prefix !== "" && quantized.has(prefix))
+      return { kind: "exact", reason: `beside integers of ${prefix}` };
+    const last = name.split(/[./]/).at(-1)!;
+    if (longAxes(shape) < 2)
+      return VECTOR.test(name)
+        ? { kind: "vector", reason: `${last} by its name` }
+        : { kind: "exact", reason: "no weight by its name" };
+    if (EXACT.test(last)) return { kind: "exact", reason: `${last}: no weight by its name` };
+    if (EMBEDDING.test(name) && shape.length === 2)
+      return { kind: "embedding", channelAxis: 0, reason: "embedding by its name" };
+    if (shape.length >= 3 && shape[1] === 1)
+      return { kind: "depthwise", channelAxis: 0, reason: "depthwise kernel by its shape" };
+    return { kind: "weight", channelAxis: axisOf(name, last, shape), reason: "weight by its name and shape" };
+  };
+}
+
+/** Torch's Linear is [out, in], its convolutions OIHW, transposed ones IOHW; Keras and Flax have the outputs last. */
+function axisOf(name: string, last: string, shape: readonly number[]): number {
+  if (last === "kernel") return shape.length - 1;
+  if (INPUT_FIRST.test(name) || (TRANSPOSED.test(name) && shape.length >= 3)) return 1;
+  return 0;
+}
+
+const longAxes = (shape: readonly number[]) => shape.filter((extent) => extent > 1).length;
+
+/** "model.layers.0.q_proj" of "model.layers.0.q_proj.weight_scale"; bitsandbytes has several parts behind the weight's name. */
+function prefixOf(name: string): string {
+  return name.replace(/\.weight\..*$/, "").replace(/[./][^./]*$/, (end) => (end === name ? end : ""));
+}
