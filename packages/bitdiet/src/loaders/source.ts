@@ -7,6 +7,7 @@
  */
 
 import { join } from "../file/numbers.js";
+import { checkIntegrity, withIntegrity } from "./integrity.js";
 
 /** Where bytes come from. */
 export interface ByteSource {
@@ -23,6 +24,11 @@ export interface DownloadOptions {
   requestInit?: RequestInit;
   /** Instead of the global `fetch`. */
   fetchFunc?: typeof fetch;
+  /**
+   * Hash of the whole file, as in HTML: "sha256-" (or "sha384-", "sha512-") and base64. The last bytes are given out only if
+   * it is that of all bytes, which are held in memory until then. The checksums in a file find damage; this finds intent.
+   */
+  integrity?: string;
 }
 
 /** A download failed for good; the message has the URL and what the server said. */
@@ -36,11 +42,28 @@ const FIRST_PAUSE_MS = 200;
 
 /**
  * @param source in Node a string without a scheme is a path, elsewhere it is a URL relative to the page
- * @throws {TypeError} if it is nothing that has bytes
+ * @throws {TypeError} if it is nothing that has bytes, or `integrity` no hash
  */
 export async function openSource(
   source: string | URL | Blob | ArrayBuffer | Uint8Array,
   options: DownloadOptions = {},
+): Promise<ByteSource> {
+  const opened = await plainSource(source, options);
+  const { integrity } = options;
+  if (integrity === undefined) return opened;
+  checkIntegrity(integrity);
+  return {
+    ...opened,
+    read: (start, end) =>
+      start > 0 || end !== undefined
+        ? opened.read(start, end)
+        : withIntegrity(opened.read(0), integrity, opened.name),
+  };
+}
+
+async function plainSource(
+  source: string | URL | Blob | ArrayBuffer | Uint8Array,
+  options: DownloadOptions,
 ): Promise<ByteSource> {
   if (source instanceof Uint8Array) return memorySource(source);
   if (source instanceof ArrayBuffer) return memorySource(new Uint8Array(source));
@@ -101,8 +124,7 @@ function blobSource(blob: Blob): ByteSource {
     name: (blob as { name?: string }).name ?? "blob",
     size: () => blob.size,
     async *read(start, end = blob.size) {
-      const reader = blob.slice(start, end).stream().getReader();
-      for (let piece = await reader.read(); !piece.done; piece = await reader.read()) yield piece.value;
+      yield* piecesOf(blob.slice(start, end).stream());
     },
   };
 }
@@ -139,26 +161,36 @@ function httpSource(url: string, { requestInit, fetchFunc = fetch }: DownloadOpt
   let size: number | undefined;
   let version: string | undefined;
 
-  async function request(start: number, end: number | undefined): Promise<Response> {
+  /** Body of an answer that has the bytes from `start` on; any other answer's is let go. */
+  async function request(start: number, end: number | undefined) {
     const headers = new Headers(requestInit?.headers);
     const isPart = start > 0 || end !== undefined;
     if (isPart) headers.set("Range", `bytes=${start}-${end === undefined ? "" : end - 1}`);
     const response = await fetchFunc(url, { ...requestInit, headers });
-    if (response.status === 408 || response.status === 429 || response.status >= 500)
-      throw new Error(`HTTP ${response.status} ${response.statusText}`);
-    if (!response.ok) throw new DownloadError(`${url}: HTTP ${response.status} ${response.statusText}`);
-    const tag = response.headers.get("ETag") ?? response.headers.get("Last-Modified") ?? undefined;
+    try {
+      check(response, start);
+      return { body: response.body!, isPart: response.status === 206 };
+    } catch (error) {
+      await response.body?.cancel().catch(() => {});
+      throw error;
+    }
+  }
+
+  function check({ status, statusText, ok, body, headers }: Response, start: number): void {
+    if (status === 408 || status === 429 || status >= 500) throw new Error(`HTTP ${status} ${statusText}`);
+    if (!ok) throw new DownloadError(`${url}: HTTP ${status} ${statusText}`);
+    if (body === null) throw new DownloadError(`${url}: HTTP ${status} ${statusText}, without a body`);
+    const tag = headers.get("ETag") ?? headers.get("Last-Modified") ?? undefined;
     if (version !== undefined && tag !== version)
       throw new DownloadError(`${url}: changed on the server while it was being downloaded`);
     version = tag;
-    const range = /^bytes (\d+)-\d*\/(\d+)$/.exec(response.headers.get("Content-Range") ?? "");
-    if (response.status === 206 && range && Number(range[1]) !== start)
+    const range = /^bytes (\d+)-\d*\/(\d+)$/.exec(headers.get("Content-Range") ?? "");
+    if (status === 206 && range && Number(range[1]) !== start)
       throw new DownloadError(`${url}: asked for bytes from ${start}, got some from ${range[1]}`);
     // The length of a compressed body says nothing about the bytes in it.
-    const length = response.headers.get("Content-Encoding") ? null : response.headers.get("Content-Length");
-    if (response.status === 206) size ??= range ? Number(range[2]) : undefined;
+    const length = headers.get("Content-Encoding") ? null : headers.get("Content-Length");
+    if (status === 206) size ??= range ? Number(range[2]) : undefined;
     else size ??= length ? Number(length) : undefined;
-    return response;
   }
 
   return {
@@ -168,22 +200,17 @@ function httpSource(url: string, { requestInit, fetchFunc = fetch }: DownloadOpt
       let at = start;
       for (let attempt = 1; ; attempt++) {
         try {
-          const response = await request(at, end);
+          const { body, isPart } = await request(at, end);
           // A server that knows no ranges sends everything again.
-          let skip = response.status === 206 ? 0 : at;
-          const reader = response.body!.getReader();
-          try {
-            for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
-              const bytes = piece.value.subarray(Math.min(skip, piece.value.length));
-              skip -= piece.value.length - bytes.length;
-              if (bytes.length === 0) continue;
-              attempt = 1;
-              at += bytes.length;
-              yield bytes;
-              if (end !== undefined && at >= end) return;
-            }
-          } finally {
-            reader.cancel().catch(() => {});
+          let skip = isPart ? 0 : at;
+          for await (const piece of piecesOf(body)) {
+            const bytes = piece.subarray(Math.min(skip, piece.length));
+            skip -= piece.length - bytes.length;
+            if (bytes.length === 0) continue;
+            attempt = 1;
+            at += bytes.length;
+            yield bytes;
+            if (end !== undefined && at >= end) return;
           }
           const expected = end ?? size;
           if (expected === undefined || at >= expected) return;
@@ -199,4 +226,14 @@ function httpSource(url: string, { requestInit, fetchFunc = fetch }: DownloadOpt
       }
     },
   };
+}
+
+/** Pieces of a stream, which is cancelled where nobody wants more of them. */
+async function* piecesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = stream.getReader();
+  try {
+    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) yield piece.value;
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
 }

@@ -24,7 +24,7 @@ export type FromBitdietOptions = Pick<
   io.LoadOptions,
   "requestInit" | "onProgress" | "fetchFunc" | "streamWeights"
 > &
-  Pick<FetchOptions, "maxBytes" | "maxSeconds" | "worker" | "workers">;
+  Pick<FetchOptions, "maxBytes" | "maxSeconds" | "worker" | "workers" | "integrity">;
 
 /**
  * A handler for `tf.loadLayersModel` and `tf.loadGraphModel`. Weights are decoded while they arrive; with `streamWeights` (graph

@@ -1,6 +1,6 @@
 /**
  * Decoding in Workers: each takes tensors one after another, and the least busy one gets the next. Where Workers do not start (there are
- * none, a policy forbids them, their module is not there) this thread decodes instead.
+ * none, a policy forbids them, their module is not there), end or do not answer, this thread decodes instead.
  *
  *     const pool = workerPool(() => new Worker(new URL("bitdiet/worker", import.meta.url), { type: "module" }), 2);
  *     await pool.decode({ entry, part }); // as decodePart(entry, part)
@@ -27,8 +27,16 @@ export interface WorkerPool {
   close(): void;
 }
 
+/** How long a Worker may take: to start, and for each byte of coded data, a tenth of what a slow telephone decodes. */
+const PATIENCE_MS = 10_000;
+const PATIENCE_MS_PER_BYTE = 1 / 50;
+
 interface Lane {
   worker: DecodeWorker;
+  /** Ends the wait for an answer. */
+  patience?: ReturnType<typeof setTimeout>;
+  /** This thread does what the Worker has not. */
+  fail(): void;
   /** Coded bytes that it has still to decode. */
   load: number;
   waiting: { request: DecodeRequest; settle(answer: DecodeAnswer): void }[];
@@ -38,18 +46,23 @@ interface Lane {
 export function workerPool(start: () => DecodeWorker, size: number): WorkerPool {
   const lanes = new Set<Lane>();
   const open = (): void => {
-    const lane: Lane = { worker: start(), load: 0, waiting: [] };
-    lanes.add(lane);
-    const onAnswer = (answer: DecodeAnswer) => lane.waiting.shift()?.settle(answer);
     const onFailure = () => {
-      lanes.delete(lane);
+      if (!lanes.delete(lane)) return;
+      clearTimeout(lane.patience);
       lane.worker.terminate();
       for (const { request, settle } of lane.waiting.splice(0)) settle(answerTo(request));
+    };
+    const lane: Lane = { worker: start(), fail: onFailure, load: 0, waiting: [] };
+    lanes.add(lane);
+    const onAnswer = (answer: DecodeAnswer) => {
+      lane.waiting.shift()?.settle(answer);
+      expectAnswer(lane);
     };
     const { worker } = lane;
     if (worker.on) worker.on("message", onAnswer);
     else worker.addEventListener?.("message", ({ data }) => onAnswer(data));
-    for (const type of ["error", "messageerror"]) {
+    // A Worker of Node's that ends by itself says no more than "exit".
+    for (const type of ["error", "messageerror", "exit"]) {
       if (worker.on) worker.on(type, onFailure);
       else worker.addEventListener?.(type, onFailure);
     }
@@ -67,9 +80,21 @@ export function workerPool(start: () => DecodeWorker, size: number): WorkerPool 
       throw new (answer.isCorrupt ? CorruptInputError : Error)(answer.error);
     },
     close() {
-      for (const { worker } of lanes) worker.terminate();
+      for (const { worker, patience } of lanes) {
+        clearTimeout(patience);
+        worker.terminate();
+      }
+      lanes.clear();
     },
   };
+}
+
+/** Waits for the next answer of a Worker that has something to do. */
+function expectAnswer(lane: Lane): void {
+  clearTimeout(lane.patience);
+  if (lane.waiting.length === 0) return;
+  const { length } = lane.waiting[0].request.part;
+  lane.patience = setTimeout(lane.fail, PATIENCE_MS + PATIENCE_MS_PER_BYTE * length);
 }
 
 async function asked(lane: Lane, request: DecodeRequest): Promise<DecodeAnswer> {
@@ -77,7 +102,12 @@ async function asked(lane: Lane, request: DecodeRequest): Promise<DecodeAnswer> 
   lane.load += length;
   const answer = await new Promise<DecodeAnswer>((settle) => {
     lane.waiting.push({ request, settle });
-    lane.worker.postMessage(request);
+    if (lane.waiting.length === 1) expectAnswer(lane);
+    try {
+      lane.worker.postMessage(request);
+    } catch {
+      lane.fail();
+    }
   });
   lane.load -= length;
   return answer;

@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -131,3 +133,83 @@ test("paths, file URLs, Blobs and buffers give the same bytes, from any offset",
   await expect(openSource(3 as never)).rejects.toThrow("source: expected a URL");
   await rm(folder, { recursive: true });
 });
+
+test("an answer without a body is a DownloadError that says its status", async () => {
+  const { url, asked } = await serve({ status: 204 });
+  await expect(all(await openSource(url))).rejects.toThrow(DownloadError);
+  await expect(all(await openSource(url))).rejects.toThrow(`${url}: HTTP 204`);
+  expect(asked.length).toBe(2);
+});
+
+test("bodies are cancelled: after a failure, where no more is wanted, and where the answer is of no use", async () => {
+  const bodies: { cancelled: boolean }[] = [];
+  const answering = (init: () => ResponseInit) =>
+    openSource("m.bitdiet", {
+      fetchFunc: async () => {
+        const body = { cancelled: false };
+        bodies.push(body);
+        const stream = new ReadableStream({
+          pull: (controller) => controller.enqueue(new Uint8Array(1000)),
+          cancel: () => void (body.cancelled = true),
+        });
+        return new Response(stream, init());
+      },
+    });
+  const gone = await answering(() => ({ status: 404 }));
+  await expect(all(gone)).rejects.toThrow("HTTP 404");
+  await readRange(await answering(() => ({ status: 206 })), 0, 2500);
+  for await (const _ of (await answering(() => ({}))).read(0)) break;
+  let tag = 0;
+  const changing = await answering(() => ({ headers: { ETag: String(tag++) } }));
+  await readRange(changing, 0, 10);
+  await expect(readRange(changing, 0, 10)).rejects.toThrow("changed on the server");
+  const wrong = await answering(() => ({ status: 206, headers: { "Content-Range": "bytes 7-9/10" } }));
+  await expect(readRange(wrong, 0, 10)).rejects.toThrow("asked for bytes from 0");
+  expect(bodies).toEqual(Array.from({ length: 6 }, () => ({ cancelled: true })));
+});
+
+test("nothing is left open by 200 reads that end early: no descriptor, no connection", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "bitdiet-"));
+  const path = join(folder, "m.bitdiet");
+  await writeFile(path, bytes);
+  const { url } = await serve();
+  const descriptors = () => readdirSync("/proc/self/fd").length;
+  const connections = () =>
+    new Promise<number>((resolve) => server!.getConnections((_, count) => resolve(count)));
+  const before = existsSync("/proc/self/fd") ? descriptors() : 0;
+  for (let i = 0; i < 200; i++) {
+    for (const source of [path, url]) await readRange(await openSource(source), 0, 10);
+    await expect(readRange(await openSource(path), 0, 400_000)).rejects.toThrow(DownloadError);
+  }
+  if (existsSync("/proc/self/fd"))
+    await expect.poll(descriptors, { timeout: 10_000 }).toBeLessThan(before + 20);
+  await expect.poll(connections, { timeout: 10_000 }).toBeLessThan(10);
+  await rm(folder, { recursive: true });
+});
+
+test.each(["sha256", "sha384", "sha512"])(
+  "integrity by %s lets the file through and no other",
+  async (name) => {
+    const integrity = `${name}-${createHash(name).update(bytes).digest("base64")}`;
+    const { url } = await serve();
+    for (const given of [bytes, new Blob([bytes]), url]) {
+      expect(Buffer.compare(await all(await openSource(given, { integrity })), bytes)).toBe(0);
+    }
+    const altered = bytes.slice();
+    altered[299_999] ^= 1;
+    for (const given of [altered, bytes.subarray(1), new Uint8Array(0)]) {
+      const source = await openSource(new Blob([given]), { integrity });
+      const seen: Uint8Array[] = [];
+      const reading = (async () => {
+        for await (const piece of source.read(0)) seen.push(piece);
+      })();
+      await expect(reading).rejects.toThrow(`blob: expected the file of ${integrity}, got ${name}-`);
+      expect(seen.reduce((sum, { length }) => sum + length, 0)).toBeLessThanOrEqual(
+        Math.max(0, given.length - 1),
+      );
+    }
+    await expect(openSource(bytes, { integrity: "md5-AAAA" })).rejects.toThrow(
+      'integrity: expected "sha256-" and a hash in base64, got "md5-AAAA"',
+    );
+  },
+);

@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { buildSync } from "esbuild";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { compressModel } from "../../src/compress.js";
 import { encodeModel } from "../../src/file/encode.js";
 import { readHeader } from "../../src/file/header.js";
@@ -83,6 +83,33 @@ test("Workers that do not start, or end in the middle, are done without", async 
   };
   expect(await decoded(bytes, { worker: mortal, workers: 1 })).toEqual(expected);
   expect(answered).toBeLessThan(40);
+});
+
+test("Workers that end without an error, never answer, or take no messages are done without", async () => {
+  const { bytes } = await compressModel(model, { quality: 50 });
+  const expected = await decoded(bytes);
+  const leaving = () =>
+    worker("require('node:worker_threads').parentPort.once('message', () => process.exit(0))");
+  expect(await decoded(bytes, { worker: leaving })).toEqual(expected);
+  const deaf = (): DecodeWorker => ({
+    postMessage() {
+      throw new Error("could not be cloned");
+    },
+    terminate: () => {},
+  });
+  expect(await decoded(bytes, { worker: deaf })).toEqual(expected);
+  vi.useFakeTimers();
+  try {
+    let ended = 0;
+    const mute = (): DecodeWorker => ({ postMessage() {}, terminate: () => void ended++ });
+    const loading = decoded(bytes, { worker: mute, workers: 3 });
+    for (let i = 0; i < 100; i++) await vi.advanceTimersByTimeAsync(1000);
+    expect(await loading).toEqual(expected);
+    expect(ended).toBe(3);
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test("bytes that contradict themselves are the loader's CorruptInputError, and Workers end", async () => {
