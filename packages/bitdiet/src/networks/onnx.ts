@@ -1,0 +1,97 @@
+/**
+ * An ONNX model as a network that calibration can run: with onnxruntime-node or onnxruntime-web, whichever the caller has.
+ *
+ *     import * as ort from "onnxruntime-node";
+ *     const network = await onnxNetwork(await readModel(files, "model.onnx"), ort, inputs);
+ *     network.layers[0]; // { name: "conv1.weight", rows: 16, columns: 27, kernel: [3, 3], weights, biases }
+ */
+import type { QuantizedTensor } from "../file/quantized-tensor.js";
+import { memoryFiles } from "../formats/files.js";
+import { writeModel } from "../formats/list.js";
+import { readOnnx } from "../formats/onnx.js";
+import { joinPieces } from "../loaders/source.js";
+import type { Model } from "../model.js";
+import type { QuantizedLayer } from "../quantize/quantize-layer.js";
+import type { CalibrationNetwork } from "./network.js";
+import { type OnnxGraph, readGraph, writeGraph } from "./onnx-graph.js";
+import { layersOf, type OnnxLayer } from "./onnx-layers.js";
+import { prepareGraph } from "./onnx-prepare.js";
+import { sensitivitiesOf } from "./onnx-sensitivities.js";
+import { type Feed, walkOf, withParameters } from "./onnx-walk.js";
+import type { OnnxRuntime } from "./run-onnx.js";
+
+export interface OnnxNetwork extends Omit<CalibrationNetwork, "gradients"> {
+  layers: readonly OnnxLayer[];
+  /** Second moments of the gradients of each layer's weights, one a row. */
+  sensitivities(): Promise<Float64Array[]>;
+  /** The model with a layer's integers in place of its weights, batch norms folded and biases as quantizing changed them. */
+  restore(
+    layers: readonly QuantizedLayer[],
+  ): Promise<{ tensors: Map<string, QuantizedTensor>; model: Model }>;
+}
+
+export interface OnnxOptions {
+  /** Threads of one run. Default: 1. */
+  threads?: number;
+  onProgress?(step: string, done: number, total: number): void;
+}
+
+/**
+ * @param model of the format "onnx"
+ * @param inputs a tensor for each of the model's inputs, by name, for some dozens of runs
+ * @throws {TypeError} if the model is another; {RangeError} if there are no inputs, or no layers to calibrate
+ */
+export async function onnxNetwork(
+  model: Model,
+  ort: OnnxRuntime,
+  inputs: readonly Feed[],
+  { threads = 1, onProgress = () => {} }: OnnxOptions = {},
+): Promise<OnnxNetwork> {
+  if (model.format !== "onnx") throw new TypeError(`model: expected an ONNX model, got ${model.format}`);
+  if (inputs.length === 0) throw new RangeError("inputs: expected at least one, got none");
+  const { name, graph: original } = await graphOf(model);
+  const graph = prepareGraph(original);
+  const layers = layersOf(graph);
+  if (layers.length === 0)
+    throw new RangeError("model: expected convolutions or matrix products with weights of float32, got none");
+  const walkable = { runtime: { ort, threads }, graph, layers, feeds: inputs };
+  return {
+    layers,
+    walk: walkOf(walkable, (layer) => onProgress("calibrating", layer, layers.length)),
+    sensitivities: () =>
+      sensitivitiesOf(walkable, (done, total) => onProgress("measuring sensitivities", done, total)),
+    restore: (quantized) => restored(name, graph, layers, quantized),
+  };
+}
+
+/** The model as a graph with all its constants inside. */
+async function graphOf(model: Model): Promise<{ name: string; graph: OnnxGraph }> {
+  const files = new Map<string, Uint8Array[]>();
+  for await (const { file, bytes } of writeModel(model)) files.set(file, [...(files.get(file) ?? []), bytes]);
+  const [[name, main], ...others] = [...files];
+  const external = new Map(others.map(([file, pieces]) => [file, joinPieces(pieces)]));
+  return { name, graph: readGraph(joinPieces(main), external) };
+}
+
+async function restored(
+  name: string,
+  graph: OnnxGraph,
+  layers: readonly OnnxLayer[],
+  quantized: readonly QuantizedLayer[],
+) {
+  let { constants } = graph;
+  for (const [i, layer] of layers.entries()) constants = withParameters(constants, layer, quantized[i]);
+  const model = await readOnnx(memoryFiles({ [name]: writeGraph({ ...graph, constants }) }), name);
+  const tensors = new Map<string, QuantizedTensor>();
+  const kept = new Map(model.tensors.map((tensor) => [tensor.name, tensor]));
+  for (const [i, { weight, bias, axis }] of layers.entries()) {
+    const { levels, steps, biasLevels, biasStep } = quantized[i];
+    const put = (tensor: string | undefined, rest: Omit<QuantizedTensor, "shape">) => {
+      const found = tensor === undefined ? undefined : kept.get(tensor);
+      if (found) tensors.set(found.name, { shape: found.shape, ...rest });
+    };
+    put(weight, { integers: levels, axis, steps });
+    put(bias, { integers: biasLevels, axis: 0, steps: Float32Array.of(biasStep) });
+  }
+  return { tensors, model };
+}
