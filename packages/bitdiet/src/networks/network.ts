@@ -55,6 +55,9 @@ export interface CalibrationNetwork {
    * @returns the network's outputs, inputs x classes
    */
   walk(replace: (layer: number, statistics: InputStatistics) => LayerParameters): Promise<Float32Array>;
+}
+
+export interface GradientNetwork extends CalibrationNetwork {
   /**
    * How much the outputs depend on the weights: gradients of random projections of the outputs, whose covariance is the Hessian of
    * the loss (KL divergence, or squared error) at its minimum.

@@ -5,16 +5,18 @@
 
 import { rules, type Tape } from "./onnx-gradients.js";
 import {
+  type CalibrationGraph,
   type Constant,
+  capturedBy,
   floatConstant,
   int64Constant,
   makeNode,
+  modelOfVersion,
   numbersIn,
-  type OnnxGraph,
   type OnnxNode,
+  readBy,
 } from "./onnx-graph.js";
 import type { OnnxLayer } from "./onnx-layers.js";
-import { payloadField, varintField } from "./onnx-protobuf.js";
 
 export interface Backward {
   nodes: readonly OnnxNode[];
@@ -25,18 +27,15 @@ export interface Backward {
   squares: readonly (string | undefined)[];
 }
 
-/** Versions that the rules are written for. */
-export const BACKWARD_MODEL = {
-  opset: 17,
-  modelFields: [varintField(1, 8), payloadField(8, [payloadField(1, ""), varintField(2, 17)])],
-} as const;
+/** The version that the rules are written for. */
+export const BACKWARD_MODEL = modelOfVersion(17);
 
 /**
  * @param shapes of all values
  * @param seeds names of the inputs with the gradients at these values
  */
 export function backwardOf(
-  graph: OnnxGraph,
+  graph: CalibrationGraph,
   layers: readonly OnnxLayer[],
   shapes: ReadonlyMap<string, readonly number[]>,
   seeds: ReadonlyMap<string, string>,
@@ -49,11 +48,12 @@ export function backwardOf(
   for (const node of [...graph.nodes].reverse()) {
     const dys = node.outputs.map(total);
     const isLost = node.outputs.some((output) => lost.has(output));
-    const inputs = [...node.inputs, ...node.captured].filter((input) => active.has(input));
+    const captured = capturedBy(node);
+    const inputs = [...node.inputs, ...captured].filter((input) => active.has(input));
     if (inputs.length === 0 || (!isLost && dys.every((dy) => dy === undefined))) continue;
-    const rule = node.domain === "" && node.captured.length === 0 ? rules[node.op] : undefined;
+    const rule = node.domain === "" && captured.length === 0 ? rules[node.opType] : undefined;
     // Where only some outputs count, rules other than that of Split need the first.
-    const isKnown = !isLost && rule !== undefined && (dys[0] !== undefined || node.op === "Split");
+    const isKnown = !isLost && rule !== undefined && (dys[0] !== undefined || node.opType === "Split");
     if (!isKnown || rule(node, dys, tape) !== true) for (const input of inputs) lost.add(input);
   }
   const squares = layers.map(({ output, outputAxis }) => {
@@ -69,14 +69,15 @@ export function backwardOf(
 /** Values that depend on what a layer gives. */
 function activeValues(nodes: readonly OnnxNode[], layers: readonly OnnxLayer[]): Set<string> {
   const active = new Set(layers.map(({ output }) => output));
-  for (const { inputs, captured, outputs } of nodes)
-    if ([...inputs, ...captured].some((input) => active.has(input)))
-      for (const output of outputs) active.add(output);
+  for (const node of nodes) {
+    if (!readBy(node).some((input) => active.has(input))) continue;
+    for (const output of node.outputs) active.add(output);
+  }
   return active;
 }
 
 function tapeFor(
-  graph: OnnxGraph,
+  graph: CalibrationGraph,
   shapes: ReadonlyMap<string, readonly number[]>,
   active: ReadonlySet<string>,
   gradients: Map<string, string[]>,

@@ -1,7 +1,7 @@
 /** Gradient rules of operators with a window: convolutions, pooling, resizing. */
 
 import type { Rule, Tape } from "./onnx-gradients.js";
-import { intOf, intsOf, type OnnxNode, textAttribute } from "./onnx-graph.js";
+import { intOf, intsOf, type OnnxNode, textOf } from "./onnx-graph.js";
 
 interface WindowAttributes {
   kernel: number[];
@@ -20,7 +20,7 @@ function windowOf(
 ): WindowAttributes {
   const strides = intsOf(node, "strides") ?? kernel.map(() => 1);
   const dilations = intsOf(node, "dilations") ?? kernel.map(() => 1);
-  const automatic = textAttribute(node, "auto_pad") || "NOTSET";
+  const automatic = textOf(node, "auto_pad") || "NOTSET";
   let pads = intsOf(node, "pads") ?? [...kernel, ...kernel].map(() => 0);
   if (automatic.startsWith("SAME")) {
     const totals = kernel.map((k, i) =>
@@ -72,7 +72,7 @@ const conv: Rule = (node, [dy], tape) => {
 
 const convTranspose: Rule = (node, [dy], tape) => {
   const [x, w] = node.inputs;
-  if (tape.isWanted(w) || textAttribute(node, "auto_pad").startsWith("SAME") || intsOf(node, "output_shape"))
+  if (tape.isWanted(w) || textOf(node, "auto_pad").startsWith("SAME") || intsOf(node, "output_shape"))
     return false;
   const kernel = tape.shapeOf(w).slice(2);
   const { strides, dilations, pads } = windowOf(node, kernel, [], []);
@@ -126,7 +126,7 @@ const maxPool: Rule = (node, [dy], tape) => {
     const list = intsOf(node, name);
     return list ? [[name, list] as const] : [];
   });
-  const automatic = textAttribute(node, "auto_pad");
+  const automatic = textOf(node, "auto_pad");
   const attributes = {
     ...Object.fromEntries(lists),
     ceil_mode: intOf(node, "ceil_mode", 0),
@@ -145,8 +145,7 @@ const resize: Rule = (node, [dy], tape) => {
   const [x] = node.inputs;
   const [input, output] = [tape.shapeOf(x), tape.shapeOf(node.outputs[0])];
   const times = input.map((extent, axis) => output[axis] / extent);
-  if ((textAttribute(node, "mode") || "nearest") !== "nearest" || !times.every(Number.isInteger))
-    return false;
+  if ((textOf(node, "mode") || "nearest") !== "nearest" || !times.every(Number.isInteger)) return false;
   const blocks = input.flatMap((extent, axis) => [extent, times[axis]]);
   const axes = input.map((_, axis) => 2 * axis + 1);
   const split = tape.emit("Reshape", [dy!, tape.ints(blocks)]);

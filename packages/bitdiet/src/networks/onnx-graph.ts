@@ -1,92 +1,48 @@
 /**
  * An ONNX model as a list of nodes and a table of constants, and back to the bytes of a model: what calibration cuts into pieces.
- * https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
  *
  *     const graph = readGraph(bytes);
- *     graph.nodes[0];              // { op: "Conv", inputs: ["x", "w"], outputs: ["y"], attributes }
- *     graph.constants.get("w");    // { dtype: 1, shape: [16, 3, 3, 3], bytes }
- *     writeGraph(graph);           // the model again; nodes that were not touched byte for byte
+ *     graph.nodes[0];              // { opType: "Conv", inputs: ["x", "w"], outputs: ["y"], attributes, ... }
+ *     graph.constants.get("w");    // { dtype: "float32", shape: [16, 3, 3, 3], bytes }
+ *     writeGraph(graph);           // the model again
  */
-import { elementCount, ModelFileError } from "../model.js";
-import {
-  type Field,
-  fieldsOf,
-  fixedOf,
-  floatField,
-  joined,
-  payloadField,
-  textOf,
-  textsOf,
-  varintField,
-  varintsOf,
-} from "./onnx-protobuf.js";
+import { type OnnxNode, type OnnxProto, onnxProto } from "../formats/onnx/graph.js";
+import { dtypes, inlineData, type OnnxTensor } from "../formats/onnx/tensor.js";
+import { fieldsOf, LENGTH_DELIMITED, tagBytes, varintBytes } from "../formats/protobuf.js";
+import { joinPieces } from "../loaders/source.js";
+import { type Dtype, ModelFileError, tensorBytes } from "../model.js";
+
+export type { OnnxNode };
 
 /** A tensor that is known before the model runs. */
 export interface Constant {
-  /** TensorProto.DataType: 1 = float32, 7 = int64. */
-  dtype: number;
+  dtype: Dtype;
   shape: readonly number[];
   /** Elements, little-endian. */
   bytes: Uint8Array;
 }
 
-export interface OnnxNode {
-  op: string;
-  /** Empty for the operators of ONNX itself. */
-  domain: string;
-  name: string;
-  inputs: readonly string[];
-  outputs: readonly string[];
-  attributes: ReadonlyMap<string, Attribute>;
-  /** Values of the graph around it that its subgraphs use. */
-  captured: readonly string[];
-  /** As it came; absent if it was made here. */
-  bytes?: Uint8Array;
-}
-
-export type Attribute = readonly Field[];
-
-export interface OnnxGraph {
+export interface CalibrationGraph {
   nodes: readonly OnnxNode[];
   constants: ReadonlyMap<string, Constant>;
   inputs: readonly GraphValue[];
   outputs: readonly GraphValue[];
   /** Version of ONNX's own operators. */
   opset: number;
-  /** Fields of the model apart from the graph, and of the graph apart from the above, as they came. */
+  /** Fields of the model apart from the graph, as they came. */
   modelFields: readonly Uint8Array[];
-  graphFields: readonly Uint8Array[];
 }
 
 export interface GraphValue {
   name: string;
-  /** TensorProto.DataType; 0 where it is not said. */
-  dtype: number;
-  /** undefined where an extent is not fixed. */
-  shape: readonly (number | undefined)[];
-  /** As it came; absent if it was made here. */
-  bytes?: Uint8Array;
+  /** Absent where it is not said. */
+  dtype?: Dtype;
+  /** A number, a name or undefined for each axis; absent where the rank is not said. */
+  shape?: readonly (number | string | undefined)[];
 }
 
-export const FLOAT = 1;
-export const INT64 = 7;
-
-/** Bytes an element, by TensorProto.DataType. */
-const widths: Record<number, number> = {
-  1: 4,
-  2: 1,
-  3: 1,
-  4: 2,
-  5: 2,
-  6: 4,
-  7: 8,
-  9: 1,
-  10: 2,
-  11: 8,
-  12: 4,
-  13: 8,
-  16: 2,
-};
+/** Numbers of types in a file, by their names. */
+const dtypeNumbers = new Map(Object.entries(dtypes).map(([number, dtype]) => [dtype, Number(number)]));
 
 /**
  * @param bytes an ONNX model
@@ -96,236 +52,204 @@ const widths: Record<number, number> = {
 export function readGraph(
   bytes: Uint8Array,
   external: ReadonlyMap<string, Uint8Array> = new Map(),
-): OnnxGraph {
-  const modelFields = [...fieldsOf(bytes)];
-  const graphFields = [...fieldsOf(modelFields.find(({ id }) => id === 7)?.payload ?? new Uint8Array())];
-  const constants = new Map<string, Constant>();
-  for (const { payload } of graphFields.filter(({ id }) => id === 5)) {
-    const { name, constant } = readTensor(payload, external);
-    constants.set(name, constant);
-  }
-  const values = (id: number) =>
-    graphFields.filter((field) => field.id === id).map(({ payload }) => readValue(payload));
-  const versions = modelFields
-    .filter(({ id }) => id === 8)
-    .map(({ payload }) => [...fieldsOf(payload)])
-    .filter((fields) => textOf(fields, 1) === "" || textOf(fields, 1) === "ai.onnx");
+): CalibrationGraph {
+  const { graph, opsets } = onnxProto(bytes);
+  const constants = new Map(graph.initializers.map((tensor) => [tensor.name, constantOf(tensor, external)]));
   return {
-    nodes: graphFields.filter(({ id }) => id === 1).map(({ payload }) => readNode(payload)),
+    nodes: graph.nodes,
     constants,
-    inputs: values(11).filter(({ name }) => !constants.has(name)),
-    outputs: values(12),
-    opset: Number(versions[0] ? (varintsOf(versions[0], 2)[0] ?? 1n) : 1n),
-    modelFields: modelFields.filter(({ id }) => id !== 7).map((field) => field.bytes),
-    graphFields: graphFields.filter(({ id }) => ![1, 5, 11, 12].includes(id)).map((field) => field.bytes),
+    inputs: valuesOf(graph.inputs).filter(({ name }) => !constants.has(name)),
+    outputs: valuesOf(graph.outputs),
+    opset: opsets.get("") ?? 1,
+    modelFields: fieldsOf(bytes).flatMap((field) => (field.id === GRAPH ? [] : [field.bytes])),
   };
 }
 
-function readNode(bytes: Uint8Array): OnnxNode {
-  const fields = [...fieldsOf(bytes)];
-  const attributes = new Map<string, Attribute>();
-  const captured: string[] = [];
-  for (const { payload } of fields.filter(({ id }) => id === 5)) {
-    const attribute = [...fieldsOf(payload)];
-    attributes.set(textOf(attribute, 1), attribute);
-    for (const { id, payload: graph } of attribute)
-      if (id === 6 || id === 11) captured.push(...namesUsedIn(graph));
-  }
-  return {
-    op: textOf(fields, 4),
-    domain: textOf(fields, 7),
-    name: textOf(fields, 3),
-    inputs: textsOf(fields, 1),
-    outputs: textsOf(fields, 2),
-    attributes,
-    captured,
-    bytes,
-  };
+const GRAPH = 7;
+
+function valuesOf(values: OnnxProto["graph"]["inputs"]): GraphValue[] {
+  return values.map(({ name, elementType = 0, shape }) => ({ name, dtype: dtypes[elementType], shape }));
 }
 
-/** Values that the nodes of a subgraph read or that it gives back, its own among them. */
-function namesUsedIn(graph: Uint8Array): string[] {
-  const fields = [...fieldsOf(graph)];
-  const nodes = fields.filter(({ id }) => id === 1).map(({ payload }) => readNode(payload));
-  const outputs = fields.filter(({ id }) => id === 12).map(({ payload }) => readValue(payload).name);
-  return [...nodes.flatMap(({ inputs, captured }) => [...inputs, ...captured]), ...outputs];
-}
-
-export function readTensor(
-  bytes: Uint8Array,
+/** @throws {ModelFileError} if its numbers are not there, or are none */
+export function constantOf(
+  tensor: OnnxTensor,
   external: ReadonlyMap<string, Uint8Array> = new Map(),
-): { name: string; constant: Constant } {
-  const fields = [...fieldsOf(bytes)];
-  const name = textOf(fields, 8);
-  const shape = varintsOf(fields, 1).map(Number);
-  const dtype = Number(varintsOf(fields, 2)[0] ?? 0n);
-  const data = dataOf(fields, dtype, external);
-  const width = widths[dtype];
-  if (width !== undefined && data.length !== width * elementCount(shape))
+): Constant {
+  const { name, dtype, shape } = tensor;
+  if (dtype === undefined || dtype === "string")
     throw new ModelFileError(
-      `onnx: ${name}: expected ${width * elementCount(shape)} bytes, got ${data.length}`,
+      `${name}: expected a tensor of numbers to calibrate with, got ${dtype ?? "another"}`,
     );
-  // A copy where a view of its numbers could not be had.
-  const isAligned = data.byteOffset % 8 === 0;
-  return { name, constant: { dtype, shape, bytes: isAligned ? data : new Uint8Array(data) } };
-}
-
-function dataOf(
-  fields: readonly Field[],
-  dtype: number,
-  external: ReadonlyMap<string, Uint8Array>,
-): Uint8Array {
-  const entries = fields
-    .filter(({ id }) => id === 13)
-    .map(({ payload }) => [...fieldsOf(payload)])
-    .map((entry) => [textOf(entry, 1), textOf(entry, 2)] as const);
-  if (varintsOf(fields, 14)[0] === 1n) {
-    const from = new Map(entries);
-    const file = external.get(from.get("location") ?? "");
-    if (!file) throw new ModelFileError(`onnx: expected the file ${from.get("location")} beside the model`);
-    const offset = Number(from.get("offset") ?? 0);
-    return file.subarray(offset, offset + Number(from.get("length") ?? file.length - offset));
+  let bytes = inlineData(tensor)?.bytes;
+  if (tensor.external) {
+    const { location, offset, length = Infinity } = tensor.external;
+    const file = external.get(location);
+    if (!file) throw new ModelFileError(`${name}: expected the file ${location} beside the model`);
+    bytes = file.subarray(offset, Math.min(file.length, offset + length));
   }
-  const raw = fields.filter(({ id }) => id === 9).at(-1);
-  if (raw) return raw.payload;
-  const bytesOf = (array: ArrayBufferView) => new Uint8Array(array.buffer);
-  if (dtype === 1) return fixedOf(fields, 4, 4);
-  if (dtype === 11) return fixedOf(fields, 10, 8);
-  if (dtype === 7) return bytesOf(BigInt64Array.from(varintsOf(fields, 7)));
-  if (dtype === 13) return bytesOf(BigUint64Array.from(varintsOf(fields, 11)));
-  if (dtype === 12) return bytesOf(Uint32Array.from(varintsOf(fields, 11), Number));
-  // Everything narrower is in int32_data, half floats as their bits.
-  const narrow = varintsOf(fields, 5).map(Number);
-  if (widths[dtype] === 1) return bytesOf(Uint8Array.from(narrow));
-  if (widths[dtype] === 2) return bytesOf(Uint16Array.from(narrow));
-  return bytesOf(Int32Array.from(narrow));
+  const size = tensorBytes(dtype, shape);
+  if (bytes === undefined || bytes.length !== size)
+    throw new ModelFileError(`${name}: expected ${size} bytes, got ${bytes?.length ?? 0}`);
+  // A copy where a view of its numbers could not be had.
+  return { dtype, shape, bytes: bytes.byteOffset % 8 === 0 ? bytes : new Uint8Array(bytes) };
 }
 
-function readValue(bytes: Uint8Array): GraphValue {
-  const fields = [...fieldsOf(bytes)];
-  const within = (message: readonly Field[], id: number) => [
-    ...fieldsOf(message.find((field) => field.id === id)?.payload ?? new Uint8Array()),
-  ];
-  const tensor = within(within(fields, 2), 1);
-  const shape = within(tensor, 2).map(({ payload }) => {
-    const dimension = [...fieldsOf(payload)].find(({ id }) => id === 1);
-    return dimension && dimension.value > 0n ? Number(dimension.value) : undefined;
-  });
-  return { name: textOf(fields, 1), dtype: Number(varintsOf(tensor, 1)[0] ?? 0n), shape, bytes };
-}
-
-/** The bytes of a model with this graph. */
-export function writeGraph({
-  nodes,
-  constants,
-  inputs,
-  outputs,
-  modelFields,
-  graphFields,
-}: OnnxGraph): Uint8Array {
-  const graph = [
-    ...nodes.map((node) => payloadField(1, node.bytes ?? nodeBytes(node))),
-    ...graphFields,
-    ...[...constants].map(([name, constant]) => payloadField(5, tensorFields(name, constant))),
-    ...inputs.map((value) => payloadField(11, value.bytes ?? valueBytes(value))),
-    ...outputs.map((value) => payloadField(12, value.bytes ?? valueBytes(value))),
-  ];
-  return joined([...modelFields, payloadField(7, graph)]);
-}
-
-function nodeBytes({ op, domain, name, inputs, outputs, attributes }: OnnxNode): Uint8Array {
-  return joined([
-    ...inputs.map((input) => payloadField(1, input)),
-    ...outputs.map((output) => payloadField(2, output)),
-    ...(name ? [payloadField(3, name)] : []),
-    payloadField(4, op),
-    ...[...attributes.values()].map((attribute) =>
-      payloadField(
-        5,
-        attribute.map(({ bytes }) => bytes),
-      ),
-    ),
-    ...(domain ? [payloadField(7, domain)] : []),
+/** Values of the graph around a node that its subgraphs use; some of their own among them. */
+export function capturedBy({ attributes }: OnnxNode): string[] {
+  const within = [...attributes.values()].flatMap(({ graph, graphs }) =>
+    graph ? [graph, ...graphs] : graphs,
+  );
+  return within.flatMap(({ nodes, outputs }) => [
+    ...nodes.flatMap((node) => [...node.inputs, ...capturedBy(node)]),
+    ...outputs.map(({ name }) => name),
   ]);
 }
 
-function valueBytes({ name, dtype }: GraphValue): Uint8Array {
-  const type = dtype ? [payloadField(2, payloadField(1, varintField(1, dtype)))] : [];
-  return joined([payloadField(1, name), ...type]);
+/** All values that a node reads. */
+export function readBy(node: OnnxNode): string[] {
+  return [...node.inputs, ...capturedBy(node)].filter((name) => name !== "");
 }
 
-export function tensorFields(name: string, { dtype, shape, bytes }: Constant): Uint8Array[] {
+/** The bytes of a model with this graph. */
+export function writeGraph({ nodes, constants, inputs, outputs, modelFields }: CalibrationGraph): Uint8Array {
+  const graph = [
+    ...nodes.map((node) => payloadField(1, nodeBytes(node))),
+    payloadField(2, "graph"),
+    ...[...constants].map(([name, constant]) => payloadField(5, tensorFields(name, constant))),
+    ...inputs.map((value) => payloadField(11, valueFields(value))),
+    ...outputs.map((value) => payloadField(12, valueFields(value))),
+  ];
+  return joinPieces([...modelFields, payloadField(GRAPH, graph)]);
+}
+
+function nodeBytes({ opType, domain, name, inputs, outputs, attributes }: OnnxNode): Uint8Array[] {
+  return [
+    ...inputs.map((input) => payloadField(1, input)),
+    ...outputs.map((output) => payloadField(2, output)),
+    ...(name ? [payloadField(3, name)] : []),
+    payloadField(4, opType),
+    ...[...attributes.values()].map(({ message }) => payloadField(5, message)),
+    ...(domain ? [payloadField(7, domain)] : []),
+  ];
+}
+
+function valueFields({ name, dtype, shape }: GraphValue): Uint8Array[] {
+  if (dtype === undefined) return [payloadField(1, name)];
+  const extents = shape?.map((extent) => {
+    if (extent === undefined) return payloadField(1, []);
+    return payloadField(1, [typeof extent === "number" ? varintField(1, extent) : payloadField(2, extent)]);
+  });
+  const tensor = [varintField(1, dtypeNumbers.get(dtype)!), ...(extents ? [payloadField(2, extents)] : [])];
+  return [payloadField(1, name), payloadField(2, [payloadField(1, tensor)])];
+}
+
+function tensorFields(name: string, { dtype, shape, bytes }: Constant): Uint8Array[] {
   return [
     ...shape.map((extent) => varintField(1, extent)),
-    varintField(2, dtype),
+    varintField(2, dtypeNumbers.get(dtype)!),
     payloadField(8, name),
     payloadField(9, bytes),
   ];
 }
 
-/** What a node that is made here may be given: whole numbers, a float as an array of one, or a tensor. */
+export function varintField(id: number, value: number): Uint8Array {
+  return Uint8Array.of(...tagBytes(id, 0), ...varintBytes(value));
+}
+
+/** A length-delimited field: text, bytes or a message given as its pieces. */
+export function payloadField(id: number, payload: string | Uint8Array | readonly Uint8Array[]): Uint8Array {
+  const bytes = typeof payload === "string" ? new TextEncoder().encode(payload) : payload;
+  const pieces = bytes instanceof Uint8Array ? [bytes] : bytes;
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  return joinPieces([Uint8Array.of(...tagBytes(id, LENGTH_DELIMITED), ...varintBytes(length)), ...pieces]);
+}
+
+/** A model without a graph, of one version of ONNX's own operators. */
+export function modelOfVersion(opset: number): Pick<CalibrationGraph, "opset" | "modelFields"> {
+  return {
+    opset,
+    modelFields: [varintField(1, 8), payloadField(8, [payloadField(1, ""), varintField(2, opset)])],
+  };
+}
+
+/** What a node that is made here may be given: whole numbers, a float as an array of one, text, or a tensor. */
 export type AttributeValue = number | readonly number[] | Float32Array | string | Constant;
 
-/** A node of one output made here. Attributes: `{ axis: 1, pads: [0, 0], alpha: Float32Array.of(0.1) }`. */
+/** A node made here. Attributes: `{ axis: 1, pads: [0, 0], alpha: Float32Array.of(0.1) }`. */
 export function makeNode(
-  op: string,
+  opType: string,
   inputs: readonly string[],
   outputs: readonly string[],
   attributes: Record<string, AttributeValue> = {},
 ): OnnxNode {
-  const made = Object.entries(attributes).map(([name, value]) => {
-    const bytes = joined([payloadField(1, name), ...attributeBytes(value)]);
-    return [name, [...fieldsOf(bytes)]] as const;
+  // Through the reader, so that a node is the same wherever it comes from.
+  const pieces = Object.entries(attributes).map(([name, value]) =>
+    payloadField(5, [payloadField(1, name), ...attributeFields(value)]),
+  );
+  const node = nodeBytes({
+    opType,
+    domain: "",
+    name: "",
+    inputs: [...inputs],
+    outputs: [...outputs],
+    attributes: new Map(),
   });
-  return { op, domain: "", name: "", inputs, outputs, attributes: new Map(made), captured: [] };
+  return onnxProto(payloadField(GRAPH, [payloadField(1, [...node, ...pieces])])).graph.nodes[0];
 }
 
-function attributeBytes(value: AttributeValue): Uint8Array[] {
+function attributeFields(value: AttributeValue): Uint8Array[] {
   if (typeof value === "number") return [varintField(3, value), varintField(20, 2)];
   if (typeof value === "string") return [payloadField(4, value), varintField(20, 3)];
-  if (value instanceof Float32Array) return [floatField(2, value[0]), varintField(20, 1)];
+  if (value instanceof Float32Array) {
+    const bits = new Uint8Array(value.slice(0, 1).buffer);
+    return [Uint8Array.of(...tagBytes(2, 5), ...bits), varintField(20, 1)];
+  }
   if ("bytes" in value) return [payloadField(5, tensorFields("", value)), varintField(20, 4)];
   return [...value.map((number) => varintField(8, number)), varintField(20, 7)];
 }
 
-export function intOf(node: OnnxNode, name: string, otherwise: number): number {
-  const attribute = node.attributes.get(name);
-  return attribute ? Number(varintsOf(attribute, 3)[0] ?? 0n) : otherwise;
+export function intOf({ attributes }: OnnxNode, name: string, otherwise: number): number {
+  const attribute = attributes.get(name);
+  return attribute ? (attribute.i ?? 0) : otherwise;
 }
 
-export function intsOf(node: OnnxNode, name: string): number[] | undefined {
-  const attribute = node.attributes.get(name);
-  return attribute && varintsOf(attribute, 8).map(Number);
+export function intsOf({ attributes }: OnnxNode, name: string): number[] | undefined {
+  return attributes.get(name)?.ints;
 }
 
-export function floatOf(node: OnnxNode, name: string, otherwise: number): number {
-  const attribute = node.attributes.get(name);
-  if (!attribute) return otherwise;
-  return new Float32Array(fixedOf(attribute, 2, 4).buffer)[0] ?? 0;
+export function floatOf({ attributes }: OnnxNode, name: string, otherwise: number): number {
+  const attribute = attributes.get(name);
+  return attribute ? (attribute.f ?? 0) : otherwise;
 }
 
-export function textAttribute(node: OnnxNode, name: string): string {
-  return textOf(node.attributes.get(name) ?? [], 4);
+export function textOf({ attributes }: OnnxNode, name: string): string {
+  return attributes.get(name)?.s ?? "";
 }
 
 export function floatsIn({ bytes }: Constant): Float32Array {
   return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
 }
 
+/** Numbers of a constant of float32, int32 or int64. */
 export function numbersIn({ dtype, bytes }: Constant): number[] {
-  if (dtype === INT64)
-    return Array.from(new BigInt64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8), Number);
-  if (dtype === FLOAT) return [...new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)];
-  return [...new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)];
+  const { buffer, byteOffset, length } = bytes;
+  if (dtype === "int64") return Array.from(new BigInt64Array(buffer, byteOffset, length / 8), Number);
+  if (dtype === "int32") return [...new Int32Array(buffer, byteOffset, length / 4)];
+  return dtype === "float32" ? [...new Float32Array(buffer, byteOffset, length / 4)] : [];
 }
 
 export function floatConstant(values: Float32Array, shape: readonly number[]): Constant {
-  return { dtype: FLOAT, shape, bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) };
+  return {
+    dtype: "float32",
+    shape,
+    bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+  };
 }
 
 export function int64Constant(
   values: readonly number[],
   shape: readonly number[] = [values.length],
 ): Constant {
-  return { dtype: INT64, shape, bytes: new Uint8Array(BigInt64Array.from(values, BigInt).buffer) };
+  return { dtype: "int64", shape, bytes: new Uint8Array(BigInt64Array.from(values, BigInt).buffer) };
 }

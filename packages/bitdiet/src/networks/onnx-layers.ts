@@ -8,12 +8,11 @@
 import { rowsOf, toRows } from "../file/rows.js";
 import type { CalibrationLayer } from "./network.js";
 import {
+  type CalibrationGraph,
   type Constant,
-  FLOAT,
   floatOf,
   floatsIn,
   intOf,
-  type OnnxGraph,
   type OnnxNode,
 } from "./onnx-graph.js";
 import { consumersOf } from "./onnx-prepare.js";
@@ -47,16 +46,16 @@ interface Found {
   window: Window;
 }
 
-export function layersOf(graph: OnnxGraph): OnnxLayer[] {
+export function layersOf(graph: CalibrationGraph): OnnxLayer[] {
   const { nodes, constants } = graph;
   const consumers = consumersOf(nodes);
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   const madeAt = new Map(nodes.flatMap((node, at) => node.outputs.map((name) => [name, at] as const)));
   const isFree = (name: string | undefined, size?: number): name is string => {
     const constant = constants.get(name ?? "");
-    const length = constant && constant.shape.reduce((a, b) => a * b, 1);
+    const length = constant?.shape.reduce((a, b) => a * b, 1);
     return (
-      constant?.dtype === FLOAT &&
+      constant?.dtype === "float32" &&
       (size === undefined || length === size) &&
       consumers.get(name!)?.length === 1
     );
@@ -72,14 +71,14 @@ export function layersOf(graph: OnnxGraph): OnnxLayer[] {
     let [output] = node.outputs;
     let bias = isFree(found.bias, rows) ? found.bias : undefined;
     const next = only(output);
-    const added = node.op === "MatMul" && next?.op === "Add" ? otherOf(next, output) : undefined;
+    const added = node.opType === "MatMul" && next?.opType === "Add" ? otherOf(next, output) : undefined;
     // A vector along the last axis, which is that of the rows.
     if (axis === 1 && isFree(added, rows) && constants.get(added)!.shape.at(-1) === rows) {
       bias = added;
       [output] = next!.outputs;
     }
     const sum = only(output);
-    const other = sum?.op === "Add" ? otherOf(sum, output) : undefined;
+    const other = sum?.opType === "Add" ? otherOf(sum, output) : undefined;
     const isThere = other !== undefined && !constants.has(other) && (madeAt.get(other) ?? -1) < at;
     const layer: OnnxLayer = {
       name: weight,
@@ -111,12 +110,12 @@ function otherOf({ inputs }: OnnxNode, value: string): string | undefined {
 function layerIn(node: OnnxNode, constants: ReadonlyMap<string, Constant>): Found | undefined {
   const [first, second, bias] = node.inputs;
   const shape = constants.get(second)?.shape;
-  if (node.op === "Conv" && shape) {
+  if (node.opType === "Conv" && shape) {
     const groups = intOf(node, "group", 1);
     const window = convolutionWindow(node, shape, 0);
     return window && { input: first, weight: second, bias, axis: 0, groups, outputAxis: 1, window };
   }
-  if (node.op === "ConvTranspose" && shape) {
+  if (node.opType === "ConvTranspose" && shape) {
     const groups = intOf(node, "group", 1);
     // Rows of other groups than one channel each would be spread over the weights.
     const isDepthwise = groups === shape[0] && shape[1] === 1;
@@ -125,7 +124,7 @@ function layerIn(node: OnnxNode, constants: ReadonlyMap<string, Constant>): Foun
     const window = convolutionWindow(node, shape, axis);
     return window && { input: first, weight: second, bias, axis, groups, outputAxis: 1, window };
   }
-  if (node.op === "Gemm" && shape) {
+  if (node.opType === "Gemm" && shape) {
     if (floatOf(node, "alpha", 1) !== 1 || floatOf(node, "beta", 1) !== 1) return undefined;
     const axis = intOf(node, "transB", 0) === 1 ? 0 : 1;
     const side = intOf(node, "transA", 0) === 1 ? "columns" : "rows";
@@ -138,7 +137,7 @@ function layerIn(node: OnnxNode, constants: ReadonlyMap<string, Constant>): Foun
       window: matrixWindow(side, "rows", shape[axis]),
     };
   }
-  if (node.op !== "MatMul") return undefined;
+  if (node.opType !== "MatMul") return undefined;
   if (shape?.length === 2)
     return {
       input: first,

@@ -6,7 +6,7 @@
  * x an input extended by a 1, x' the same in the float network, s what the output is added to.
  */
 import type { InputStatistics } from "./network.js";
-import { makeNode, type OnnxGraph } from "./onnx-graph.js";
+import { type CalibrationGraph, makeNode } from "./onnx-graph.js";
 import type { OnnxLayer } from "./onnx-layers.js";
 import { loadPiece, type Piece, type Runtime } from "./onnx-piece.js";
 import type { RunTensor } from "./runner.js";
@@ -31,7 +31,7 @@ export interface Moments {
 /** The products, for any layer: shapes are free. */
 export async function momentsPiece(
   runtime: Runtime,
-  model: Pick<OnnxGraph, "modelFields" | "opset">,
+  model: Pick<CalibrationGraph, "modelFields" | "opset">,
 ): Promise<Piece> {
   const nodes = [
     makeNode("Sub", ["exact", "x"], ["change"]),
@@ -43,7 +43,7 @@ export async function momentsPiece(
     makeNode("MatMul", ["columns", "x"], ["gram"]),
     makeNode("MatMul", ["errors", "x"], ["residual"]),
   ];
-  const inputs = new Map(["x", "exact", "weights", "sums"].map((name) => [name, "float32"]));
+  const inputs = new Map(["x", "exact", "weights", "sums"].map((name) => [name, "float32" as const]));
   return loadPiece(runtime, model, nodes, new Map(), inputs, ["gram", "residual"]);
 }
 

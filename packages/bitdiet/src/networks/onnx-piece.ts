@@ -5,26 +5,11 @@
  *     const [y] = await piece.run([x]);
  *     await piece.release();
  */
-import { type Constant, type OnnxGraph, type OnnxNode, writeGraph } from "./onnx-graph.js";
+
+import type { Dtype } from "../model.js";
+import { type CalibrationGraph, type Constant, type OnnxNode, readBy, writeGraph } from "./onnx-graph.js";
 import type { OnnxRuntime } from "./run-onnx.js";
 import { RunError, type RunTensor } from "./runner.js";
-
-/** Types of tensors as ONNX Runtime names them, by TensorProto.DataType. */
-const dtypes: Record<string, number> = {
-  float32: 1,
-  uint8: 2,
-  int8: 3,
-  uint16: 4,
-  int16: 5,
-  int32: 6,
-  int64: 7,
-  string: 8,
-  bool: 9,
-  float16: 10,
-  float64: 11,
-  uint32: 12,
-  uint64: 13,
-};
 
 export interface Piece {
   inputs: readonly string[];
@@ -47,21 +32,20 @@ export interface Runtime {
  */
 export async function loadPiece(
   { ort, threads }: Runtime,
-  { modelFields, opset }: Pick<OnnxGraph, "modelFields" | "opset">,
+  { modelFields, opset }: Pick<CalibrationGraph, "modelFields" | "opset">,
   nodes: readonly OnnxNode[],
   constants: ReadonlyMap<string, Constant>,
-  inputs: ReadonlyMap<string, string>,
+  inputs: ReadonlyMap<string, Dtype>,
   outputs: readonly string[],
 ): Promise<Piece> {
-  const used = new Set(nodes.flatMap((node) => [...node.inputs, ...node.captured]));
+  const used = new Set(nodes.flatMap(readBy));
   const bytes = writeGraph({
     nodes,
     constants: new Map([...constants].filter(([name]) => used.has(name) || outputs.includes(name))),
-    inputs: [...inputs].map(([name, dtype]) => ({ name, dtype: dtypes[dtype], shape: [] })),
-    outputs: outputs.map((name) => ({ name, dtype: 0, shape: [] })),
+    inputs: [...inputs].map(([name, dtype]) => ({ name, dtype })),
+    outputs: outputs.map((name) => ({ name })),
     opset,
     modelFields,
-    graphFields: [],
   });
   const fail = (error: Error): never => {
     throw new RunError(error.message, { cause: error });

@@ -5,8 +5,9 @@
  *     Conv(x, w), BatchNormalization(…), Relu   ->   Conv(x, w', b'), Relu
  */
 import {
+  type CalibrationGraph,
   type Constant,
-  FLOAT,
+  constantOf,
   floatConstant,
   floatOf,
   floatsIn,
@@ -14,11 +15,9 @@ import {
   intOf,
   intsOf,
   numbersIn,
-  type OnnxGraph,
   type OnnxNode,
-  readTensor,
+  readBy,
 } from "./onnx-graph.js";
-import { fieldsOf, fixedOf, varintsOf } from "./onnx-protobuf.js";
 
 /** A graph that is being changed. */
 interface Draft {
@@ -27,57 +26,48 @@ interface Draft {
   outputs: ReadonlySet<string>;
 }
 
-export function prepareGraph(graph: OnnxGraph): OnnxGraph {
+export function prepareGraph(graph: CalibrationGraph): CalibrationGraph {
   const draft: Draft = {
     nodes: [],
     constants: new Map(graph.constants),
     outputs: new Set(graph.outputs.map(({ name }) => name)),
   };
   for (const node of graph.nodes) {
-    const made = draft.outputs.has(node.outputs[0]) ? undefined : constantOf(node, draft.constants);
+    const made = draft.outputs.has(node.outputs[0]) ? undefined : foldedConstant(node, draft.constants);
     if (made) draft.constants.set(node.outputs[0], made);
     else draft.nodes.push(node);
   }
   foldAfterConvolutions(draft);
   draft.nodes = draft.nodes.map((node) => withBias(node, draft));
-  const used = new Set(draft.nodes.flatMap(({ inputs, captured }) => [...inputs, ...captured]));
+  const used = new Set(draft.nodes.flatMap(readBy));
   for (const name of draft.constants.keys())
     if (!used.has(name) && !draft.outputs.has(name)) draft.constants.delete(name);
-  // What is said about values may be about some that are gone; a runtime finds the shapes out anyway.
-  const graphFields = graph.graphFields.filter((bytes) => [...fieldsOf(bytes)][0].id !== VALUE_INFO);
-  return { ...graph, ...draft, outputs: graph.outputs, graphFields };
+  return { ...graph, ...draft, outputs: graph.outputs };
 }
 
-const VALUE_INFO = 13;
-
 /** What a node always gives, where it depends on nothing else; undefined where it does, or is not known here. */
-function constantOf(node: OnnxNode, constants: ReadonlyMap<string, Constant>): Constant | undefined {
+function foldedConstant(node: OnnxNode, constants: ReadonlyMap<string, Constant>): Constant | undefined {
   if (node.domain !== "") return undefined;
-  if (node.op === "Constant") return constantValue(node);
+  if (node.opType === "Constant") return constantValue(node);
   const [data, second] = node.inputs.map((name) => constants.get(name));
   if (!data || node.inputs.length > (second ? 2 : 1)) return undefined;
-  if (node.op === "Identity") return data;
-  if (node.op === "Transpose")
+  if (node.opType === "Identity") return data;
+  if (node.opType === "Transpose")
     return transposed(data, intsOf(node, "perm") ?? data.shape.map((_, i) => -1 - i));
-  if (node.op === "Reshape" && second && intOf(node, "allowzero", 0) === 0)
+  if (node.opType === "Reshape" && second && intOf(node, "allowzero", 0) === 0)
     return { ...data, shape: reshaped(data.shape, numbersIn(second)) };
   return undefined;
 }
 
 /** The value of a `Constant` node, but for text and sparse tensors. */
 function constantValue({ attributes }: OnnxNode): Constant | undefined {
-  for (const [name, attribute] of attributes) {
-    if (name === "value") {
-      const tensor = attribute.find(({ id }) => id === 5);
-      return tensor && readTensor(tensor.payload).constant;
-    }
-    const floats = (id: number) => new Float32Array(fixedOf(attribute, id, 4).buffer);
-    if (name === "value_float") return floatConstant(floats(2), []);
-    if (name === "value_floats") return floatConstant(floats(7), [floats(7).length]);
-    if (name === "value_int") return int64Constant(varintsOf(attribute, 3).map(Number), []);
-    if (name === "value_ints") return int64Constant(varintsOf(attribute, 8).map(Number));
-  }
-  return undefined;
+  const [attribute] = attributes.values();
+  if (attribute?.tensor) return constantOf(attribute.tensor);
+  const { name, f, i, floats, ints } = attribute ?? {};
+  if (name === "value_float") return floatConstant(Float32Array.of(f ?? 0), []);
+  if (name === "value_int") return int64Constant([i ?? 0], []);
+  if (name === "value_floats" && floats) return floatConstant(Float32Array.from(floats), [floats.length]);
+  return name === "value_ints" && ints ? int64Constant(ints) : undefined;
 }
 
 function reshaped(shape: readonly number[], wanted: readonly number[]): number[] {
@@ -130,7 +120,7 @@ function foldAfterConvolutions(draft: Draft): void {
 export function consumersOf(nodes: readonly OnnxNode[]): Map<string, OnnxNode[]> {
   const consumers = new Map<string, OnnxNode[]>();
   for (const node of nodes) {
-    for (const name of new Set([...node.inputs, ...node.captured])) {
+    for (const name of new Set(readBy(node))) {
       const list = consumers.get(name);
       if (list) list.push(node);
       else consumers.set(name, [node]);
@@ -139,8 +129,8 @@ export function consumersOf(nodes: readonly OnnxNode[]): Map<string, OnnxNode[]>
   return consumers;
 }
 
-function isConvolution({ op, domain }: OnnxNode): boolean {
-  return domain === "" && (op === "Conv" || op === "ConvTranspose");
+function isConvolution({ opType, domain }: OnnxNode): boolean {
+  return domain === "" && (opType === "Conv" || opType === "ConvTranspose");
 }
 
 /** The convolution with what comes after it; undefined if that is no map of single channels by constants. */
@@ -155,9 +145,9 @@ function foldedInto(
   const bias = biasName ? constants.get(biasName) : undefined;
   const isOwn = (name: string) => consumers.get(name)?.length === 1;
   if (
-    weight?.dtype !== FLOAT ||
+    weight?.dtype !== "float32" ||
     !isOwn(weightName) ||
-    (biasName && (bias?.dtype !== FLOAT || !isOwn(biasName)))
+    (biasName && (bias?.dtype !== "float32" || !isOwn(biasName)))
   )
     return undefined;
   const map = channelMap(after, node.outputs[0], channelsOf(node, weight), constants);
@@ -174,13 +164,11 @@ function foldedInto(
       [rows],
     ),
   );
-  // The bytes as they came no longer hold.
-  const { bytes, ...rest } = node;
-  return { ...rest, inputs: [input, weightName, newBias], outputs: [after.outputs[0]] };
+  return { ...node, inputs: [input, weightName, newBias], outputs: [after.outputs[0]] };
 }
 
 function channelsOf(node: OnnxNode, { shape }: Constant): number {
-  return node.op === "Conv" ? shape[0] : shape[1] * intOf(node, "group", 1);
+  return node.opType === "Conv" ? shape[0] : shape[1] * intOf(node, "group", 1);
 }
 
 /** y_c = factors_c x_c + terms_c, where a node is that. */
@@ -191,18 +179,18 @@ function channelMap(
   constants: ReadonlyMap<string, Constant>,
 ): { factors: Float64Array; terms: Float64Array } | undefined {
   const vector = (constant?: Constant) => {
-    if (constant?.dtype !== FLOAT) return undefined;
+    if (constant?.dtype !== "float32") return undefined;
     const values = floatsIn(constant);
     return values.length === channels ? values : undefined;
   };
-  if (node.op === "BatchNormalization" && node.inputs[0] === input && node.outputs.length === 1) {
+  if (node.opType === "BatchNormalization" && node.inputs[0] === input && node.outputs.length === 1) {
     const [scale, shift, mean, variance] = node.inputs.slice(1).map((name) => vector(constants.get(name)));
     if (!scale || !shift || !mean || !variance) return undefined;
     const epsilon = floatOf(node, "epsilon", 1e-5);
     const factors = Float64Array.from(scale, (s, c) => s / Math.sqrt(variance[c] + epsilon));
     return { factors, terms: factors.map((factor, c) => shift[c] - factor * mean[c]) };
   }
-  if (node.op !== "Add" || node.inputs[0] === node.inputs[1]) return undefined;
+  if (node.opType !== "Add" || node.inputs[0] === node.inputs[1]) return undefined;
   const other = constants.get(node.inputs.find((name) => name !== input) ?? "");
   const values = vector(other);
   // [1, C, 1, 1] or [C, 1, 1]: the axis of the channels is the second of the input's, and none is lost.
@@ -214,7 +202,7 @@ function channelMap(
 
 function scaledWeight(node: OnnxNode, { shape, ...weight }: Constant, factors: Float64Array): Constant {
   const values = floatsIn({ shape, ...weight });
-  if (node.op === "Conv") {
+  if (node.opType === "Conv") {
     const columns = values.length / factors.length;
     return floatConstant(
       values.map((w, i) => w * factors[Math.floor(i / columns)]),
@@ -237,11 +225,10 @@ function scaledWeight(node: OnnxNode, { shape, ...weight }: Constant, factors: F
 /** A convolution without a bias is given one of zeros. */
 function withBias(node: OnnxNode, { constants }: Draft): OnnxNode {
   const weight = constants.get(node.inputs[1]);
-  if (!isConvolution(node) || weight?.dtype !== FLOAT || node.inputs[2]) return node;
+  if (!isConvolution(node) || weight?.dtype !== "float32" || node.inputs[2]) return node;
   const channels = channelsOf(node, weight);
   let name = `${node.inputs[1]}.bias`;
   while (constants.has(name)) name += "_";
   constants.set(name, floatConstant(new Float32Array(channels), [channels]));
-  const { bytes, ...rest } = node;
-  return { ...rest, inputs: [...node.inputs.slice(0, 2), name] };
+  return { ...node, inputs: [...node.inputs.slice(0, 2), name] };
 }

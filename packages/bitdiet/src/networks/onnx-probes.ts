@@ -7,7 +7,8 @@ import { valuesInRows } from "./onnx-layers.js";
 import { loadPiece } from "./onnx-piece.js";
 import { inputTypes, type ScaledTarget } from "./onnx-sensitivities.js";
 import { centre } from "./onnx-targets.js";
-import { type Feed, uniform, type Walkable } from "./onnx-walk.js";
+import type { Feed, Walkable } from "./onnx-walk.js";
+import { uniform } from "./random.js";
 import type { RunTensor } from "./runner.js";
 
 /** Inputs that each layer is probed with, and noise relative to the weights. */

@@ -2,12 +2,14 @@
  * How much a network's outputs depend on each row of each layer: mean squares of the gradients of random projections of the outputs (whose
  * expectation is the relative squared error of the outputs for a small error of the row), times the energy of the layer's inputs.
  */
+import type { Dtype } from "../model.js";
 import { BACKWARD_MODEL, backwardOf } from "./onnx-backward.js";
 import type { OnnxLayer } from "./onnx-layers.js";
 import { loadPiece, type Piece } from "./onnx-piece.js";
 import { probedErrors } from "./onnx-probes.js";
 import { centre, type Target, targetsOf } from "./onnx-targets.js";
-import { type Feed, uniform, type Walkable } from "./onnx-walk.js";
+import type { Feed, Walkable } from "./onnx-walk.js";
+import { normal, uniform } from "./random.js";
 import type { RunTensor } from "./runner.js";
 
 /** Inputs that gradients are taken of, and projections of the outputs for each. */
@@ -112,7 +114,7 @@ async function scaledTargets({ runtime, graph }: Walkable, feeds: readonly Feed[
   return varied.map((target) => ({ ...target, count: varied.length }));
 }
 
-export function inputTypes(feed: Feed): Map<string, string> {
+export function inputTypes(feed: Feed): Map<string, Dtype> {
   return new Map([...feed].map(([name, { dtype }]) => [name, dtype]));
 }
 
@@ -154,7 +156,7 @@ async function passesFor(
   ]);
   for (const name of names) wanted.delete(name);
   const forward = await load([...wanted]);
-  const used = new Map(takes.map((name) => [name, everything.get(name)!.dtype as string]));
+  const used = new Map(takes.map((name) => [name, everything.get(name)!.dtype]));
   for (const seed of seeds.values()) used.set(seed, "float32");
   const results = squares.filter((name) => name !== undefined);
   const backward = await loadPiece(runtime, BACKWARD_MODEL, nodes, constants, used, results);
@@ -185,11 +187,8 @@ function seedOf(
 ): Float32Array {
   const size = shape.reduce((a, b) => a * b, 1);
   const scale = 1 / Math.sqrt(variance * size * count);
-  const normal = Float32Array.from(
-    { length: size },
-    () => scale * Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next()),
-  );
-  return isCentred ? centre(normal, shape.at(-1)!) : normal;
+  const seed = Float32Array.from({ length: size }, () => scale * normal(next));
+  return isCentred ? centre(seed, shape.at(-1)!) : seed;
 }
 
 function addEnergies(

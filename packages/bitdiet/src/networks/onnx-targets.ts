@@ -2,7 +2,7 @@
  * What a network's outputs are judged by: its last values that are not just moved about or squashed to probabilities, each in units of its
  * own variance. Of a classifier these are the logits. (The divergence of confident probabilities saturates, and a few that flip rule it.)
  */
-import { intOf, type OnnxGraph, type OnnxNode } from "./onnx-graph.js";
+import { type CalibrationGraph, intOf, type OnnxNode } from "./onnx-graph.js";
 
 export interface Target {
   value: string;
@@ -32,17 +32,17 @@ const CHOICES = new Set([
   "LessOrEqual",
 ]);
 
-export function targetsOf({ nodes, outputs, constants }: OnnxGraph): Target[] {
+export function targetsOf({ nodes, outputs, constants }: CalibrationGraph): Target[] {
   const makers = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
   const targets = new Map<string, Target>();
   const visit = (value: string, isCentred: boolean): void => {
     const node = makers.get(value);
     const isOurs = node?.domain === "";
-    if (isOurs && (MOVES.has(node.op) || CHOICES.has(node.op))) {
-      const inputs = node.op === "Concat" ? node.inputs : node.inputs.slice(0, 1);
+    if (isOurs && (MOVES.has(node.opType) || CHOICES.has(node.opType))) {
+      const inputs = node.opType === "Concat" ? node.inputs : node.inputs.slice(0, 1);
       for (const input of inputs)
-        if (!constants.has(input)) visit(input, isCentred && node.op === "Identity");
-    } else if (isOurs && (node.op === "Softmax" || node.op === "LogSoftmax")) {
+        if (!constants.has(input)) visit(input, isCentred && node.opType === "Identity");
+    } else if (isOurs && (node.opType === "Softmax" || node.opType === "LogSoftmax")) {
       targets.set(node.inputs[0], { value: node.inputs[0], isCentred: isOverLast(node) });
     } else targets.set(value, { value, isCentred });
   };

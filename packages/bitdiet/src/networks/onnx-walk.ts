@@ -3,17 +3,18 @@
  * layers have been replaced so far, and of its values those are kept that a later piece needs.
  */
 import type { CalibrationNetwork, InputStatistics, LayerParameters } from "./network.js";
-import { type Constant, FLOAT, floatConstant, type OnnxGraph, type OnnxNode } from "./onnx-graph.js";
+import { type CalibrationGraph, type Constant, floatConstant, type OnnxNode, readBy } from "./onnx-graph.js";
 import { type OnnxLayer, valuesInRows } from "./onnx-layers.js";
 import { type Moments, momentsOf, momentsPiece } from "./onnx-moments.js";
 import { loadPiece, type Piece, type Runtime } from "./onnx-piece.js";
+import { uniform } from "./random.js";
 import type { RunTensor } from "./runner.js";
 
 export type Feed = ReadonlyMap<string, RunTensor>;
 
 export interface Walkable {
   runtime: Runtime;
-  graph: OnnxGraph;
+  graph: CalibrationGraph;
   layers: readonly OnnxLayer[];
   feeds: readonly Feed[];
 }
@@ -84,7 +85,7 @@ function sizeOf({ shape }: RunTensor): number {
 /** Runs a piece for all feeds; afterwards what it gives is there, and what nothing needs is not. */
 async function runCut(
   runtime: Runtime,
-  graph: OnnxGraph,
+  graph: CalibrationGraph,
   { nodes, layer, takes, gives, drops }: Cut,
   constants: ReadonlyMap<string, Constant>,
   values: Values,
@@ -115,12 +116,12 @@ export function withParameters(
   const { shape } = constants.get(layer.weight)!;
   changed.set(layer.weight, floatConstant(valuesInRows(weights, shape, layer.axis), shape));
   if (layer.bias !== undefined)
-    changed.set(layer.bias, { ...floatConstant(biases, constants.get(layer.bias)!.shape), dtype: FLOAT });
+    changed.set(layer.bias, floatConstant(biases, constants.get(layer.bias)!.shape));
   return changed;
 }
 
 /** Float outputs of the changed network, feed after feed. */
-function outputsOf(graph: OnnxGraph, values: Values): Float32Array {
+function outputsOf(graph: CalibrationGraph, values: Values): Float32Array {
   const parts = values.flatMap(([, changed]) =>
     graph.outputs.flatMap(({ name }) => {
       const data = changed.get(name)?.data;
@@ -136,7 +137,7 @@ function outputsOf(graph: OnnxGraph, values: Values): Float32Array {
   return all;
 }
 
-export function cutsOf(graph: OnnxGraph, layers: readonly OnnxLayer[]): Cut[] {
+export function cutsOf(graph: CalibrationGraph, layers: readonly OnnxLayer[]): Cut[] {
   const starts = [0, ...layers.map(({ at }) => at)];
   const parts = starts.map((start, i) => ({
     nodes: graph.nodes.slice(start, starts[i + 1] ?? graph.nodes.length),
@@ -149,7 +150,7 @@ export function cutsOf(graph: OnnxGraph, layers: readonly OnnxLayer[]): Cut[] {
   all.delete("");
   const needs = parts.map(({ nodes }) => {
     const made = new Set(nodes.flatMap(({ outputs }) => outputs));
-    const used = new Set(nodes.flatMap(({ inputs, captured }) => [...inputs, ...captured]));
+    const used = new Set(nodes.flatMap(readBy));
     return [...used].filter((name) => all.has(name) && !made.has(name));
   });
   const last = new Map<string, number>();
@@ -163,15 +164,4 @@ export function cutsOf(graph: OnnxGraph, layers: readonly OnnxLayer[]): Cut[] {
     gives: nodes.flatMap(({ outputs }) => outputs.filter((name) => (last.get(name) ?? -1) > i)),
     drops: [...last].filter(([, use]) => use === i).map(([name]) => name),
   }));
-}
-
-/** Seeded numbers in [0, 1): mulberry32. */
-export function uniform(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -5,7 +5,7 @@
  *     read(7, 0, x, patch, 0);                             // the 27 numbers under the kernel at position 7, zeros outside
  */
 import { rowsOf } from "../file/rows.js";
-import { intOf, intsOf, type OnnxNode, textAttribute } from "./onnx-graph.js";
+import { intOf, intsOf, type OnnxNode, textOf } from "./onnx-graph.js";
 
 export interface Positions {
   /** Outputs of one row: batch times height times width. */
@@ -66,8 +66,8 @@ export function convolutionWindow(
   const kernel = shape.slice(2);
   const area = kernel.reduce((a, b) => a * b, 1);
   const groups = intOf(node, "group", 1);
-  const isTransposed = node.op === "ConvTranspose";
-  const automatic = textAttribute(node, "auto_pad") || "NOTSET";
+  const isTransposed = node.opType === "ConvTranspose";
+  const automatic = textOf(node, "auto_pad") || "NOTSET";
   const isKnown = !isTransposed || (intsOf(node, "output_shape") === undefined && !/^SAME/.test(automatic));
   if (!isKnown || kernel.length === 0) return undefined;
   const rows = isTransposed ? shape[1] * groups : shape[0];
@@ -139,7 +139,7 @@ function findTaps(
 
 function plainAxis(node: OnnxNode, i: number, extent: number, kernel: readonly number[]): Axis {
   const { stride, dilation, pads, reach } = axisOf(node, i, kernel);
-  const automatic = textAttribute(node, "auto_pad") || "NOTSET";
+  const automatic = textOf(node, "auto_pad") || "NOTSET";
   let [before, outputs] = [0, Math.floor((extent - reach) / stride) + 1];
   if (automatic === "NOTSET") {
     before = pads[i];

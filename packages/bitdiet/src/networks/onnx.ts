@@ -11,23 +11,20 @@ import { writeModel } from "../formats/list.js";
 import { readOnnx } from "../formats/onnx.js";
 import { joinPieces } from "../loaders/source.js";
 import type { Model } from "../model.js";
+import type { RestorableNetwork } from "../quantize/calibrated.js";
+import type { QuantizedModel } from "../quantize/quantize.js";
 import type { QuantizedLayer } from "../quantize/quantize-layer.js";
-import type { CalibrationNetwork } from "./network.js";
-import { type OnnxGraph, readGraph, writeGraph } from "./onnx-graph.js";
+import { type CalibrationGraph, readGraph, writeGraph } from "./onnx-graph.js";
 import { layersOf, type OnnxLayer } from "./onnx-layers.js";
 import { prepareGraph } from "./onnx-prepare.js";
 import { sensitivitiesOf } from "./onnx-sensitivities.js";
 import { type Feed, walkOf, withParameters } from "./onnx-walk.js";
 import type { OnnxRuntime } from "./run-onnx.js";
 
-export interface OnnxNetwork extends Omit<CalibrationNetwork, "gradients"> {
+export interface OnnxNetwork extends RestorableNetwork {
   layers: readonly OnnxLayer[];
-  /** Second moments of the gradients of each layer's weights, one a row. */
-  sensitivities(): Promise<Float64Array[]>;
-  /** The model with a layer's integers in place of its weights, batch norms folded and biases as quantizing changed them. */
-  restore(
-    layers: readonly QuantizedLayer[],
-  ): Promise<{ tensors: Map<string, QuantizedTensor>; model: Model }>;
+  /** The model whose layers these are: batch norms folded, and weights where the graph's operators have them. */
+  model: Model;
 }
 
 export interface OnnxOptions {
@@ -57,6 +54,7 @@ export async function onnxNetwork(
   const walkable = { runtime: { ort, threads }, graph, layers, feeds: inputs };
   return {
     layers,
+    model: await modelOf(name, graph),
     walk: walkOf(walkable, (layer) => onProgress("calibrating", layer, layers.length)),
     sensitivities: () =>
       sensitivitiesOf(walkable, (done, total) => onProgress("measuring sensitivities", done, total)),
@@ -65,7 +63,7 @@ export async function onnxNetwork(
 }
 
 /** The model as a graph with all its constants inside. */
-async function graphOf(model: Model): Promise<{ name: string; graph: OnnxGraph }> {
+async function graphOf(model: Model): Promise<{ name: string; graph: CalibrationGraph }> {
   const files = new Map<string, Uint8Array[]>();
   for await (const { file, bytes } of writeModel(model)) files.set(file, [...(files.get(file) ?? []), bytes]);
   const [[name, main], ...others] = [...files];
@@ -73,15 +71,19 @@ async function graphOf(model: Model): Promise<{ name: string; graph: OnnxGraph }
   return { name, graph: readGraph(joinPieces(main), external) };
 }
 
+function modelOf(name: string, graph: CalibrationGraph): Promise<Model> {
+  return readOnnx(memoryFiles({ [name]: writeGraph(graph) }), name);
+}
+
 async function restored(
   name: string,
-  graph: OnnxGraph,
+  graph: CalibrationGraph,
   layers: readonly OnnxLayer[],
   quantized: readonly QuantizedLayer[],
-) {
+): Promise<QuantizedModel> {
   let { constants } = graph;
   for (const [i, layer] of layers.entries()) constants = withParameters(constants, layer, quantized[i]);
-  const model = await readOnnx(memoryFiles({ [name]: writeGraph({ ...graph, constants }) }), name);
+  const model = await modelOf(name, { ...graph, constants });
   const tensors = new Map<string, QuantizedTensor>();
   const kept = new Map(model.tensors.map((tensor) => [tensor.name, tensor]));
   for (const [i, { weight, bias, axis }] of layers.entries()) {

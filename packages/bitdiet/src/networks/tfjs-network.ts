@@ -10,8 +10,9 @@ import { loadLayersModel } from "@tensorflow/tfjs-layers";
 import { tfjsArtifacts } from "../formats/tfjs.js";
 import { joinPieces } from "../loaders/source.js";
 import type { Model } from "../model.js";
-import type { RestorableNetwork } from "../quantize/calibrated.js";
+import { measureSensitivities, type RestorableNetwork } from "../quantize/calibrated.js";
 import type { Feeds } from "./made-up-inputs.js";
+import type { GradientNetwork } from "./network.js";
 import { batchesOf } from "./tfjs-batches.js";
 import { gradients } from "./tfjs-gradients.js";
 import { graphProgram } from "./tfjs-graph.js";
@@ -48,12 +49,16 @@ export function tfjsNetwork(
   program: Program,
   feeds: readonly Feeds[],
   onLayer: (layer: number) => void = () => {},
-): RestorableNetwork {
+): RestorableNetwork & GradientNetwork {
   const batches = batchesOf(program.inputs, feeds);
-  return {
+  const network: GradientNetwork = {
     layers: program.layers,
     walk: (replace) => walk(program, batches, replace, onLayer),
     gradients: (visit, parameters) => gradients(program, batches, visit, parameters),
+  };
+  return {
+    ...network,
+    sensitivities: () => measureSensitivities(network),
     restore: (layers) => restore(model, program.layers, layers),
   };
 }

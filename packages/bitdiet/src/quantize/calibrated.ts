@@ -9,13 +9,21 @@
  * of the gradients at its outputs (Martens and Grosse, arXiv 1503.05671). Rounding goes along both: within a row later weights make
  * up for earlier ones (H), and later rows for earlier ones (G; Tseng et al., arXiv 2505.22988).
  */
-import type { CalibrationLayer, CalibrationNetwork, LayerParameters } from "../networks/network.js";
+import type {
+  CalibrationLayer,
+  CalibrationNetwork,
+  GradientNetwork,
+  LayerParameters,
+} from "../networks/network.js";
 import type { Quantize, QuantizedModel } from "./quantize.js";
 import { type QuantizedLayer, quantizeLayer } from "./quantize-layer.js";
 
-/** A network whose quantized layers can be put back into the model that it came from. */
+/** A network of a model, and the way back. */
 export interface RestorableNetwork extends CalibrationNetwork {
-  restore(layers: readonly QuantizedLayer[]): QuantizedModel;
+  /** For each layer second moments of the gradients of its weights along rows: rows x rows, or only the diagonal, one a row. */
+  sensitivities(): Promise<Float64Array[]>;
+  /** The model with what its layers have become. */
+  restore(layers: readonly QuantizedLayer[]): QuantizedModel | Promise<QuantizedModel>;
 }
 
 /** Nats that a bit for every weight is worth at lambda 1: at 4 ** -3.5 the file is about 0.1 nats an input off. */
@@ -27,11 +35,11 @@ const NATS = 18;
  * @param rest quantizes the tensors that are no layer of the network
  */
 export async function calibrated(network: RestorableNetwork, rest: Quantize): Promise<Quantize> {
-  const sensitivities = await measureSensitivities(network);
+  const sensitivities = await network.sensitivities();
   const weights = network.layers.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
   return async (lambda) => {
     const { layers } = await quantizeCalibrated(network, sensitivities, (NATS * lambda) / weights);
-    const { model, tensors } = network.restore(layers);
+    const { model, tensors } = await network.restore(layers);
     return { model, tensors: new Map([...(await rest(lambda)).tensors, ...tensors]) };
   };
 }
@@ -41,7 +49,7 @@ export async function calibrated(network: RestorableNetwork, rest: Quantize): Pr
  * on which pairs of rows in the same way.
  */
 export async function measureSensitivities(
-  network: CalibrationNetwork,
+  network: GradientNetwork,
   parameters?: readonly LayerParameters[],
 ): Promise<Float64Array[]> {
   const sums = network.layers.map(({ rows }) => new Float64Array(rows * rows));

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { Dtype } from "../../src/model.js";
 import { BACKWARD_MODEL, backwardOf } from "../../src/networks/onnx-backward.js";
 import {
   type Constant,
@@ -247,7 +248,7 @@ test.each(cases)("gradients through $title agree with finite differences", async
     for (const name of outputs) shapes.set(name, (await runGraph(graph, x, name)).shape);
   const seed = tensor(shapes.get("y")!, 14);
   const { nodes, constants, takes, squares } = backwardOf(graph, layers, shapes, new Map([["y", "seed"]]));
-  const types = new Map([...takes, "seed"].map((name) => [name, "float32"]));
+  const types = new Map<string, Dtype>([...takes, "seed"].map((name) => [name, "float32"]));
   for (const name of takes) types.set(name, (await runGraph(graph, x, name)).dtype);
   const piece = await loadPiece(runtime, BACKWARD_MODEL, nodes, constants, types, [squares[0]!]);
   const values = await Promise.all(takes.map((name) => runGraph(graph, x, name)));

@@ -19,7 +19,7 @@ const x = tensor([1, 3, 6, 6], 99);
 
 test("a graph is read as it was written by another encoder, and written so that it runs the same", async () => {
   const graph = readGraph(bytes);
-  expect(graph.nodes.map(({ op, inputs }) => [op, inputs])).toEqual([
+  expect(graph.nodes.map(({ opType, inputs }) => [opType, inputs])).toEqual([
     ["Conv", ["x", "kernel", "bias"]],
     ["Relu", ["c"]],
     ["Reshape", ["r", "shape"]],
@@ -27,7 +27,7 @@ test("a graph is read as it was written by another encoder, and written so that 
   ]);
   expect(intsOf(graph.nodes[0], "kernel_shape")).toEqual([3, 3]);
   expect(graph.opset).toBe(13);
-  expect(graph.inputs).toMatchObject([{ name: "x", dtype: 1, shape: [1, 3, 6, 6] }]);
+  expect(graph.inputs).toMatchObject([{ name: "x", dtype: "float32", shape: [1, 3, 6, 6] }]);
   // Raw bytes, typed floats and typed integers.
   expect(floatsIn(graph.constants.get("kernel")!)).toEqual(normals(216, 1, 0.3));
   expect(floatsIn(graph.constants.get("bias")!)).toEqual(normals(8, 2));
@@ -88,7 +88,7 @@ test("constant nodes, moved constants, batch norms and added biases are folded, 
     [1, 3, 6, 6],
   );
   const prepared = prepareGraph(graph);
-  expect(prepared.nodes.map(({ op }) => op)).toEqual([
+  expect(prepared.nodes.map(({ opType }) => opType)).toEqual([
     "Conv",
     "Relu",
     "Conv",
@@ -119,7 +119,7 @@ test("what somebody else uses, too, is not folded", async () => {
     [1, 3, 6, 6],
   );
   const prepared = prepareGraph(graph);
-  expect(prepared.nodes.map(({ op }) => op)).toEqual(["Conv", "BatchNormalization", "Add"]);
+  expect(prepared.nodes.map(({ opType }) => opType)).toEqual(["Conv", "BatchNormalization", "Add"]);
   expect(prepared.constants.has("unused")).toBe(false);
   expect((await runGraph(prepared, x)).data).toEqual((await runGraph(graph, x)).data);
 });

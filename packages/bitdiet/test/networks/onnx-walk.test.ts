@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { toRows } from "../../src/file/rows.js";
-import { floatConstant, makeNode, type OnnxGraph } from "../../src/networks/onnx-graph.js";
+import { type CalibrationGraph, floatConstant, makeNode } from "../../src/networks/onnx-graph.js";
 import { layersOf, type OnnxLayer, valuesInRows } from "../../src/networks/onnx-layers.js";
 import { prepareGraph } from "../../src/networks/onnx-prepare.js";
 import { walkOf } from "../../src/networks/onnx-walk.js";
@@ -177,7 +177,7 @@ test("weights that are no layer here are left alone: shared ones, batched ones, 
 });
 
 /** Two convolutions, the second depthwise, a residual sum and a matrix product. */
-function residualGraph(): OnnxGraph {
+function residualGraph(): CalibrationGraph {
   return prepareGraph(
     graphOf(
       [
@@ -247,7 +247,7 @@ test("moments and residuals are those of all positions in plain loops, sums with
     const residual = new Float64Array(rows * n);
     let samples = 0;
     for (const x of feeds) {
-      const at = async (g: OnnxGraph, value: string) =>
+      const at = async (g: CalibrationGraph, value: string) =>
         (value === "x" ? x : await runGraph(g, x, value)) as RunTensor & { data: Float32Array };
       const xq = await at(changed, input);
       // The layer with its float weights on the changed input.

@@ -1,8 +1,13 @@
 /** Small ONNX graphs for the tests, and what ONNX Runtime makes of them. */
 import * as ort from "onnxruntime-web";
-import { type Constant, type OnnxGraph, type OnnxNode, writeGraph } from "../../src/networks/onnx-graph.js";
+import {
+  type CalibrationGraph,
+  type Constant,
+  modelOfVersion,
+  type OnnxNode,
+  writeGraph,
+} from "../../src/networks/onnx-graph.js";
 import { loadPiece, type Runtime } from "../../src/networks/onnx-piece.js";
-import { payloadField, varintField } from "../../src/networks/onnx-protobuf.js";
 import type { OnnxRuntime } from "../../src/networks/run-onnx.js";
 import type { RunTensor } from "../../src/networks/runner.js";
 import { normals } from "../formats/small-models.js";
@@ -16,21 +21,13 @@ export function graphOf(
   constants: Record<string, Constant>,
   shape: readonly (number | undefined)[],
   opset = 13,
-): OnnxGraph {
-  const dims = shape.map((extent) =>
-    payloadField(1, extent === undefined ? payloadField(2, "n") : varintField(1, extent)),
-  );
-  const type = (more: Uint8Array[]) => payloadField(2, payloadField(1, [varintField(1, 1), ...more]));
-  const value = (name: string, more: Uint8Array[]) =>
-    new Uint8Array(Buffer.concat([payloadField(1, name), type(more)]));
+): CalibrationGraph {
   return {
     nodes,
     constants: new Map(Object.entries(constants)),
-    inputs: [{ name: "x", dtype: 1, shape, bytes: value("x", [payloadField(2, dims)]) }],
-    outputs: [{ name: "y", dtype: 1, shape: [], bytes: value("y", []) }],
-    opset,
-    modelFields: [varintField(1, 8), payloadField(8, [payloadField(1, ""), varintField(2, opset)])],
-    graphFields: [payloadField(2, "net")],
+    inputs: [{ name: "x", dtype: "float32", shape }],
+    outputs: [{ name: "y", dtype: "float32" }],
+    ...modelOfVersion(opset),
   };
 }
 
@@ -44,8 +41,8 @@ export function tensor(
 }
 
 /** A value of a graph, by default its output. */
-export async function runGraph(graph: OnnxGraph, x: RunTensor, value = "y"): Promise<RunTensor> {
-  const types = new Map([["x", "float32"]]);
+export async function runGraph(graph: CalibrationGraph, x: RunTensor, value = "y"): Promise<RunTensor> {
+  const types = new Map([["x", "float32" as const]]);
   const piece = await loadPiece(runtime, graph, graph.nodes, graph.constants, types, [value]);
   const [y] = await piece.run([x]);
   await piece.release();
@@ -60,7 +57,7 @@ export async function runModel(bytes: Uint8Array, { data, shape }: RunTensor): P
   return y.data as Float32Array;
 }
 
-export function modelBytes(graph: OnnxGraph): Uint8Array {
+export function modelBytes(graph: CalibrationGraph): Uint8Array {
   return writeGraph(graph);
 }
 

@@ -1,7 +1,12 @@
 import { weightRateModel } from "@bitdiet/cabac";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { CalibrationLayer, CalibrationNetwork, LayerParameters } from "../../src/networks/network.js";
+import type {
+  CalibrationLayer,
+  CalibrationNetwork,
+  GradientNetwork,
+  LayerParameters,
+} from "../../src/networks/network.js";
 import { quantizeCalibrated } from "../../src/quantize/calibrated.js";
 import { factor, solve } from "../../src/quantize/factor.js";
 import { quantizeLayer } from "../../src/quantize/quantize-layer.js";
@@ -152,7 +157,7 @@ describe("fitRow", () => {
 /** Two dense layers with a ReLU between, in plain loops: what a caller has to provide. */
 function smallNetwork(
   seed: number,
-): CalibrationNetwork & { outputsOf(layers: readonly LayerParameters[]): Float32Array } {
+): GradientNetwork & { outputsOf(layers: readonly LayerParameters[]): Float32Array } {
   const next = random(seed);
   const sizes = [16, 24, 5];
   const images = 200;

@@ -31,8 +31,8 @@ export interface OnnxTensor {
   message: Uint8Array;
 }
 
-/** TensorProto.DataType. */
-const dtypes: Record<number, Dtype> = {
+/** TensorProto.DataType, by its numbers. */
+export const dtypes: Readonly<Record<number, Dtype>> = {
   1: "float32",
   2: "uint8",
   3: "int8",
