@@ -60,7 +60,7 @@ function escaped(text: string): string {
 /** One rendered line, 48 pixels high and 320 wide. */
 async function renderedLine(text: string, next: () => number): Promise<Pixels> {
   const [width, height] = [320, 48];
-  const isHan = /[^\x00-\x7f]/.test(text);
+  const isHan = /[\u4e00-\u9fff]/.test(text);
   const font = FONTS[Math.floor(next() * (isHan ? 5 : FONTS.length))];
   const size = 24 + next() * 16;
   const shade = (from: number, to: number) => Math.floor(from + next() * (to - from));
@@ -112,7 +112,10 @@ export async function photoWithText(
       const scale = 0.3 + 0.6 * next();
       const small = { width: Math.round(width * scale), height: Math.round(height * scale) };
       const raw = { width, height, channels: 3 as const };
-      const input = await sharp(data, { raw }).resize({ ...small, fit: "fill" }).png().toBuffer();
+      const input = await sharp(data, { raw })
+        .resize({ ...small, fit: "fill" })
+        .png()
+        .toBuffer();
       const place = (room: number) => Math.floor(next() * Math.max(1, room));
       return { input, left: place(size - small.width), top: place(size - small.height) };
     }),

@@ -3,7 +3,7 @@
  * its layers. Values of the forward pass are inputs, too, so that it can be of another version of the operators.
  */
 
-import { rules, type Tape } from "./onnx-gradients.js";
+import { rules } from "./onnx-gradients.js";
 import {
   type CalibrationGraph,
   type Constant,
@@ -17,6 +17,7 @@ import {
   readBy,
 } from "./onnx-graph.js";
 import type { OnnxLayer } from "./onnx-layers.js";
+import type { Tape } from "./onnx-tape.js";
 
 export interface Backward {
   nodes: readonly OnnxNode[];

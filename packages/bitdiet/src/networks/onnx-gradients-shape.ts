@@ -1,7 +1,7 @@
 /** Gradient rules of operators that move numbers about, or add them up. */
 
-import type { Rule, Tape } from "./onnx-gradients.js";
 import { intOf, intsOf, type OnnxNode } from "./onnx-graph.js";
+import type { Rule, Tape } from "./onnx-tape.js";
 
 const reshaped: Rule = (node, [dy], tape) => {
   tape.give(node.inputs[0], tape.emit("Reshape", [dy!, tape.ints(tape.shapeOf(node.inputs[0]))]));

@@ -1,7 +1,7 @@
 /** Gradient rules of operators with a window: convolutions, pooling, resizing. */
 
-import type { Rule, Tape } from "./onnx-gradients.js";
 import { intOf, intsOf, type OnnxNode, textOf } from "./onnx-graph.js";
+import type { Rule, Tape } from "./onnx-tape.js";
 
 interface WindowAttributes {
   kernel: number[];

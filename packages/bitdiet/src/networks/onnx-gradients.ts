@@ -7,35 +7,8 @@
 
 import { shapeRules } from "./onnx-gradients-shape.js";
 import { windowRules } from "./onnx-gradients-window.js";
-import { floatOf, intOf, type makeNode, type OnnxNode } from "./onnx-graph.js";
-
-/** What a rule writes with. */
-export interface Tape {
-  /** Version of the operators in the forward graph. */
-  opset: number;
-  shapeOf(value: string): readonly number[];
-  /** The numbers of a constant; undefined if the value is none. */
-  numbersOf(value: string): number[] | undefined;
-  /** The name of a value of the forward run, which from then on is asked for. */
-  value(name: string): string;
-  /** Adds a node. @returns the name of one of its outputs, the first if not said otherwise */
-  emit(
-    op: string,
-    inputs: readonly string[],
-    attributes?: Parameters<typeof makeNode>[3],
-    output?: number,
-  ): string;
-  float(value: number): string;
-  floats(values: Float32Array, shape: readonly number[]): string;
-  ints(values: readonly number[]): string;
-  /** Whether an input's gradient is of use to anybody. */
-  isWanted(input: string): boolean;
-  /** Adds to the gradient of an input; of one that was broadcast to a shape, the sum over its copies. */
-  give(input: string, gradient: string, shape?: readonly number[]): void;
-}
-
-/** @returns false where the attributes ask for what is not known here */
-export type Rule = (node: OnnxNode, dy: (string | undefined)[], tape: Tape) => boolean | undefined;
+import { floatOf, intOf, type OnnxNode } from "./onnx-graph.js";
+import type { Rule, Tape } from "./onnx-tape.js";
 
 /** A rule of an operator with one input x and one output y, from the factor of dy. */
 function factorRule(factor: (node: OnnxNode, tape: Tape, x: () => string, y: () => string) => string): Rule {

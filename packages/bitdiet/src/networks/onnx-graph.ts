@@ -81,14 +81,14 @@ export function constantOf(
     throw new ModelFileError(
       `${name}: expected a tensor of numbers to calibrate with, got ${dtype ?? "another"}`,
     );
-  let bytes = inlineData(tensor)?.bytes;
-  if (tensor.external) {
+  const size = tensorBytes(dtype, shape);
+  let bytes = size === 0 ? new Uint8Array() : inlineData(tensor)?.bytes;
+  if (size !== 0 && tensor.external) {
     const { location, offset, length = Infinity } = tensor.external;
     const file = external.get(location);
     if (!file) throw new ModelFileError(`${name}: expected the file ${location} beside the model`);
     bytes = file.subarray(offset, Math.min(file.length, offset + length));
   }
-  const size = tensorBytes(dtype, shape);
   if (bytes === undefined || bytes.length !== size)
     throw new ModelFileError(`${name}: expected ${size} bytes, got ${bytes?.length ?? 0}`);
   // A copy where a view of its numbers could not be had.

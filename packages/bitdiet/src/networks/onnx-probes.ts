@@ -5,9 +5,8 @@
 import type { OnnxLayer } from "./onnx-layers.js";
 import { valuesInRows } from "./onnx-layers.js";
 import { loadPiece } from "./onnx-piece.js";
-import { inputTypes, type ScaledTarget } from "./onnx-sensitivities.js";
-import { centre } from "./onnx-targets.js";
-import type { Feed, Walkable } from "./onnx-walk.js";
+import { relativeError, type ScaledTarget } from "./onnx-targets.js";
+import { type Feed, inputTypes, type Walkable } from "./onnx-walk.js";
 import { uniform } from "./random.js";
 import type { RunTensor } from "./runner.js";
 
@@ -89,17 +88,4 @@ function meanChange(
     }
   }
   return sum;
-}
-
-/** Squared error over variance, as a share of all targets. */
-export function relativeError(
-  { isCentred, variance, count }: ScaledTarget,
-  found: RunTensor,
-  exact: RunTensor,
-): number {
-  const change = (found.data as Float32Array).map((v, i) => v - (exact.data as Float32Array)[i]);
-  const values = isCentred ? centre(change, found.shape.at(-1)!) : change;
-  let sum = 0;
-  for (const v of values) sum += v * v;
-  return sum / (variance * values.length * count);
 }

@@ -2,13 +2,12 @@
  * How much a network's outputs depend on each row of each layer: mean squares of the gradients of random projections of the outputs (whose
  * expectation is the relative squared error of the outputs for a small error of the row), times the energy of the layer's inputs.
  */
-import type { Dtype } from "../model.js";
 import { BACKWARD_MODEL, backwardOf } from "./onnx-backward.js";
 import type { OnnxLayer } from "./onnx-layers.js";
 import { loadPiece, type Piece } from "./onnx-piece.js";
 import { probedErrors } from "./onnx-probes.js";
-import { centre, type Target, targetsOf } from "./onnx-targets.js";
-import type { Feed, Walkable } from "./onnx-walk.js";
+import { centre, type ScaledTarget, targetsOf } from "./onnx-targets.js";
+import { type Feed, inputTypes, type Walkable } from "./onnx-walk.js";
 import { normal, uniform } from "./random.js";
 import type { RunTensor } from "./runner.js";
 
@@ -65,13 +64,6 @@ export async function sensitivitiesOf(
   );
 }
 
-export interface ScaledTarget extends Target {
-  /** Of the values over all inputs, centred. */
-  variance: number;
-  /** How many targets there are: they count alike. */
-  count: number;
-}
-
 function shapesOf(feed: Feed): string {
   return [...feed].map(([name, { shape }]) => `${name} ${shape}`).join();
 }
@@ -112,10 +104,6 @@ async function scaledTargets({ runtime, graph }: Walkable, feeds: readonly Feed[
     return isFloat[t] && variance > 0 ? [{ ...target, variance }] : [];
   });
   return varied.map((target) => ({ ...target, count: varied.length }));
-}
-
-export function inputTypes(feed: Feed): Map<string, Dtype> {
-  return new Map([...feed].map(([name, { dtype }]) => [name, dtype]));
 }
 
 interface Passes {

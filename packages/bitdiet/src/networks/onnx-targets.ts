@@ -3,6 +3,7 @@
  * own variance. Of a classifier these are the logits. (The divergence of confident probabilities saturates, and a few that flip rule it.)
  */
 import { type CalibrationGraph, intOf, type OnnxNode } from "./onnx-graph.js";
+import type { RunTensor } from "./runner.js";
 
 export interface Target {
   value: string;
@@ -63,4 +64,24 @@ export function centre(values: Float32Array, extent: number): Float32Array {
     for (let i = from; i < from + extent; i++) values[i] -= sum / extent;
   }
   return values;
+}
+
+export interface ScaledTarget extends Target {
+  /** Of the values over all inputs, centred. */
+  variance: number;
+  /** How many targets there are: they count alike. */
+  count: number;
+}
+
+/** Squared error over variance, as a share of all targets. */
+export function relativeError(
+  { isCentred, variance, count }: ScaledTarget,
+  found: RunTensor,
+  exact: RunTensor,
+): number {
+  const change = (found.data as Float32Array).map((v, i) => v - (exact.data as Float32Array)[i]);
+  const values = isCentred ? centre(change, found.shape.at(-1)!) : change;
+  let sum = 0;
+  for (const v of values) sum += v * v;
+  return sum / (variance * values.length * count);
 }

@@ -2,6 +2,7 @@
  * A walk through a graph, cut into pieces where layers begin: each piece runs once for the float network and once for the one whose
  * layers have been replaced so far, and of its values those are kept that a later piece needs.
  */
+import type { Dtype } from "../model.js";
 import type { CalibrationNetwork, InputStatistics, LayerParameters } from "./network.js";
 import { type CalibrationGraph, type Constant, floatConstant, type OnnxNode, readBy } from "./onnx-graph.js";
 import { type OnnxLayer, valuesInRows } from "./onnx-layers.js";
@@ -164,4 +165,9 @@ export function cutsOf(graph: CalibrationGraph, layers: readonly OnnxLayer[]): C
     gives: nodes.flatMap(({ outputs }) => outputs.filter((name) => (last.get(name) ?? -1) > i)),
     drops: [...last].filter(([, use]) => use === i).map(([name]) => name),
   }));
+}
+
+/** Types of a feed's tensors, by name. */
+export function inputTypes(feed: Feed): Map<string, Dtype> {
+  return new Map([...feed].map(([name, { dtype }]) => [name, dtype]));
 }
