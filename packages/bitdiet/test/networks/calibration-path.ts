@@ -59,7 +59,7 @@ export async function expectSameOutputs(source: Model): Promise<Program> {
     expect(at).toBeLessThanOrEqual((i + 1) * width);
   }
   const { layers: quantized } = await quantizeCalibrated(network, await measureSensitivities(network), 1e-11);
-  const { tensors, model: folded } = network.restore(quantized);
+  const { tensors, model: folded } = await network.restore(quantized);
   const restored = folded!.tensors.map((tensor) => {
     const found = tensors.get(tensor.name);
     if (!found || typeof found === "function") return tensor;
