@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { calibrateOnnx } from "../../src/calibrate-onnx.js";
 import { compressModel } from "../../src/compress.js";
 import { memoryFiles } from "../../src/formats/files.js";
-import { readOnnx, writeOnnx } from "../../src/formats/onnx.js";
+import { writeModel } from "../../src/formats/list.js";
+import { readOnnx } from "../../src/formats/onnx.js";
 import { openBitdiet } from "../../src/loaders/open.js";
 import { openSource } from "../../src/loaders/source.js";
 import { onnxNetwork } from "../../src/networks/onnx.js";
@@ -54,12 +55,12 @@ function classifier(): CalibrationGraph {
 }
 const readGraphModel = (graph: CalibrationGraph) =>
   readOnnx(memoryFiles({ "model.onnx": writeGraph(graph) }), "model.onnx");
-const feeds = Array.from({ length: 24 }, (_, i) => new Map([["x", tensor([2, 3, 6, 6], 100 + i)]]));
+const feeds = Array.from({ length: 12 }, (_, i) => new Map([["x", tensor([4, 3, 6, 6], 100 + i)]]));
 const tests = tensor([100, 3, 6, 6], 50);
 
 async function decoded(bytes: Uint8Array): Promise<Uint8Array> {
   const { model } = await openBitdiet(await openSource(bytes));
-  return (await collect(writeOnnx(model)))["model.onnx"];
+  return (await collect(writeModel(model)))["model.onnx"];
 }
 const divergence = (p: Float32Array, q: Float32Array) =>
   p.reduce((sum, value, i) => sum + value * Math.log(value / q[i]), 0) / 100;
@@ -70,7 +71,7 @@ test("calibrated integers lose a third of what those from the weights alone do, 
   const exact = await runModel(writeGraph(graph), tests);
   const steps = new Set<string>();
   const quantize = await calibrateOnnx(model, ort, feeds, { onProgress: (step) => steps.add(step) });
-  const { bytes, report } = await compressModel(model, { bits: 3.5 }, { quantize });
+  const { bytes, report } = await compressModel(model, { quality: 60 }, { quantize });
   expect(report.bytes).toBe(bytes.length);
   expect([...steps]).toEqual(["measuring sensitivities", "calibrating"]);
   const plain = await compressModel(model, { maxBytes: bytes.length });
@@ -90,7 +91,7 @@ test("what is restored is what the walk has run, layer by layer", async () => {
   ]);
   const { layers, outputs } = await quantizeCalibrated(network, await network.sensitivities(), 1e-5);
   const { model } = await network.restore(layers);
-  const bytes = (await collect(writeOnnx(model!)))["model.onnx"];
+  const bytes = (await collect(writeModel(model!)))["model.onnx"];
   const run = await Promise.all(
     feeds.slice(0, 4).map(async (feed) => [...(await runModel(bytes, feed.get("x")!))]),
   );
