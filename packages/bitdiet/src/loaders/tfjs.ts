@@ -4,13 +4,14 @@
  *     const model = await tf.loadLayersModel(fromBitdiet("https://example.com/model.bitdiet"));
  *     await model.save(toBitdiet("model.bitdiet", { bits: 4 })); // Node; elsewhere a function takes the bytes
  *
- * Only types of TF.js are imported: any copy of version 4 will do.
+ * Only types of TF.js are imported: any copy from version 3.21 on will do.
  */
 import type { io } from "@tensorflow/tfjs-core";
 import { compressModel } from "../compress.js";
 import { CorruptInputError } from "../file/errors.js";
 import { memoryFiles } from "../formats/files.js";
 import { readTfjs, tfjsArtifacts } from "../formats/tfjs.js";
+import { tensorBytes as byteLength } from "../model.js";
 import type { CompressTarget } from "../quantize/target.js";
 import { type ArrivingModel, type BitdietSource, type FetchOptions, fetchBitdiet } from "./fetch.js";
 import { formatOf, modelOf, tensorBytes } from "./open.js";
@@ -48,28 +49,57 @@ export function fromBitdiet(source: BitdietSource, options: FromBitdietOptions =
         tensors: arriving.header.tensors,
       });
       const artifacts: io.ModelArtifacts = {
-        ...(topology as Pick<io.ModelArtifacts, "modelTopology">),
+        ...forItsLoader(topology, format),
         weightSpecs: weights,
       };
       const isInOrder = arriving.header.tensors.every(({ refinementPart }) => refinementPart === undefined);
       if (options.streamWeights && isInOrder)
         return { ...artifacts, getWeightStream: () => weightStream(arriving) };
-      const buffers = new Map<string, ArrayBuffer>();
-      for await (const tensor of arriving.tensors) buffers.set(tensor.name, bufferOf(tensorBytes(tensor)));
-      const weightData = weights.map(({ name }) => buffers.get(name)!);
+      const weightData = await allWeights(arriving);
       if (!options.streamWeights) return { ...artifacts, weightData };
-      return {
-        ...artifacts,
-        getWeightStream: () =>
-          new ReadableStream({
-            start(controller) {
-              for (const buffer of weightData) controller.enqueue(buffer);
-              controller.close();
-            },
-          }),
-      };
+      return { ...artifacts, getWeightStream: () => streamOf(weightData) };
     },
   };
+}
+
+function streamOf(buffer: ArrayBuffer): ReadableStream<ArrayBuffer> {
+  return new ReadableStream({
+    start(controller) {
+      controller.enqueue(buffer);
+      controller.close();
+    },
+  });
+}
+
+/** All weights in one buffer, in the order of the file: TF.js before 4.17 takes no list of them. */
+async function allWeights({ header, tensors }: ArrivingModel): Promise<ArrayBuffer> {
+  const places = new Map<string, number>();
+  let total = 0;
+  for (const { name, dtype, shape, size } of header.tensors) {
+    places.set(name, total);
+    total += byteLength(dtype, shape) ?? size;
+  }
+  const weights = new Uint8Array(total);
+  for await (const tensor of tensors) weights.set(tensorBytes(tensor), places.get(tensor.name)!);
+  return weights.buffer;
+}
+
+/** A topology that says what it is of to the loader for the other kind of model, which would fail without a reason. */
+function forItsLoader(topology: Record<string, unknown>, format: "tfjs-layers" | "tfjs-graph") {
+  const isLayers = format === "tfjs-layers";
+  const [kind, loader] = isLayers ? ["layers", "loadLayersModel"] : ["graph", "loadGraphModel"];
+  // What the other loader looks at first, and this one never.
+  const { modelTopology } = topology;
+  if (typeof modelTopology === "object" && modelTopology !== null)
+    Object.defineProperty(modelTopology, isLayers ? "versions" : "model_config", {
+      configurable: true,
+      get: () => {
+        throw new TypeError(
+          `expected a ${isLayers ? "graph" : "layers"} model, got a ${kind} model: tf.${loader} loads it`,
+        );
+      },
+    });
+  return topology as Pick<io.ModelArtifacts, "modelTopology">;
 }
 
 function weightStream({ tensors }: ArrivingModel): ReadableStream<ArrayBuffer> {

@@ -16,6 +16,7 @@ import { openSource } from "../../src/loaders/source.js";
 import { CorruptInputError, fromBitdiet, toBitdiet } from "../../src/loaders/tfjs.js";
 import {
   collect,
+  type Files,
   filesHandler,
   graphModelFiles,
   layersModelFiles,
@@ -151,5 +152,26 @@ test("a page of HTML in place of the file is named as such", async () => {
   const { url } = await serve(new TextEncoder().encode("<!doctype html><title>Not here</title>"));
   await expect(layers.loadLayersModel(fromBitdiet(url))).rejects.toThrow(
     `${url}: Not a .bitdiet file, but a page of HTML`,
+  );
+});
+
+test("weights are one buffer, which every version of TF.js takes", async () => {
+  const model = await readTfjs(memoryFiles(await layersModelFiles()), "model.json");
+  const { bytes } = await compressModel(model, { bits: 6 });
+  const { weightData, weightSpecs } = (await fromBitdiet(bytes).load!()) as tf.io.ModelArtifacts;
+  expect(weightData).toBeInstanceOf(ArrayBuffer);
+  const numbers = weightSpecs!.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  expect((weightData as ArrayBuffer).byteLength).toBe(4 * numbers);
+});
+
+test("a model given to the loader of the other kind is named, with the loader that takes it", async () => {
+  const compressed = async (files: Files) =>
+    (await compressModel(await readTfjs(memoryFiles(files), "model.json"), { bits: 6 })).bytes;
+  const [layersModel, graphModel] = [await layersModelFiles(), graphModelFiles()];
+  await expect(loadGraphModel(fromBitdiet(await compressed(layersModel)))).rejects.toThrow(
+    "expected a graph model, got a layers model: tf.loadLayersModel loads it",
+  );
+  await expect(layers.loadLayersModel(fromBitdiet(await compressed(graphModel)))).rejects.toThrow(
+    "expected a layers model, got a graph model: tf.loadGraphModel loads it",
   );
 });
