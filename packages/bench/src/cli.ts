@@ -27,6 +27,10 @@ const benchmarks: Record<string, { what: string; load: () => Promise<{ run: Benc
     what: "Bytes of trained models at equal KL divergence, calibrated and by weights alone, beside plain widths",
     load: () => import("./models.js"),
   },
+  "onnx-models": {
+    what: "Bytes of ONNX models at equal divergence, calibrated and by weights alone",
+    load: () => import("./onnx-models.js"),
+  },
   file: {
     what: ".bitdiet files: M weights/s by coder, two Workers against one thread, memory",
     load: () => import("./file.js"),
