@@ -1,42 +1,52 @@
 // Rate against accuracy. The honest baseline of an entropy term is not one point but the whole curve without it, over bit
 // widths and ranges: a coarser step alone lowers the entropy, too. All points take equal steps from the same float start.
-
+import type { Parameters } from "@bitdiet/compression-aware";
 import type { RatePoint } from "@bitdiet/zoo/report/plots";
-import type { PlainTensors } from "@bitdiet/zoo/runner/plain-tensors";
+import { fineTuneAll } from "@bitdiet/zoo/runner/job";
+import { mapBits } from "@bitdiet/zoo/shipping/measured";
 import type { Backend } from "@bitdiet/zoo/training/backend";
-import type { FineTuning } from "./fine-tune.js";
-import { runJobs } from "./jobs.js";
+import type { Deployment, Tuning } from "./task.js";
 
 const LAMBDAS = [0.02, 0.05, 0.08, 0.15, 0.3];
 const BASELINE_BITS = [2, 3, 4];
 const BASELINE_RANGES = [1, 2, 4];
 
-/** Trains, encodes and decodes every point. @param rangeFactor where the entropy-trained networks' ranges start */
+export interface CurveOptions {
+  module: URL;
+  backend: Backend;
+  tuning: Omit<Tuning, "lambda" | "weightLambda" | "rangeFactor">;
+  /** Where the entropy-trained networks' ranges start. */
+  rangeFactor: number;
+}
+
+/** Trains, encodes and decodes every point. */
 export async function traceCurves(
-  start: PlainTensors,
-  backend: Backend,
-  tuning: Omit<FineTuning, "lambda" | "weightLambda" | "rangeFactor">,
-  rangeFactor: number,
+  float: Parameters,
+  { module, backend, tuning, rangeFactor }: CurveOptions,
 ): Promise<RatePoint[]> {
   const runs = [
-    ...BASELINE_BITS.flatMap((bits) =>
+    ...BASELINE_BITS.flatMap((activationBits) =>
       BASELINE_RANGES.map((factor) => ({
         curve: "λ = 0, over bit widths and ranges",
-        label: `${bits} bit, range ×${factor}`,
-        options: { ...tuning, bits, rangeFactor: factor, lambda: 0, weightLambda: 0 },
+        label: `${activationBits} bit, range ×${factor}`,
+        tuning: { ...tuning, activationBits, rangeFactor: factor, lambda: 0, weightLambda: 0 },
       })),
     ),
     ...LAMBDAS.map((lambda) => ({
-      curve: `with the entropy term, ${tuning.bits} bit, range ×${rangeFactor}`,
+      curve: `with the entropy term, ${tuning.activationBits} bit, range ×${rangeFactor}`,
       label: `λ ${lambda}`,
-      options: { ...tuning, rangeFactor, lambda, weightLambda: 0 },
+      tuning: { ...tuning, rangeFactor, lambda, weightLambda: 0 },
     })),
   ];
-  const results = await runJobs(
-    runs.map(({ label, options }) => ({ task: `curve, ${label}`, backend, start, tuning: options })),
-  );
+  const networks = runs.map(({ label, tuning }) => ({ title: `curve, ${label}`, tuning }));
+  const results = await fineTuneAll<null, Tuning, Deployment>(float, {
+    module,
+    data: null,
+    backend,
+    networks,
+  });
   return runs.map(({ curve, label }, i) => {
-    const { codedBitsPerValue, decodedAccuracy } = results[i].deployment;
-    return { curve, label, bits: codedBitsPerValue, accuracy: decodedAccuracy };
+    const { maps, decodedAccuracy } = results[i];
+    return { curve, label, bits: mapBits(maps).coded, accuracy: decodedAccuracy };
   });
 }

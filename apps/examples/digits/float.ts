@@ -1,4 +1,6 @@
 // The float start of everything: the digit CNN trained with batch norm, which is then folded away.
+
+import type { Parameters } from "@bitdiet/compression-aware";
 import { batchNorm } from "@bitdiet/wasm-training";
 import { augmentedBatch, CLASSES, type Digits, SIDE } from "@bitdiet/zoo/data/mnist";
 import { shuffled, uniform } from "@bitdiet/zoo/data/random";
@@ -9,7 +11,6 @@ import {
   initialParameters,
   type Statistics,
 } from "@bitdiet/zoo/nets/digit-cnn";
-import type { Parameters } from "@bitdiet/zoo/nets/hooks";
 import { gradientsOf, train } from "@bitdiet/zoo/training/loop";
 import { crossEntropy } from "@bitdiet/zoo/training/losses";
 import * as tf from "@tensorflow/tfjs-core";

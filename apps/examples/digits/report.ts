@@ -1,19 +1,20 @@
-// What the main job found, as report.json, report.html and a table.
-import { execFileSync } from "node:child_process";
+// What the main job found, as report.json, report.html, a table, and each network's .bitdiet file.
 import { join } from "node:path";
+import { type Hooks, type Parameters, uniformQuantizers } from "@bitdiet/compression-aware";
 import type { Digits } from "@bitdiet/zoo/data/mnist";
 import { digitCnn } from "@bitdiet/zoo/nets/digit-cnn";
-import type { Hooks, Parameters } from "@bitdiet/zoo/nets/hooks";
+import { commit } from "@bitdiet/zoo/report/commit";
 import { page, type Section, table } from "@bitdiet/zoo/report/page";
 import { channelStrip } from "@bitdiet/zoo/report/pictures";
 import { layerBitsPlot, levelHistogramPlot, type RatePoint, ratePlot } from "@bitdiet/zoo/report/plots";
 import { writeWhole } from "@bitdiet/zoo/report/write";
-import { quantize, quantizersOf } from "@bitdiet/zoo/training/quantized";
+import { kebab } from "@bitdiet/zoo/runner/command-line";
+import { mapBits } from "@bitdiet/zoo/shipping/measured";
+import { arrived } from "@bitdiet/zoo/shipping/ship";
 import * as tf from "@tensorflow/tfjs-core";
-import type { Deployment } from "./deploy.js";
-import type { QuantizedNetwork } from "./fine-tune.js";
 import { imagesOf } from "./float.js";
 import type { Options } from "./options.js";
+import type { Deployment } from "./task.js";
 
 /** The quantized networks of a report, and what people read instead of their keys. */
 export const NETWORK_TITLES = {
@@ -27,6 +28,9 @@ export type Report = ReturnType<typeof reportOf>;
 
 const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
 const bytes = (count: number) => count.toLocaleString("en-US");
+/** Bytes of the bit-packed integers after brotli, everything else beside them. */
+const packedBytes = ({ packedBrotli, layers }: Deployment["weights"]) =>
+  Math.round((packedBrotli * layers.reduce((total, { values }) => total + values, 0)) / 8);
 
 /** Everything as plain data; `seconds` and `commit` aside it depends on the options alone. */
 export function reportOf(
@@ -39,21 +43,20 @@ export function reportOf(
   curves?: RatePoint[],
 ) {
   const float32Bytes = 4 * Object.values(float).reduce((total, { size }) => total + size, 0);
-  const network = ({ maps, weights, ...totals }: Deployment) => ({
-    accuracy: totals.graphAccuracy,
-    decodedAccuracy: totals.decodedAccuracy,
-    levelEntropyBitsPerValue: totals.levelEntropyBitsPerValue,
-    entropyBitsPerValue: totals.entropyBitsPerValue,
-    codedBitsPerValue: totals.codedBitsPerValue,
-    codedBytes: totals.codedBytes,
-    weightBytes: totals.weightBytes,
-    packedBrotliWeightBytes: totals.packedBrotliBytes,
+  const network = ({ maps, weights, graphAccuracy, decodedAccuracy }: Deployment) => ({
+    accuracy: graphAccuracy,
+    decodedAccuracy,
+    entropyBitsPerValue: mapBits(maps).entropy,
+    codedBitsPerValue: mapBits(maps).coded,
+    codedBytes: maps.reduce((total, { codedBytes }) => total + codedBytes, 0),
+    weightBytes: weights.bytes,
+    packedBrotliWeightBytes: packedBytes(weights),
     maps,
-    weights: weights.map(({ bytes, ...weight }) => ({ ...weight, codedBytes: bytes.length })),
+    weights: weights.layers,
   });
   const { quantized, quantizedWideRange, compressionAware: aware } = deployments;
-  const ratio = aware.codedBitsPerValue / quantized.codedBitsPerValue;
-  const weightRatio = aware.weightBytes / quantized.weightBytes;
+  const ratio = mapBits(aware.maps).coded / mapBits(quantized.maps).coded;
+  const weightRatio = aware.weights.bytes / quantized.weights.bytes;
   return {
     summary:
       `Compression-aware training: ${(100 * ratio).toFixed(0)} % of the feature-map bits and ${(100 * weightRatio).toFixed(0)} % ` +
@@ -66,10 +69,10 @@ export function reportOf(
     compressionAware: network(aware),
     weights: {
       float32Bytes,
-      packedBrotliBytes: aware.packedBrotliBytes,
-      codedBytes: aware.weightBytes,
-      quantizedPackedBrotliBytes: quantized.packedBrotliBytes,
-      quantizedCodedBytes: quantized.weightBytes,
+      packedBrotliBytes: packedBytes(aware.weights),
+      codedBytes: aware.weights.bytes,
+      quantizedPackedBrotliBytes: packedBytes(quantized.weights),
+      quantizedCodedBytes: quantized.weights.bytes,
     },
     curves,
     options: { ...options, out: undefined, json: undefined },
@@ -110,21 +113,9 @@ export function headlines({ float, weights, ...report }: Report): [string[], str
   ];
 }
 
-function commit(): string | null {
-  try {
-    return execFileSync("git", ["rev-parse", "HEAD"], {
-      cwd: import.meta.dirname,
-      encoding: "utf8",
-      stdio: "pipe",
-    }).trim();
-  } catch {
-    return null; // not a git checkout
-  }
-}
-
 interface Networks {
   float: Parameters;
-  networks: Record<NetworkName, QuantizedNetwork>;
+  deployments: Record<NetworkName, Deployment>;
   test: Digits;
 }
 
@@ -135,23 +126,23 @@ export async function writeReport(folder: string, report: Report, trained: Netwo
       title: "Result",
       text:
         "Accuracy on the test digits: of the network in training, and of the network whose weights and feature maps were decoded from bytes. " +
-        "Entropy is the Shannon bound of what the code counts (single values, groups or runs), coded bits include the codes' tables; " +
-        "the codes were learned on training digits. Weight bytes include ranges and float32 biases. The network's input is not counted.",
+        "Entropy is that of single values; the codes have contexts from neighbours, were learned on training digits, and their tables are " +
+        "counted. Weight bytes are those of the whole .bitdiet file. The network's input is not counted.",
       body: table(...headlines(report)),
     },
     {
       title: "Bits per value, layer by layer",
       text: "Feature maps as coded, tables included.",
       body: await layerBitsPlot(
-        perNetwork(report, (network) => network.maps.map(mapBits)),
+        perNetwork(report, (network) => network.maps.map(bitsPerValue)),
         "coded bits per value",
       ),
     },
     {
       title: "Bits per weight, layer by layer",
-      text: "Streams as written: header, table, payload and checksum.",
+      text: "Each tensor's part of the file: steps and integers.",
       body: await layerBitsPlot(
-        perNetwork(report, (network) => network.weights.map(weightBits)),
+        perNetwork(report, (network) => network.weights.map(bitsPerWeight)),
         "coded bits per weight",
       ),
     },
@@ -186,6 +177,8 @@ export async function writeReport(folder: string, report: Report, trained: Netwo
     join(folder, "report.html"),
     page("Digits, trained to be compressible", report.summary, sections),
   );
+  for (const name of NETWORK_NAMES)
+    writeWhole(join(folder, `${kebab(name)}.bitdiet`), trained.deployments[name].file);
   writeWhole(join(folder, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
 }
 
@@ -197,28 +190,27 @@ function perNetwork<T>(report: Report, rows: (network: NetworkReport) => T[]): (
   );
 }
 
-const mapBits = ({ name, payloadBytes, tableBytes, values }: NetworkReport["maps"][number]) => ({
-  layer: name,
-  bits: (8 * (payloadBytes + tableBytes)) / values,
-});
-const weightBits = ({ name, codedBytes, values }: NetworkReport["weights"][number]) => ({
+const bitsPerValue = ({ name, codedBytes, values }: NetworkReport["maps"][number]) => ({
   layer: name,
   bits: (8 * codedBytes) / values,
+});
+const bitsPerWeight = ({ name, bytes, values }: NetworkReport["weights"][number]) => ({
+  layer: name.replace(/\.weight$/, ""),
+  bits: (8 * bytes) / values,
 });
 const levelShares = ({ name, counts, values }: NetworkReport["maps"][number]) =>
   counts.map((count, level) => ({ layer: name, level, share: count / values }));
 
 /** Feature maps of the first test digit as pictures, before quantization, with it, and with the entropy term. */
-function featureMaps({ float, networks, test }: Networks): string {
+function featureMaps({ float, deployments, test }: Networks): string {
   const x = imagesOf(test, 0, 1);
-  const strips = (parameters: Parameters, hooks: Required<Hooks>) => {
+  const strips = (parameters: Parameters, activation: Required<Hooks>["activation"]) => {
     const pictures: Record<string, string> = {};
     tf.tidy(
       () =>
         void digitCnn(parameters, x, {
-          weight: hooks.weight,
           activation: (a, name) => {
-            const out = hooks.activation(a, name);
+            const out = activation(a, name);
             pictures[name] = channelStrip(out.dataSync(), out.shape.slice(1) as [number, number, number]);
             return out;
           },
@@ -226,14 +218,17 @@ function featureMaps({ float, networks, test }: Networks): string {
     );
     return pictures;
   };
-  const hooksOf = (network: QuantizedNetwork) => quantize(quantizersOf(network.ranges, network));
+  const shipped = (deployment: Deployment) => {
+    const { parameters, activationScales } = arrived(deployment.file, deployment.activationScales);
+    const quantizers = uniformQuantizers({ weight: {}, activation: activationScales }, deployment);
+    const pictures = strips(parameters, (a, name) => quantizers.activation(name).fakeQuantize(a));
+    tf.dispose(parameters);
+    return pictures;
+  };
   const all = {
-    float: strips(float, { weight: (w) => w, activation: (a) => a }),
-    [NETWORK_TITLES.quantized]: strips(networks.quantized.parameters, hooksOf(networks.quantized)),
-    [NETWORK_TITLES.compressionAware]: strips(
-      networks.compressionAware.parameters,
-      hooksOf(networks.compressionAware),
-    ),
+    float: strips(float, (a) => a),
+    [NETWORK_TITLES.quantized]: shipped(deployments.quantized),
+    [NETWORK_TITLES.compressionAware]: shipped(deployments.compressionAware),
   };
   x.dispose();
   return Object.keys(all.float)

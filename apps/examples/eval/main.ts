@@ -1,10 +1,10 @@
 // `npm run eval -- --model resnet18 --checkpoint F --data DIR`: the accuracy of a checkpoint of one's own.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { Parameters } from "@bitdiet/compression-aware";
 import { loadCifar10, normalizedBatch } from "@bitdiet/zoo/data/cifar10";
 import { imageFolder, imagenetInput } from "@bitdiet/zoo/data/imagenet";
 import { readCheckpoint } from "@bitdiet/zoo/nets/checkpoint-file";
-import type { Parameters } from "@bitdiet/zoo/nets/hooks";
 import { imagenetResnet } from "@bitdiet/zoo/nets/imagenet-resnet";
 import { mobilenetV2 } from "@bitdiet/zoo/nets/mobilenet-v2";
 import { parametersFromPyTorch } from "@bitdiet/zoo/nets/parameters";

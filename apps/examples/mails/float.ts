@@ -1,5 +1,6 @@
 // The float network: trained from scratch or fine-tuned from a checkpoint, and its answers.
 
+import type { Parameters } from "@bitdiet/compression-aware";
 import {
   batches,
   type EncodedData,
@@ -10,7 +11,6 @@ import {
 import type { BertConfig, BertInput } from "@bitdiet/zoo/nets/bert";
 import { bert } from "@bitdiet/zoo/nets/bert";
 import { seededDropout } from "@bitdiet/zoo/nets/dropout";
-import type { Parameters } from "@bitdiet/zoo/nets/hooks";
 import { variables } from "@bitdiet/zoo/nets/parameters";
 import { WARM_UP } from "@bitdiet/zoo/training/bert";
 import {

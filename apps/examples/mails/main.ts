@@ -2,22 +2,20 @@
 // decoded, and report.
 import { existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
+import type { BitWidths, Parameters } from "@bitdiet/compression-aware";
 import { encodeExamples, stepsPerEpoch } from "@bitdiet/zoo/data/text-batches";
 import { bert } from "@bitdiet/zoo/nets/bert";
 import { CheckpointError, writeBertCheckpoint } from "@bitdiet/zoo/nets/bert-checkpoint";
-import type { Parameters } from "@bitdiet/zoo/nets/hooks";
 import { SafetensorsError } from "@bitdiet/zoo/nets/safetensors";
 import { textTable } from "@bitdiet/zoo/report/text-table";
 import { writeWhole } from "@bitdiet/zoo/report/write";
 import { exitWith, kebab, UsageError } from "@bitdiet/zoo/runner/command-line";
-import { plainOf, tensorsOf } from "@bitdiet/zoo/runner/plain-tensors";
+import { runJob } from "@bitdiet/zoo/runner/job";
 import { useBackend } from "@bitdiet/zoo/training/backend";
 import type { FineTuning } from "@bitdiet/zoo/training/bert";
 import type { Checkpoint } from "@bitdiet/zoo/training/loop";
 import * as tf from "@tensorflow/tfjs-core";
-import { dequantizedParameters } from "./deploy.js";
 import { predict, trainFloat } from "./float.js";
-import { runJobs } from "./jobs.js";
 import { type Options, parseOptions } from "./options.js";
 import {
   headlines,
@@ -29,46 +27,81 @@ import {
   writeReport,
 } from "./report.js";
 import { type Start, startOf } from "./start.js";
-import { loadTask, type Task } from "./task.js";
+import { type Deployment, dequantizedParameters, type TaskData } from "./task.js";
+import { loadTask, type Task } from "./texts.js";
 
-/** Ranges of the entropy-trained network start at these multiples: coarse steps are the first lever of the rate. */
+/** Scales of the entropy-trained network start at these multiples: coarse steps are the first lever of the rate. */
 const WIDE_RANGE = { factor: 3, weightFactor: 3 };
 const CLOSE_RANGE = { factor: 1, weightFactor: 1 };
 
 async function run(options: Options): Promise<void> {
-  const startTime = performance.now();
   const { task, start } = await input(options);
-  const { tokenizer, config } = start;
   for (const note of task.notes) console.error(note);
   checkResumed(options);
-  const training = encodeExamples(tokenizer, task.training, options.maxLength);
-  const development = Object.fromEntries(
-    Object.entries(task.development).map(([set, examples]) => [
-      set,
-      encodeExamples(tokenizer, examples, options.maxLength),
-    ]),
-  );
-  const { bits, weightBits, lambda, weightLambda, seed, distill, backend } = options;
+  const encode = (examples: Task["training"]) => encodeExamples(start.tokenizer, examples, options.maxLength);
+  const data: TaskData = {
+    config: start.config,
+    training: encode(task.training),
+    development: Object.fromEntries(
+      Object.entries(task.development).map(([set, examples]) => [set, encode(examples)]),
+    ),
+  };
   const checkpoint = (name: string): Checkpoint => ({
     path: join(options.out, "training", `${kebab(name)}.safetensors`),
-    every: stepsPerEpoch(training),
+    every: stepsPerEpoch(data.training),
     resume: options.resume,
   });
-
-  await useBackend(backend);
-  const float = await trainFloat(start.parameters, config, training, {
-    epochs: options.epochs,
-    learningRate: options.learningRate,
-    dropout: 0.1,
-    seed,
-    checkpoint: checkpoint("float"),
+  const tunings = tuningsOf(options);
+  await runJob<TaskData, FineTuning, Deployment>({
+    backend: options.backend,
+    module: new URL("./task.ts", import.meta.url),
+    data,
+    train: () =>
+      trainFloat(start.parameters, data.config, data.training, {
+        epochs: options.epochs,
+        learningRate: options.learningRate,
+        dropout: 0.1,
+        seed: options.seed,
+        checkpoint: checkpoint("float"),
+      }),
+    networks: NETWORK_NAMES.map((name) => ({
+      title: NETWORK_TITLES[name],
+      tuning: { ...tunings[name], checkpoint: checkpoint(name) },
+    })),
+    report: async (float, results, seconds) => {
+      await save(options, start, "float", float);
+      for (const [i, name] of NETWORK_NAMES.entries()) {
+        const shipped = dequantizedParameters(results[i]);
+        await save(options, start, name, shipped);
+        writeWhole(join(options.out, `${kebab(name)}.bitdiet`), results[i].file);
+        tf.dispose(shipped);
+      }
+      const answers = Object.entries(data.development).map(([set, texts]) => [
+        set,
+        predict(texts, (input) => bert(float, data.config, input)),
+      ]);
+      const floatBytes = 4 * Object.values(float).reduce((total, { size }) => total + size, 0);
+      const deployments = Object.fromEntries(
+        NETWORK_NAMES.map((name, i) => [name, { widths: tunings[name], deployment: results[i] }]),
+      ) as unknown as Record<NetworkName, { widths: BitWidths; deployment: Deployment }>;
+      const report = reportOf(
+        { options, task, config: data.config, seconds: seconds() },
+        { scores: scoresOf(task, Object.fromEntries(answers)), bytes: floatBytes },
+        deployments,
+      );
+      await writeReport(options.out, report, deployments);
+      print(options, report);
+    },
   });
-  await save(options, start, "float", float);
-  const answers = Object.entries(development).map(([set, data]) => [
-    set,
-    predict(data, (input) => bert(float, config, input)),
-  ]);
+  tf.dispose(start.parameters);
+}
 
+/**
+ * The entropy term does best from wide ranges (coarse steps). So that its gain is not mistaken for theirs, plain quantization
+ * runs from both: from ranges that just hold the values, as is usual, and from wide ones.
+ */
+function tuningsOf(options: Options): Record<NetworkName, Omit<FineTuning, "checkpoint">> {
+  const { bits: activationBits, weightBits, lambda, weightLambda, seed, distill } = options;
   const common = {
     epochs: options.fineTuneEpochs,
     learningRate: options.fineTuneLearningRate,
@@ -77,57 +110,16 @@ async function run(options: Options): Promise<void> {
     lambda: 0,
     weightLambda: 0,
   };
-  // The entropy term does best from wide ranges (coarse steps). So that its gain is not mistaken for theirs, plain
-  // quantization runs from both: from ranges that just hold the values, as is usual, and from wide ones.
-  const tunings: Record<NetworkName, Omit<FineTuning, "checkpoint">> = {
-    compressionAware: { ...common, bits, weightBits, lambda, weightLambda, ...WIDE_RANGE },
-    quantized: { ...common, bits, weightBits, ...CLOSE_RANGE },
-    quantizedWideRange: { ...common, bits, weightBits, ...WIDE_RANGE },
-    quantized8: { ...common, bits: 8, weightBits: 8, ...CLOSE_RANGE },
+  const widths = { activationBits, weightBits };
+  return {
+    quantized8: { ...common, activationBits: 8, weightBits: 8, ...CLOSE_RANGE },
+    quantized: { ...common, ...widths, ...CLOSE_RANGE },
+    quantizedWideRange: { ...common, ...widths, ...WIDE_RANGE },
+    compressionAware: { ...common, ...widths, lambda, weightLambda, ...WIDE_RANGE },
   };
-  const plain = plainOf(float);
-  const names = Object.keys(tunings) as NetworkName[];
-  const results = await runJobs(
-    names.map((name) => ({
-      task: NETWORK_TITLES[name],
-      backend,
-      start: plain,
-      config,
-      training,
-      development,
-      tuning: { ...tunings[name], checkpoint: checkpoint(name) },
-    })),
-  );
-  const ofEach = <T>(get: (result: (typeof results)[number], name: NetworkName) => T) =>
-    Object.fromEntries(
-      NETWORK_NAMES.map((name) => [name, get(results[names.indexOf(name)], name)]),
-    ) as Record<NetworkName, T>;
+}
 
-  for (const [i, name] of names.entries()) {
-    const { parameters, ranges } = results[i];
-    const trained = tensorsOf(parameters);
-    const shipped = dequantizedParameters({ parameters: trained, ranges, ...tunings[name] });
-    await save(options, start, name, shipped);
-    tf.dispose([trained, shipped]);
-  }
-  const report = reportOf(
-    { options, task, config, seconds: (performance.now() - startTime) / 1000 },
-    {
-      scores: scoresOf(task, Object.fromEntries(answers)),
-      bytes: 4 * Object.values(float).reduce((total, { size }) => total + size, 0),
-    },
-    ofEach(({ deployment }, name) => ({
-      widths: { bits: tunings[name].bits, weightBits: tunings[name].weightBits },
-      deployment,
-    })),
-  );
-  await writeReport(
-    options.out,
-    report,
-    ofEach(({ deployment }) => deployment),
-  );
-  tf.dispose([float, start.parameters]);
-
+function print(options: Options, report: ReturnType<typeof reportOf>): void {
   if (options.json) {
     console.log(JSON.stringify(report, null, 2));
     return;

@@ -11,7 +11,7 @@ import {
 } from "@bitdiet/zoo/runner/command-line";
 import type { Backend } from "@bitdiet/zoo/training/backend";
 import cac from "cac";
-import { type Columns, TASK_NAMES } from "./task.js";
+import { type Columns, TASK_NAMES } from "./texts.js";
 
 export interface Options {
   task: string;

@@ -1,14 +1,16 @@
 // What a BERT job found, as report.json, report.html and a table.
-import { execFileSync } from "node:child_process";
 import { cpus } from "node:os";
 import { join } from "node:path";
+import type { BitWidths } from "@bitdiet/compression-aware";
 import type { BertConfig } from "@bitdiet/zoo/nets/bert";
+import { commit } from "@bitdiet/zoo/report/commit";
 import { page, type Section, table } from "@bitdiet/zoo/report/page";
 import { layerBitsPlot, levelHistogramPlot } from "@bitdiet/zoo/report/plots";
 import { writeWhole } from "@bitdiet/zoo/report/write";
-import type { Deployment } from "./deploy.js";
+import { mapBits } from "@bitdiet/zoo/shipping/measured";
 import type { Options } from "./options.js";
-import type { Task } from "./task.js";
+import type { Deployment } from "./task.js";
+import type { Task } from "./texts.js";
 
 /** The quantized networks of a report, and what people read instead of their keys. */
 export const NETWORK_TITLES = {
@@ -53,7 +55,7 @@ export interface Run {
 export function reportOf(
   { options, task, config, seconds }: Run,
   float: { scores: Scores; bytes: number },
-  deployments: Record<NetworkName, { widths: { bits: number; weightBits: number }; deployment: Deployment }>,
+  deployments: Record<NetworkName, { widths: BitWidths; deployment: Deployment }>,
 ) {
   const network = (name: NetworkName) => {
     const { widths, deployment } = deployments[name];
@@ -64,22 +66,21 @@ export function reportOf(
         Object.fromEntries(Object.entries(predictions).map(([set, answers]) => [set, answers[of]])),
       );
     const values = sum(activations, (one) => one.values);
-    const codedBytes = sum(activations, (one) => one.payloadBytes + one.tableBytes);
+    const weightValues = sum(weights.layers, (layer) => layer.values);
     return {
-      ...widths,
+      bits: widths.activationBits,
+      weightBits: widths.weightBits,
       scores: part("graph"),
       decodedScores: part("decoded"),
       values,
-      levelEntropyBitsPerValue: sum(activations, (one) => one.levelEntropy * one.values) / values,
-      codedBitsPerValue: (8 * codedBytes) / values,
-      codedBytes,
-      weightBytes: weights.weightBytes,
-      packedBrotliWeightBytes: weights.packedBrotliBytes,
-      byteBrotliWeightBytes: weights.byteBrotliBytes,
-      stepBytes: weights.stepBytes.length,
-      floatBytes: weights.floatBytes.length,
+      entropyBitsPerValue: mapBits(activations).entropy,
+      codedBitsPerValue: mapBits(activations).coded,
+      codedBytes: sum(activations, (one) => one.codedBytes),
+      weightBytes: weights.bytes,
+      packedBrotliWeightBytes: Math.round((weights.packedBrotli * weightValues) / 8),
+      byteBrotliWeightBytes: deployment.byteBrotliBytes,
       activations: activations.map(({ counts: _, ...one }) => one),
-      weights: weights.weights.map(({ counts: _, bytes, ...one }) => ({ ...one, codedBytes: bytes.length })),
+      weights: weights.layers,
     };
   };
   const networks = Object.fromEntries(NETWORK_NAMES.map((name) => [name, network(name)])) as Record<
@@ -107,6 +108,8 @@ export function reportOf(
     config,
     float,
     networks,
+    /** What weight bytes are; reports without it are of streams, as they were before files. */
+    unit: "bytes of a .bitdiet file" as const,
     ratios: { activationBits: activationRatio, weightBytes: weightRatio },
     options: { ...options, data: undefined, checkpoint: undefined, out: undefined, json: undefined },
     command: `npm run start:mails -- ${process.argv.slice(2).join(" ")}`.trim(),
@@ -161,7 +164,7 @@ export function headlines(report: Pick<Report, "float" | "networks">): [string[]
           `${one.bits}/${one.weightBits}`,
           ...columns.map(({ of }) => of(one.scores)),
           ...columns.map(({ of }) => of(one.decodedScores)),
-          one.levelEntropyBitsPerValue.toFixed(3),
+          one.entropyBitsPerValue.toFixed(3),
           one.codedBitsPerValue.toFixed(3),
           bytes(one.codedBytes),
           bytes(one.byteBrotliWeightBytes),
@@ -177,11 +180,11 @@ export function headlines(report: Pick<Report, "float" | "networks">): [string[]
 export async function writeReport(
   folder: string,
   report: Report,
-  deployments: Record<NetworkName, Deployment>,
+  deployments: Record<NetworkName, { deployment: Deployment }>,
 ): Promise<void> {
   const perNetwork = <T>(rows: (deployment: Deployment) => T[]) =>
     NETWORK_NAMES.flatMap((name) =>
-      rows(deployments[name]).map((row) => ({ ...row, network: NETWORK_TITLES[name] })),
+      rows(deployments[name].deployment).map((row) => ({ ...row, network: NETWORK_TITLES[name] })),
     );
   const sections: Section[] = [
     {
@@ -189,7 +192,7 @@ export async function writeReport(
       text:
         "Scores on the development texts: of the network in training, and of the network whose weights and activations were decoded " +
         "from bytes. Entropy is that of single levels; coded bits include the codes' tables, which were learned on training texts. " +
-        "Weight bytes include all steps, and biases and LayerNorm as bfloat16. Padding is not counted.",
+        "Weight bytes are those of the whole .bitdiet file, biases and LayerNorm as bfloat16. Padding is not counted.",
       body: table(...headlines(report)),
     },
     {
@@ -197,9 +200,9 @@ export async function writeReport(
       text: "As coded, tables included. L0, L1, … are the layers.",
       body: await layerBitsPlot(
         perNetwork(({ activations }) =>
-          activations.map(({ name, payloadBytes, tableBytes, values }) => ({
+          activations.map(({ name, codedBytes, values }) => ({
             layer: shortName(name),
-            bits: (8 * (payloadBytes + tableBytes)) / values,
+            bits: (8 * codedBytes) / values,
           })),
         ),
         "coded bits per value",
@@ -207,12 +210,12 @@ export async function writeReport(
     },
     {
       title: "Bits per weight, tensor by tensor",
-      text: "Streams as written: header, table, payload and checksum.",
+      text: "Each tensor's part of the file: steps and integers.",
       body: await layerBitsPlot(
         perNetwork(({ weights }) =>
-          weights.weights.map(({ name, bytes, values }) => ({
+          weights.layers.map(({ name, bytes, values }) => ({
             layer: shortName(name),
-            bits: (8 * bytes.length) / values,
+            bits: (8 * bytes) / values,
           })),
         ),
         "coded bits per weight",
@@ -261,16 +264,4 @@ function shortName(name: string): string {
 
 function sum<T>(items: T[], of: (item: T) => number): number {
   return items.reduce((total, item) => total + of(item), 0);
-}
-
-function commit(): string | null {
-  try {
-    return execFileSync("git", ["rev-parse", "HEAD"], {
-      cwd: import.meta.dirname,
-      encoding: "utf8",
-      stdio: "pipe",
-    }).trim();
-  } catch {
-    return null; // not a git checkout
-  }
 }

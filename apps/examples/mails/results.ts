@@ -52,6 +52,12 @@ function section(title: string, report: Report): string {
     line(head.map((_, i) => (i === 0 ? "---" : "--:"))),
     ...rows.map(line),
     "",
+    ...("unit" in report
+      ? []
+      : [
+          "Not made anew since networks are shipped as files: weight bytes are of streams, steps and floats.",
+          "",
+        ]),
     `Compression-aware over quantized at the same bit widths: activations **${share(ratios.activationBits)}**, ` +
       `weights **${share(ratios.weightBytes)}**.`,
     "",

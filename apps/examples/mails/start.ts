@@ -1,11 +1,12 @@
 // Where a job starts: the tokenizer, the sizes and the parameters, from a checkpoint or from scratch.
+
+import type { Parameters } from "@bitdiet/compression-aware";
 import { type BertTokenizer, loadTokenizer, tokenizerFromVocabulary } from "@bitdiet/zoo/data/tokenizer";
 import { learnVocabulary } from "@bitdiet/zoo/data/vocabulary";
 import { type BertConfig, initialBert } from "@bitdiet/zoo/nets/bert";
 import { readBertCheckpoint } from "@bitdiet/zoo/nets/bert-checkpoint";
-import type { Parameters } from "@bitdiet/zoo/nets/hooks";
 import type { Options } from "./options.js";
-import type { Task } from "./task.js";
+import type { Task } from "./texts.js";
 
 export interface Start {
   tokenizer: BertTokenizer;

@@ -1,92 +1,91 @@
-// What a BERT is trained for: texts with their classes, the development sets, and the scores that count. Mails come with
-// the install; everything else is read from a folder of the user's, in the layouts that data/glue.ts knows.
-import { readFileSync } from "node:fs";
-import {
-  accuracy,
-  describeSkipped,
-  labelsIn,
-  type Metric,
-  readExamples,
-  TASKS,
-  type TextExample,
-  type TextTask,
-  taskFiles,
-} from "@bitdiet/zoo/data/glue";
-import { loadMails, SPAM_CLASSES } from "@bitdiet/zoo/data/spam";
+// The mails' networks: how a BERT is fine-tuned, shipped, and judged by what arrives. Nothing in `deploy` trains: weights go
+// through a .bitdiet file, and every activation of the development texts through bytes.
+import { type Parameters, quantizingHooks } from "@bitdiet/compression-aware";
+import { type EncodedData, inputOf } from "@bitdiet/zoo/data/text-batches";
+import { type BertConfig, bert } from "@bitdiet/zoo/nets/bert";
+import { bertQuantizers } from "@bitdiet/zoo/nets/bert-quantizers";
+import type { Work } from "@bitdiet/zoo/runner/job";
+import { byteBrotliBytes } from "@bitdiet/zoo/shipping/baselines";
+import { type CodedMaps, codeMaps, learnMapCoders } from "@bitdiet/zoo/shipping/feature-maps";
+import { sideInformation, type WeightCosts, weightCosts } from "@bitdiet/zoo/shipping/measured";
+import { arrived, ship } from "@bitdiet/zoo/shipping/ship";
+import { type FineTuning, fineTuneBert, type QuantizedBert } from "@bitdiet/zoo/training/bert";
+import * as tf from "@tensorflow/tfjs-core";
+import { predict } from "./float.js";
+import { tokenRows } from "./token-rows.js";
 
-export interface Task {
-  name: string;
-  classes: readonly string[];
-  training: TextExample[];
-  /** By name; the first is the one that is reported first. */
-  development: Record<string, TextExample[]>;
-  /** The first is the one that the benchmark ranks by. */
-  metrics: Readonly<Record<string, Metric>>;
-  /** A sentence for each file that had lines which are no examples. */
-  notes: string[];
+/** A trained network as it is shipped: what it costs, and what it answers. */
+export interface Deployment {
+  /** By development set: the classes in training's own terms, with fake quantization, and on what was decoded. */
+  predictions: Record<string, { graph: Int32Array; decoded: Int32Array }>;
+  activations: CodedMaps[];
+  /** The .bitdiet file: everything that a decoder needs beside the architecture. */
+  file: Uint8Array;
+  weights: WeightCosts;
+  /** The integers as one byte each through brotli, everything else beside them. */
+  byteBrotliBytes: number;
 }
 
-/** The names that `loadTask` knows. */
-export const TASK_NAMES = ["spam", ...Object.keys(TASKS), "tsv"];
-
-/** Column names of a task of the user's own. */
-export interface Columns {
-  first: string;
-  second?: string;
-  label: string;
+/** What the work of a thread needs to know. */
+export interface TaskData {
+  config: BertConfig;
+  training: EncodedData;
+  development: Record<string, EncodedData>;
 }
 
-/**
- * @param name "spam" needs no folder; "tsv" is a folder with train.tsv and dev.tsv, whose columns are given
- * @throws {RangeError} if files, columns or examples are missing; the message says which
- */
-export function loadTask(name: string, folder: string | undefined, columns?: Columns): Task {
-  if (name === "spam" || folder === undefined) {
-    const { training, test } = loadMails();
-    return {
-      name,
-      classes: SPAM_CLASSES,
-      training,
-      development: { test },
-      metrics: { accuracy },
-      notes: [],
-    };
-  }
-  const task: TextTask = name === "tsv" ? ownTask(folder, columns!) : TASKS[name as keyof typeof TASKS];
-  const { train, development } = taskFiles(folder, task);
-  if (train === undefined || Object.keys(development).length === 0) {
-    throw new RangeError(
-      `${folder} has ${train === undefined ? "no training file" : "no development file"}; expected one of ` +
-        `${(train === undefined ? task.files.train : Object.values(task.files.development).flat()).join(", ")}.`,
-    );
-  }
-  const notes: string[] = [];
-  const read = (path: string) => {
-    const { examples, skipped } = readExamples(readFileSync(path, "utf8"), task);
-    if (skipped.length > 0) notes.push(`${path}: ${describeSkipped(skipped)}`);
-    return examples;
-  };
+/** Training texts that the activations' codes are learned from. */
+const CODE_TEXTS = 128;
+
+/** Ships the weights, codes the activations of all development texts, and evaluates on what comes back. */
+export function deploy(network: QuantizedBert, { config, training, development }: TaskData): Deployment {
+  const { parameters, scales } = network;
+  const quantizers = bertQuantizers(scales, network);
+  const graph = mapValues(development, (data) =>
+    predict(data, (input) => bert(parameters, config, input, quantizingHooks(quantizers))),
+  );
+  const shipped = ship({
+    parameters,
+    quantizer: (name) => (name in scales.weight ? quantizers.weight(name) : undefined),
+    activationScales: scales.activation,
+  });
+  const decoded = arrived(shipped.file, scales.activation);
+  const { activation } = bertQuantizers({ weight: {}, activation: decoded.activationScales }, network);
+  const texts = codeTexts(training);
+  const coders = learnMapCoders(
+    (hooks) => bert(decoded.parameters, config, texts, hooks),
+    activation,
+    tokenRows(texts.mask.dataSync<"float32">()),
+  );
+  const answers = mapValues(development, (data) =>
+    predict(data, (input) => {
+      const rows = tokenRows(input.mask.dataSync<"float32">());
+      return bert(decoded.parameters, config, input, { activation: codeMaps(coders, activation, rows) });
+    }),
+  );
+  tf.dispose([Object.values(texts), decoded.parameters]);
   return {
-    name,
-    classes: task.classes,
-    training: read(train),
-    development: Object.fromEntries(Object.entries(development).map(([set, path]) => [set, read(path)])),
-    metrics: task.metrics,
-    notes,
+    predictions: mapValues(development, (_, name) => ({ graph: graph[name], decoded: answers[name] })),
+    activations: Object.values(coders).map(({ total }) => total()),
+    file: shipped.file,
+    weights: weightCosts(shipped),
+    byteBrotliBytes: byteBrotliBytes(shipped.weights.values(), sideInformation(shipped)),
   };
 }
 
-/** A task whose classes are the labels of its training file. */
-function ownTask(folder: string, { first, second, label }: Columns): TextTask {
-  const task = {
-    first: [first],
-    ...(second === undefined ? {} : { second: [second] }),
-    label: [label],
-    classes: [] as string[],
-    metrics: { accuracy },
-    files: { train: ["train.tsv"], development: { development: ["dev.tsv"] } },
-  };
-  const { train } = taskFiles(folder, task);
-  if (train === undefined) throw new RangeError(`${folder} has no training file; expected train.tsv.`);
-  return { ...task, classes: labelsIn(readFileSync(train, "utf8"), task) };
+/** The first training texts; the caller disposes of the tensors. */
+function codeTexts({ texts }: EncodedData) {
+  const count = Math.min(CODE_TEXTS, texts.mask.length / texts.length);
+  return inputOf(texts, [...Array(count).keys()]);
 }
+
+const mapValues = <A, B>(record: Record<string, A>, of: (value: A, name: string) => B): Record<string, B> =>
+  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, of(value, name)]));
+
+/** Parameters as a program that knows no quantization can load them: what the file decodes to. New tensors, the caller's. */
+export const dequantizedParameters = ({ file }: Deployment): Parameters => arrived(file).parameters;
+
+/** A thread's work. */
+export const work: Work<TaskData, FineTuning, Deployment, QuantizedBert> = (data) => ({
+  fineTune: (start, tuning, title) => fineTuneBert(start, data.config, data.training, title, tuning),
+  deploy: (network) => deploy(network, data),
+});

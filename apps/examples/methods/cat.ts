@@ -2,9 +2,10 @@
 // on weights, on both; against it what it must beat: the same training without the term over bit widths and ranges, and
 // the L1 / L2 norm ratio, the paper's own baseline. And what the paper lacks: entropy given the neighbours, which is what
 // a coder with contexts spends; a range for each channel; a lambda for each layer.
+
+import type { Rate } from "@bitdiet/compression-aware";
+import { contextRate } from "@bitdiet/compression-aware";
 import { sparsityProxy } from "@bitdiet/entropy-loss";
-import { contextRate } from "@bitdiet/zoo/training/context-rate";
-import type { Rate } from "@bitdiet/zoo/training/rates";
 import { type QuantizationAware, quantizationAware } from "./quantization-aware.js";
 import type { Recipe, Run } from "./recipe.js";
 
@@ -51,8 +52,8 @@ const curves: [
 
 const priced = curves.flatMap(([id, curve, options, rate, lambdas]) =>
   lambdas.map((lambda) => {
-    const pressure = { activationPressure: { lambda, rate } };
-    return run("activations", `${id}-${lambda}`, `${curve}, λ ${lambda}`, { ...options, ...pressure }, curve);
+    const weighed = { activationRate: { lambda, rate } };
+    return run("activations", `${id}-${lambda}`, `${curve}, λ ${lambda}`, { ...options, ...weighed }, curve);
   }),
 );
 
@@ -60,7 +61,7 @@ const priced = curves.flatMap(([id, curve, options, rate, lambdas]) =>
 const inside = (name: string): number => (name.endsWith("relu1") ? 1 : 0);
 const perLayer = run("activations", "layers-3", "entropy given neighbours, λ 3 inside the blocks alone", {
   ...wide,
-  activationPressure: { lambda: 3, rate: contextRate(), layer: inside },
+  activationRate: { lambda: 3, rate: contextRate(), layer: inside },
 });
 
 /** The term goes on saving bits after the short run: both curves again, over five times the steps. */
@@ -78,7 +79,7 @@ const long = [
 );
 
 const weights = [0.3, 1, 3].map((lambda) => {
-  const options = { bits: "float", weightBits: 5, weightPressure: { lambda } } as const;
+  const options = { weightBits: 5, weightRate: { lambda } } as const;
   return run("weights", `weights-${lambda}`, `entropy, 5 bits, λ ${lambda}`, options, "entropy");
 });
 
@@ -86,8 +87,8 @@ const both = [0.3, 1].map((lambda) =>
   run("both", `both-${lambda}`, `entropy of both, λ 1 and ${lambda}`, {
     ...perChannel,
     weightBits: 5,
-    activationPressure: { lambda: 1, rate: contextRate() },
-    weightPressure: { lambda },
+    activationRate: { lambda: 1, rate: contextRate() },
+    weightRate: { lambda },
   }),
 );
 

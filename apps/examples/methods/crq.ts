@@ -2,13 +2,13 @@
 // first, so that rounding changes little at the end; then the rest of the steps train through the rounding. A
 // reconstruction: the paper's abstract names the idea, and neither formula nor schedule is public. The first convolution
 // and the classifier keep 8 bits, as is usual.
+
+import type { Parameters } from "@bitdiet/compression-aware";
 import { clusterLoss, type Quantizer, softClusterLoss, ternaryQuantizer, twnRule } from "@bitdiet/fake-quant";
-import type { Parameters } from "@bitdiet/zoo/nets/hooks";
 import { variables } from "@bitdiet/zoo/nets/parameters";
 import * as tf from "@tensorflow/tfjs-core";
-import type { Measured } from "./deploy.js";
 import { LEARNING_RATES, quantizationAware, warmCosine } from "./quantization-aware.js";
-import type { Recipe } from "./recipe.js";
+import type { Measured, Recipe } from "./recipe.js";
 import { type Testbed, taskLoss } from "./testbed.js";
 
 const isTernary = (name: string): boolean => name.endsWith(".weight") && !/^(conv1|linear)\./.test(name);
@@ -20,7 +20,6 @@ const ESTIMATE_EVERY = 20;
 const ternaryTraining = (testbed: Testbed, start?: Parameters): Promise<Measured> =>
   quantizationAware(testbed, {
     start,
-    bits: "float",
     weightBits: ternaryWidth,
     weightStep: (name, w) => (isTernary(name) ? twnRule(w).scale : undefined),
   });
@@ -41,7 +40,7 @@ async function clustered(testbed: Testbed, distanceOf: Distance, lambda = 1): Pr
     steps: half.steps,
     schedule: warmCosine,
     groups: [{ variables: Object.values(parameters), learningRate: LEARNING_RATES.parameters }],
-    loss: (step, progress, show) => {
+    loss: (step, progress, log) => {
       if (step % ESTIMATE_EVERY === 0) {
         rules = Object.fromEntries(names.map((name) => [name, twnRule(parameters[name])]));
       }
@@ -50,7 +49,7 @@ async function clustered(testbed: Testbed, distanceOf: Distance, lambda = 1): Pr
         return tf.div(distanceOf(parameters[name], ternaryQuantizer(rules[name])), scale ** 2);
       });
       const distance: tf.Scalar = tf.div(tf.addN(distances), names.length);
-      show("distance", distance);
+      log("distance", distance);
       return tf.add(loss(parameters, {}, step), tf.mul(distance, lambda * progress));
     },
   });

@@ -29,10 +29,10 @@ export function mapSensitivity(
     tf.tidy(() => {
       const x = calibrationImages(testbed, IMAGES, batch * IMAGES);
       const shapes: Record<string, number[]> = {};
-      const shown: Record<string, tf.Tensor> = {};
+      const seen: Record<string, tf.Tensor> = {};
       const see = <T extends tf.Tensor>(a: T, name: string): T => {
         shapes[name] = a.shape;
-        shown[name] = a;
+        seen[name] = a;
         return a;
       };
       const [, classes] = cifarResnet(testbed.start, x, { activation: see }).shape;
@@ -48,7 +48,7 @@ export function mapSensitivity(
         return tf.sum(tf.mul(cifarResnet(testbed.start, x, { activation }), projection));
       })(names.map((name) => tf.zeros(shapes[name])));
       for (const [i, name] of names.entries()) {
-        const alive = tf.step(shown[name]);
+        const alive = tf.step(seen[name]);
         const squares = tf.sum(tf.mul(tf.square(gradients[i]), alive), [0, 1, 2]).dataSync();
         const counts = tf.sum(alive, [0, 1, 2]).dataSync();
         sums[name] ??= {
@@ -72,24 +72,25 @@ export function mapSensitivity(
 }
 
 /**
- * ln of the step of every channel at equal slopes. All values' steps together have the geometric mean that they have at one
- * range a layer, so that the rate is about the same. A channel that nothing depends on gets the largest step of its layer.
+ * The step of every channel at equal slopes. All values' steps together have the geometric mean that they have at one range a
+ * layer, so that the rate is about the same. A channel that nothing depends on gets the largest step of its layer.
  *
- * @param lnSteps of every layer
+ * @param steps of every layer
  */
-export function equalSlopeRanges(
+export function equalSlopeScales(
   sensitivity: Record<string, Sensitivity>,
-  lnSteps: Record<string, number>,
+  steps: Record<string, number>,
 ): Record<string, Float32Array> {
   let [difference, total] = [0, 0];
   const relative = Object.entries(sensitivity).map(([name, { squares, values }]) => {
     const least = Math.min(...squares.filter((square) => square > 0));
-    const steps = squares.map((square) => -0.5 * Math.log(Math.max(square, least)));
-    difference += values * (lnSteps[name] - steps.reduce((sum, step) => sum + step, 0) / steps.length);
+    const logSteps = squares.map((square) => -0.5 * Math.log(Math.max(square, least)));
+    const mean = logSteps.reduce((sum, step) => sum + step, 0) / logSteps.length;
+    difference += values * (Math.log(steps[name]) - mean);
     total += values;
-    return [name, steps] as const;
+    return [name, logSteps] as const;
   });
   return Object.fromEntries(
-    relative.map(([name, steps]) => [name, steps.map((step) => step + difference / total)]),
+    relative.map(([name, logSteps]) => [name, logSteps.map((step) => Math.exp(step + difference / total))]),
   );
 }

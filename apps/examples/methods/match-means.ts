@@ -3,7 +3,7 @@
 // quantization through weight equalization and bias correction", arXiv 1906.04721, here with data). Needs no gradients and no
 // bytes, biases being stored anyway. Example: a channel whose mean was 0.4 and has become 0.3 gets 0.1 more bias.
 
-import type { Parameters } from "@bitdiet/zoo/nets/hooks";
+import type { Parameters } from "@bitdiet/compression-aware";
 import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
 import * as tf from "@tensorflow/tfjs-core";
 import { calibrationImages, type Testbed } from "./testbed.js";

@@ -1,21 +1,29 @@
 // Fine-tuning on the common testbed with uniform quantizers, whose ranges are learned: plain, or with a price on bits.
+
+import {
+  type FrozenScale,
+  initialScales,
+  type Parameters,
+  type Quantizers,
+  type Scales,
+  scaleOf,
+} from "@bitdiet/compression-aware";
 import { affineQuantizer } from "@bitdiet/fake-quant";
-import type { Parameters } from "@bitdiet/zoo/nets/hooks";
 import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
 import { type FineTuning, fineTune } from "@bitdiet/zoo/training/fine-tune";
 import { cosineDecay } from "@bitdiet/zoo/training/loop";
-import { calibrate, type FrozenRange, type Quantizers, type Ranges } from "@bitdiet/zoo/training/quantized";
 import * as tf from "@tensorflow/tfjs-core";
-import { deploy, type Measured } from "./deploy.js";
-import { equalSlopeRanges, mapSensitivity } from "./map-sensitivity.js";
+import { judge } from "./judge.js";
+import { equalSlopeScales, mapSensitivity } from "./map-sensitivity.js";
+import type { Measured } from "./recipe.js";
 import { calibrationImages, type Testbed, taskLoss } from "./testbed.js";
 
-type Passed = "activationPressure" | "weightPressure" | "warmUp" | "sharpness" | "learningRates";
+type Passed = "activationRate" | "weightRate" | "warmUp" | "sharpness" | "learningRates";
 
-export interface QuantizationAware extends Pick<FineTuning<FrozenRange>, Passed> {
-  /** Of activations; "float" leaves them alone. 4 unless given. */
-  bits?: number | "float";
-  /** Of each weight; 8 unless given. */
+export interface QuantizationAware extends Pick<FineTuning<FrozenScale>, Passed> {
+  /** Bit width of activations; they stay float unless given. */
+  bits?: number;
+  /** Bit width of each weight; 8 unless given. */
   weightBits?: number | ((name: string) => number);
   /** Activation ranges start at this multiple of the largest value over calibration images; 1 unless given. */
   rangeFactor?: number;
@@ -28,67 +36,72 @@ export interface QuantizationAware extends Pick<FineTuning<FrozenRange>, Passed>
 }
 
 const CALIBRATION_IMAGES = 200;
-/** Of Adam: it moves all weights by as much at first, and a folded network bears little. */
-export const LEARNING_RATES = { parameters: 5e-4, ranges: 1.5e-2 };
+/** Learning rates of Adam: it moves all weights by as much at first, and a folded network bears little. */
+export const LEARNING_RATES = { parameters: 5e-4, scales: 1.5e-2 };
 
 /** Rises over the first tenth of the run, and falls along half a cosine. */
 export const warmCosine = (progress: number): number =>
   Math.min(1, 0.05 + 10 * progress) * cosineDecay(progress);
 
-/** Fine-tunes, codes, decodes, measures. */
+/** Fine-tunes, ships, and judges what arrives. */
 export async function quantizationAware(
   testbed: Testbed,
   {
-    bits = 4,
+    bits,
     weightBits = 8,
-    rangeFactor = 1,
-    channelRanges = false,
-    weightStep = () => undefined,
     start = testbed.start,
     learningRates = LEARNING_RATES,
-    ...passed
+    ...options
   }: QuantizationAware,
 ): Promise<Measured> {
-  const bitsOf = typeof weightBits === "number" ? () => weightBits : weightBits;
-  const images = calibrationImages(testbed, CALIBRATION_IMAGES);
-  const widths = { bits: bits === "float" ? 8 : bits, weightBits: 8 };
-  const { weight: weightRanges, activation } = calibrate(
-    (hooks) => cifarResnet(start, images, hooks),
-    // Steps are those of 4 bits, whatever number of levels a wider quantizer has beyond.
-    channelRanges ? { bits: 4, weightBits: 8 } : widths,
-    rangeFactor,
-  );
-  images.dispose();
-  const ranges: Ranges<FrozenRange> = {
-    weight: weightRanges,
-    activation: channelRanges ? equalSlopeRanges(mapSensitivity(testbed), activation) : activation,
-  };
-  for (const [name, lnStep] of Object.entries(weightRanges)) {
-    const first = weightStep(name, start[name]);
-    weightRanges[name] =
-      first === undefined ? lnStep + Math.log(127 / (2 ** (bitsOf(name) - 1) - 1)) : Math.log(first);
-  }
-  const quantizersOf = ({ weight, activation }: Ranges): Quantizers => ({
-    weight: (name) => affineQuantizer({ bits: bitsOf(name), signed: true, scale: tf.exp(weight[name]) }),
-    activation: (name) => affineQuantizer({ bits: widths.bits, scale: tf.exp(activation[name]) }),
+  const { rangeFactor: _, channelRanges: __, weightStep: ___, ...passed } = options;
+  const widthOf = typeof weightBits === "number" ? () => weightBits : weightBits;
+  const quantizersOf = (scales: Scales): Quantizers => ({
+    weight: (name) =>
+      affineQuantizer({ bits: widthOf(name), signed: true, scale: scaleOf(scales, "weight", name) }),
+    activation: (name) => affineQuantizer({ bits: bits ?? 1, scale: scaleOf(scales, "activation", name) }),
   });
   const loss = taskLoss(testbed);
-  const tuned = await fineTune({
+  const tuned = await fineTune<FrozenScale>({
     task: "fine-tuning",
     steps: testbed.steps,
-    start,
-    ranges: bits === "float" ? { ...ranges, activation: {} } : ranges,
+    parameters: start,
+    scales: firstScales(testbed, start, { bits, ...options }, widthOf),
     quantizersOf,
     learningRates,
     schedule: warmCosine,
     train: testbed.trainOn,
     loss: (parameters, { weight, activation }, step) =>
-      loss(parameters, bits === "float" ? { weight } : { weight, activation }, step),
+      loss(parameters, bits === undefined ? { weight } : { weight, activation }, step),
     ...passed,
   });
-  const trained = quantizersOf(tuned.ranges);
-  const quantizers = bits === "float" ? { weight: trained.weight } : trained;
-  const measured = deploy(testbed, { ...tuned, quantizers });
+  const measured = judge(testbed, { ...tuned, quantizersOf });
   tf.dispose(tuned.parameters);
   return measured;
+}
+
+/** Where the scales start. @param widthOf bit width of each weight */
+function firstScales(
+  testbed: Testbed,
+  start: Parameters,
+  { bits, rangeFactor = 1, channelRanges, weightStep = () => undefined }: QuantizationAware,
+  widthOf: (name: string) => number,
+): Scales<FrozenScale> {
+  const images = calibrationImages(testbed, CALIBRATION_IMAGES);
+  // With a range a channel, steps are those of 4 bits, whatever number of levels a wider quantizer has beyond.
+  const widths = { activationBits: channelRanges ? 4 : (bits ?? 1), weightBits: 8 };
+  const { weight, activation } = initialScales(
+    (hooks) => cifarResnet(start, images, hooks),
+    widths,
+    rangeFactor,
+  );
+  images.dispose();
+  for (const [name, scale] of Object.entries(weight)) {
+    weight[name] = weightStep(name, start[name]) ?? scale * (127 / (2 ** (widthOf(name) - 1) - 1));
+  }
+  if (bits === undefined) return { weight, activation: {} };
+  return {
+    weight,
+    activation: channelRanges ? equalSlopeScales(mapSensitivity(testbed), activation) : activation,
+  };
 }

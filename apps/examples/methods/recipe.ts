@@ -1,8 +1,20 @@
 // What a method is, as far as the runner is concerned: a few networks to be measured, each by itself, so that a stopped
 // run goes on where it was. A recipe holds no state; all it needs is the common testbed.
 // Example: CAT is one run for each lambda, and its curve is the line through them.
-import type { Measured } from "./deploy.js";
+import type { MapCosts, WeightCosts } from "@bitdiet/zoo/shipping/measured";
 import type { Testbed } from "./testbed.js";
+
+/** What a method's network does and costs. */
+export interface Measured {
+  /** On the test images, of the network as decoded; 0 .. 1. */
+  accuracy: number;
+  /** Feature maps, if the method quantizes them: bits a value over all test images, and each layer's. */
+  activations?: MapCosts;
+  /** Weights, if the method quantizes them: bits a weight, and each tensor's. */
+  weights?: WeightCosts;
+  /** Whatever else a row should say: learned bit widths, sparsity, multiplications left, bytes of the published packing. */
+  notes?: Record<string, number | string>;
+}
 
 /** One network: a row of the table and a point of a curve. */
 export interface Run {
@@ -45,7 +57,7 @@ export interface Row extends Measured {
   title: string;
   curve?: string;
   of: Run["of"];
-  /** Of fine-tuning, and images of a step; 0 for a method that does not train. */
+  /** Steps of fine-tuning, and images of a step; 0 for a method that does not train. */
   steps: number;
   batch: number;
   distill: number;
@@ -53,7 +65,9 @@ export interface Row extends Measured {
   /** Test images, and those of them whose feature maps were written as bytes. */
   images: number;
   codedImages: number;
-  /** That repeats it. */
+  /** What the bits of weights count: every byte of a .bitdiet file. Rows without it are of streams, as they were before files. */
+  unit?: "file";
+  /** Command that repeats it. */
   command: string;
   seconds: number;
 }

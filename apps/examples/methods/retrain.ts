@@ -1,7 +1,7 @@
 // Training on through a quantizer that stays as it is: widths, steps and what is pruned are fixed, values move, gradients go
 // straight through the rounding. What the variables mean is the caller's: filters, or factors of filters.
 
-import type { Parameters } from "@bitdiet/zoo/nets/hooks";
+import type { Parameters } from "@bitdiet/compression-aware";
 import { variables } from "@bitdiet/zoo/nets/parameters";
 import type * as tf from "@tensorflow/tfjs-core";
 import { LEARNING_RATES, warmCosine } from "./quantization-aware.js";

@@ -64,6 +64,7 @@ function conditions(
     seed,
     images,
     codedImages: coded,
+    ...(of !== "activations" && { unit: "file" as const }),
     command:
       `npm run methods -- ${recipe.name} --run ${id}${training} ` +
       `--images ${images} --coded-images ${coded} --seed ${seed}`,
@@ -73,7 +74,7 @@ function conditions(
 function isSame(stored: Row | undefined, expected: Conditions): stored is Row {
   return (
     stored !== undefined &&
-    (["steps", "batch", "distill", "seed", "images", "codedImages"] as const).every(
+    (["steps", "batch", "distill", "seed", "images", "codedImages", "unit"] as const).every(
       (key) => stored[key] === expected[key],
     )
   );

@@ -3,8 +3,8 @@
 // draws stand for images times logits (Hutchinson's estimator). Example: logits 2 w of one image: the gradient is 2 or -2,
 // its square 4, and an error of 0.1 in w costs 0.04.
 
+import type { Parameters } from "@bitdiet/compression-aware";
 import { uniform } from "@bitdiet/zoo/data/random";
-import type { Parameters } from "@bitdiet/zoo/nets/hooks";
 import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
 import * as tf from "@tensorflow/tfjs-core";
 import { calibrationImages, type Testbed } from "./testbed.js";

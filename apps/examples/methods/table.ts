@@ -131,7 +131,7 @@ function markdownTable(points: Point[], of: Side): string {
       isFirst ? recipe.paper : "",
       isFirst ? recipe.published : "",
       row.title,
-      `**${rate.toFixed(3)}**`,
+      `**${rate.toFixed(3)}**${isOfStreams(row, of) ? " †" : ""}`,
       bits.entropy.toFixed(3),
       ...others.map((one) => one.toFixed(3)),
       Number.isInteger(bits.fixedWidth) ? `${bits.fixedWidth}` : bits.fixedWidth.toFixed(2),
@@ -143,7 +143,13 @@ function markdownTable(points: Point[], of: Side): string {
     ];
   });
   const line = (cells: string[]) => `| ${cells.join(" | ")} |`;
-  return `${[line(head), line(head.map(() => "---")), ...lines.map(line)].join("\n")}\n`;
+  const note = points.some(({ row }) => isOfStreams(row, of))
+    ? "\n† not made anew since networks are shipped as files: streams, steps and biases, without names and hashes.\n"
+    : "";
+  return `${[line(head), line(head.map(() => "---")), ...lines.map(line)].join("\n")}\n${note}`;
 }
+
+/** Whether a row's bits of weights are those of streams, as all were before files. */
+const isOfStreams = (row: Row, of: Side): boolean => of === "weights" && row.unit !== "file";
 
 const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;

@@ -1,6 +1,7 @@
 // The common testbed of all methods: ResNet-20 on CIFAR-10 from one float start, batch norm folded away (so that nothing
 // goes stale), the same batches for the same seed, and one test set. Example: 400 steps of 64 are half an epoch.
 
+import type { Hooks, Parameters } from "@bitdiet/compression-aware";
 import {
   augmentedBatch,
   IMAGE_SIZE,
@@ -11,7 +12,6 @@ import {
 import { shuffled } from "@bitdiet/zoo/data/random";
 import { foldBatchNorm } from "@bitdiet/zoo/nets/batch-norm";
 import { readCheckpoint } from "@bitdiet/zoo/nets/checkpoint-file";
-import type { Hooks, Parameters } from "@bitdiet/zoo/nets/hooks";
 import { namedSeed } from "@bitdiet/zoo/nets/named-seed";
 import { parametersFromPyTorch } from "@bitdiet/zoo/nets/parameters";
 import { cifarResnet } from "@bitdiet/zoo/nets/resnet";

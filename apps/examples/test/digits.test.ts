@@ -1,17 +1,17 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { quantizingHooks, uniformQuantizers } from "@bitdiet/compression-aware";
 import { entropy, softEntropy } from "@bitdiet/entropy-loss";
 import { augmentedBatch, type Digits, loadDigits } from "@bitdiet/zoo/data/mnist";
 import { digitCnn } from "@bitdiet/zoo/nets/digit-cnn";
+import { mapBits } from "@bitdiet/zoo/shipping/measured";
 import { useBackend } from "@bitdiet/zoo/training/backend";
-import { quantize, quantizersOf } from "@bitdiet/zoo/training/quantized";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, test } from "vitest";
-import { type Deployment, deploy } from "../digits/deploy.js";
-import { fineTuneDigits, type QuantizedNetwork } from "../digits/fine-tune.js";
 import { imagesOf, trainFloat } from "../digits/float.js";
 import { parseOptions } from "../digits/options.js";
+import { type Deployment, deploy, fineTuneDigits, type QuantizedNetwork } from "../digits/task.js";
 
 const take = ({ images, labels }: Digits, count: number): Digits => ({
   images: images.slice(0, count * 784),
@@ -54,7 +54,7 @@ describe("a short run of the whole pipeline on real digits", () => {
   const digits = loadDigits();
   const training = take(digits.training, 960);
   const held = take(digits.test, 250);
-  const tuning = { bits: 4, weightBits: 8, epochs: 2, seed: 1, rangeFactor: 1 };
+  const tuning = { activationBits: 4, weightBits: 8, epochs: 2, seed: 1, rangeFactor: 1 };
   let aware: QuantizedNetwork;
   let plain: Deployment;
   let deployed: Deployment;
@@ -74,8 +74,8 @@ describe("a short run of the whole pipeline on real digits", () => {
 
   test("learns the digits, and the entropy term lowers coded bits of maps and bytes of weights", () => {
     expect(deployed.decodedAccuracy).toBeGreaterThan(0.7);
-    expect(deployed.codedBitsPerValue).toBeLessThan(0.9 * plain.codedBitsPerValue);
-    expect(deployed.weightBytes).toBeLessThan(plain.weightBytes);
+    expect(mapBits(deployed.maps).coded).toBeLessThan(0.9 * mapBits(plain.maps).coded);
+    expect(deployed.file.length).toBeLessThan(plain.file.length);
   });
 
   test("the network that was decoded from bytes answers exactly as the one in training", () => {
@@ -83,30 +83,31 @@ describe("a short run of the whole pipeline on real digits", () => {
     expect(plain.decodedAccuracy).toBe(plain.graphAccuracy);
   });
 
-  test("the chain holds: entropy of what was coded <= payload <= payload and table, in every layer", () => {
-    for (const { maps, weights, codedBitsPerValue, entropyBitsPerValue } of [plain, deployed]) {
-      expect(codedBitsPerValue).toBeGreaterThan(entropyBitsPerValue);
-      for (const { wordEntropy, levelEntropy, payloadBytes, tableBytes, values, counts } of maps) {
+  test("every layer's maps and every weight are counted, weights with every byte of the file", () => {
+    for (const { maps, weights, file } of [plain, deployed]) {
+      expect(maps.map(({ name }) => name)).toEqual(["conv1", "conv2", "conv3", "conv4"]);
+      for (const { values, counts, codedBytes, huffmanBytes, entropy } of maps) {
         expect(counts.reduce((sum, count) => sum + count, 0)).toBe(values);
-        expect(8 * payloadBytes).toBeGreaterThanOrEqual(wordEntropy * values);
-        expect(wordEntropy).toBeLessThanOrEqual(levelEntropy + 1e-9);
-        expect(tableBytes).toBeGreaterThan(0);
+        expect(codedBytes).toBeGreaterThan(0);
+        expect(8 * huffmanBytes).toBeGreaterThanOrEqual(entropy * values);
       }
-      for (const { bytes, levelEntropy, values } of weights) {
-        expect(8 * bytes.length).toBeGreaterThanOrEqual(levelEntropy * values);
-      }
+      expect(weights.layers.map(({ name }) => name)).toEqual(
+        [1, 2, 3, 4].map((n) => `conv${n}.weight`).concat("dense.weight"),
+      );
+      expect(weights.bytes).toBe(file.length);
+      expect(weights.layers.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThan(file.length);
     }
   });
 
   test("soft entropy approaches the hard entropy of the very integers that are coded, as sharpness grows", () => {
     tf.tidy(() => {
-      const quantizers = quantizersOf(aware.ranges, aware);
-      const { weight, activation } = quantize(quantizers);
+      const quantizers = uniformQuantizers(aware.scales, aware);
+      const { weight, activation } = quantizingHooks(quantizers);
       digitCnn(aware.parameters, imagesOf(held, 0, 50), {
         weight,
         activation: (a, name) => {
           const { scale, levels, quantize } = quantizers.activation(name);
-          const hard = entropy(quantize(a), 2 ** tuning.bits);
+          const hard = entropy(quantize(a), 2 ** tuning.activationBits);
           const soft = [1, 10, 1000].map(
             (sharpness) => softEntropy(tf.div(a, scale), levels, { sharpness }).dataSync()[0],
           );

@@ -1,21 +1,20 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Parameters, quantizingHooks } from "@bitdiet/compression-aware";
 import { batches, encodeExamples, stepsPerEpoch, tokenCounts } from "@bitdiet/zoo/data/text-batches";
 import { tokenizerFromVocabulary } from "@bitdiet/zoo/data/tokenizer";
 import { learnVocabulary } from "@bitdiet/zoo/data/vocabulary";
 import { bert, initialBert } from "@bitdiet/zoo/nets/bert";
-import { activationGrid, bertQuantizers, rangesOnGrid } from "@bitdiet/zoo/nets/bert-quantizers";
-import type { Parameters } from "@bitdiet/zoo/nets/hooks";
+import { activationGrid, bertQuantizers, scalesOnGrid } from "@bitdiet/zoo/nets/bert-quantizers";
 import { UsageError } from "@bitdiet/zoo/runner/command-line";
 import { useBackend } from "@bitdiet/zoo/training/backend";
-import { calibratedRanges, fineTuneBert, type QuantizedBert } from "@bitdiet/zoo/training/bert";
-import { quantize } from "@bitdiet/zoo/training/quantized";
+import { calibratedScales, fineTuneBert, type QuantizedBert } from "@bitdiet/zoo/training/bert";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { deploy, dequantizedParameters } from "../mails/deploy.js";
 import { predict, trainFloat } from "../mails/float.js";
 import { parseOptions } from "../mails/options.js";
+import { deploy, dequantizedParameters } from "../mails/task.js";
 
 // Sentences whose class one word decides: enough to see a pipeline work, small enough for every test run.
 const WORDS = ["cat", "dog", "sun", "rain", "tree", "road", "house", "river"];
@@ -43,8 +42,9 @@ const config = {
 };
 const training = encodeExamples(tokenizer, examples, 24);
 const held = encodeExamples(tokenizer, examples.slice(0, 60), 24);
+const data = { config, training, development: { held } };
 const tuning = {
-  bits: 4,
+  activationBits: 4,
   weightBits: 4,
   lambda: 0.1,
   weightLambda: 0.1,
@@ -104,12 +104,12 @@ describe("batches", () => {
 describe("the quantizers", () => {
   test("cover every weight and every activation of the model, each once, and nothing else", () => {
     const parameters = initialBert(config, 1);
-    const ranges = calibratedRanges(parameters, config, training, tuning);
+    const scales = calibratedScales(parameters, config, training, tuning);
     const seen: string[] = [];
     const matrices = Object.entries(parameters).filter(([, { rank }]) => rank === 2);
     tf.tidy(() => {
-      const quantizers = bertQuantizers(ranges, tuning);
-      const hooks = quantize(quantizers);
+      const quantizers = bertQuantizers(scales, tuning);
+      const hooks = quantizingHooks(quantizers);
       const { input } = batches(training, 2, 1)(0);
       bert(parameters, config, input, {
         weight: (w, name) => {
@@ -129,24 +129,28 @@ describe("the quantizers", () => {
     expect(seen.length - matrices.length).toBe(2 + 8 + 1);
     expect(seen.sort()).toEqual(
       [
-        ...Object.keys(ranges.weight).map((name) => `weight ${name}`),
-        ...Object.keys(ranges.activation).map((name) => `activation ${name}`),
+        ...Object.keys(scales.weight).map((name) => `weight ${name}`),
+        ...Object.keys(scales.activation).map((name) => `activation ${name}`),
       ].sort(),
     );
     // A step a column of a matrix, one a table; one a head of probabilities, one any other activation.
-    expect((ranges.weight["bert.pooler.dense.weight"] as Float32Array).length).toBe(16);
-    expect(ranges.weight["bert.embeddings.word_embeddings.weight"]).toBeTypeOf("number");
+    expect((scales.weight["bert.pooler.dense.weight"] as Float32Array).length).toBe(16);
+    expect(scales.weight["bert.embeddings.word_embeddings.weight"]).toBeTypeOf("number");
     const probabilities = "bert.encoder.layer.0.attention.self.probabilities";
-    expect((ranges.activation[probabilities] as Float32Array).length).toBe(2);
-    expect(ranges.activation["bert.pooler"]).toBeTypeOf("number");
+    expect((scales.activation[probabilities] as Float32Array).length).toBe(2);
+    expect(scales.activation["bert.pooler"]).toBeTypeOf("number");
     tf.dispose(parameters);
   });
 
   test("give each activation the grid of its sign", () => {
     const levels = (name: string, bits: number) =>
       tf.tidy(() => {
-        const ranges = { weight: {}, activation: { [name]: 0 } };
-        return [...bertQuantizers(ranges, { bits, weightBits: 4 }).activation(name).levels.dataSync()];
+        const scales = { weight: {}, activation: { [name]: 1 } };
+        return [
+          ...bertQuantizers(scales, { activationBits: bits, weightBits: 4 })
+            .activation(name)
+            .levels.dataSync(),
+        ];
       });
     const ends = (name: string, bits: number) => [levels(name, bits)[0], levels(name, bits).at(-1)];
     expect(ends("bert.encoder.layer.0.attention.self.query", 4)).toEqual([-7, 7]);
@@ -156,15 +160,15 @@ describe("the quantizers", () => {
     expect(activationGrid("bert.encoder.layer.0.intermediate", 2)).toEqual({ bits: 2, zeroPoint: 1 });
   });
 
-  test("say which tensor has no range", () => {
+  test("say which tensor has no scale", () => {
     const quantizers = bertQuantizers({ weight: {}, activation: {} }, tuning);
-    expect(() => quantizers.weight("x.weight")).toThrow('There is no range for "x.weight".');
+    expect(() => quantizers.weight("x.weight")).toThrow('scales.weight: expected one for "x.weight"');
   });
 
   test("have steps on the grid of the file", () => {
-    const { weight } = rangesOnGrid({ weight: { a: -1.23, b: Float32Array.of(0, 0.5) }, activation: {} });
-    expect(weight["a"]).toBeCloseTo((-28 * Math.LN2) / 16, 12);
-    expect([...(weight["b"] as Float32Array)]).toEqual([0, Math.fround((12 * Math.LN2) / 16)]);
+    const { weight } = scalesOnGrid({ weight: { a: 0.29, b: Float32Array.of(1, 1.7) }, activation: {} });
+    expect(weight["a"]).toBeCloseTo(2 ** (-29 / 16), 7);
+    expect([...(weight["b"] as Float32Array)]).toEqual([1, Math.fround(2 ** (12 / 16))]);
   });
 });
 
@@ -184,7 +188,7 @@ describe("a short run of the whole pipeline", () => {
   test("learns the word that decides, and keeps it quantized", () => {
     const right = (predicted: Int32Array) => predicted.filter((label, i) => label === held.labels[i]).length;
     expect(right(predict(held, (input) => bert(start, config, input)))).toBe(60);
-    const hooks = quantize(bertQuantizers(network.ranges, network));
+    const hooks = quantizingHooks(bertQuantizers(network.scales, network));
     expect(right(predict(held, (input) => bert(network.parameters, config, input, hooks)))).toBeGreaterThan(
       54,
     );
@@ -192,7 +196,7 @@ describe("a short run of the whole pipeline", () => {
 
   test("answers on decoded bytes what it answered in training's graph", () => {
     const before = tf.memory().numTensors;
-    const { predictions, activations, weights } = deploy(network, config, training, { held });
+    const { predictions, activations, weights, file } = deploy(network, data);
     expect(tf.memory().numTensors).toBe(before);
     expect(predictions["held"].decoded).toEqual(predictions["held"].graph);
     // Every token's values are coded, padding's are not: 60 texts, 1 row a token of 16 channels.
@@ -203,21 +207,27 @@ describe("a short run of the whole pipeline", () => {
     expect(values["bert.encoder.layer.0.intermediate"]).toBe(32 * tokens);
     expect(values["bert.encoder.layer.0.attention.self.probabilities"]).toBe(pairs);
     expect(values["bert.pooler"]).toBe(16 * 60);
-    expect(weights.weightBytes).toBe(
-      weights.weights.reduce((sum, { bytes }) => sum + bytes.length, 0) +
-        weights.stepBytes.length +
-        weights.floatBytes.length,
-    );
+    expect(weights.bytes).toBe(file.length);
+    // Biases and LayerNorm as bfloat16, every step in a few bits.
+    const kept = Object.entries(network.parameters).filter(([name]) => !(name in network.scales.weight));
+    const exact = 2 * kept.reduce((sum, [, { size }]) => sum + size, 0);
+    const parts = weights.layers.reduce((sum, { bytes }) => sum + bytes, 0);
+    expect(file.length - parts).toBeLessThan(exact + 60 * Object.keys(network.parameters).length);
   }, 60_000);
 
-  test("ships parameters that, quantized again, stay what they are", () => {
-    const shipped = dequantizedParameters(network);
-    const again = dequantizedParameters({ ...network, parameters: shipped });
+  test("ships parameters that are what training's graph had, bit for bit", () => {
+    const shipped = dequantizedParameters(deploy(network, data));
+    const { weight } = bertQuantizers(network.scales, network);
     for (const [name, tensor] of Object.entries(shipped)) {
-      expect(again[name].dataSync(), name).toEqual(tensor.dataSync());
+      const own = network.parameters[name];
+      const expected = tf.tidy(() =>
+        (name in network.scales.weight ? weight(name).fakeQuantize(own) : own).dataSync(),
+      );
+      expect(tensor.dataSync(), name).toEqual(expected);
     }
-    tf.dispose([shipped, again]);
-  });
+    expect(Object.keys(shipped).sort()).toEqual(Object.keys(network.parameters).sort());
+    tf.dispose(shipped);
+  }, 60_000);
 
   test("ends with the same weights after an interruption as without one", async () => {
     const path = join(folder, "run.safetensors");
@@ -236,7 +246,7 @@ describe("a short run of the whole pipeline", () => {
     );
     expect(readFileSync(path).length).toBeGreaterThan(1000);
     const resumed = await fineTuneBert(start, config, training, "resumed", { ...tuning, checkpoint });
-    expect(resumed.ranges).toEqual(whole.ranges);
+    expect(resumed.scales).toEqual(whole.scales);
     for (const [name, tensor] of Object.entries(whole.parameters)) {
       expect(resumed.parameters[name].dataSync(), name).toEqual(tensor.dataSync());
     }

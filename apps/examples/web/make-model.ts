@@ -4,9 +4,9 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
+import type { Parameters } from "@bitdiet/compression-aware";
 import { CLASSES, type Digits, loadDigits, SIDE } from "@bitdiet/zoo/data/mnist";
 import { CONVOLUTIONS } from "@bitdiet/zoo/nets/digit-cnn";
-import type { Parameters } from "@bitdiet/zoo/nets/hooks";
 import { useBackend } from "@bitdiet/zoo/training/backend";
 import * as tf from "@tensorflow/tfjs-core";
 import * as layers from "@tensorflow/tfjs-layers";

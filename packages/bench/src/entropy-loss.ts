@@ -3,6 +3,7 @@
  * left to automatic differentiation; its peak memory; and what the whole entropy term adds to a training step.
  */
 
+import type { Hooks } from "@bitdiet/compression-aware";
 import { softEntropy, withSample } from "@bitdiet/entropy-loss";
 import { affineQuantizer } from "@bitdiet/fake-quant";
 import { encodeExamples } from "@bitdiet/zoo/data/text-batches";
@@ -10,7 +11,6 @@ import { tokenizerFromVocabulary } from "@bitdiet/zoo/data/tokenizer";
 import { normalizeByBatchStatistics } from "@bitdiet/zoo/nets/batch-norm";
 import { initialBert } from "@bitdiet/zoo/nets/bert";
 import { CONVOLUTIONS, digitCnn, initialParameters } from "@bitdiet/zoo/nets/digit-cnn";
-import type { Hooks } from "@bitdiet/zoo/nets/hooks";
 import { variables } from "@bitdiet/zoo/nets/parameters";
 import { cifarResnet, initialCifarResnet } from "@bitdiet/zoo/nets/resnet";
 import { useBackend } from "@bitdiet/zoo/training/backend";
@@ -221,7 +221,7 @@ function bertOverhead(quick: boolean) {
     const { groups, loss } = fineTuning({
       task: "",
       ...bertRecipe(start, config, data, {
-        bits: 4,
+        activationBits: 4,
         weightBits: 4,
         lambda,
         weightLambda: lambda,

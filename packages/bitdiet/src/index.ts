@@ -1,7 +1,5 @@
 /** bitdiet: neural networks in the fewest bytes. Everything here runs in browsers; files on disk are behind `bitdiet/node`. */
 
-export { type Coder, type IntegerShape, smallestOf } from "./coder.js";
-export { ansCoder, cabacCoder, huffmanCoder, smallestCoder } from "./coders.js";
 export { BudgetError, type CompressOptions, compressModel, compressToPieces } from "./compress.js";
 export {
   type DecodedMetadata,

@@ -2,28 +2,28 @@
 // matched, written as one file, read back and evaluated. Whoever allocates is given.
 // Example: at 4 bits a weight the file is 8 times smaller than float32.
 
-import type { Parameters } from "@bitdiet/zoo/nets/hooks";
+import type { Parameters } from "@bitdiet/compression-aware";
 import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
 import { type Progress, startProgress } from "@bitdiet/zoo/runner/progress";
+import { ship } from "@bitdiet/zoo/shipping/ship";
 import * as tf from "@tensorflow/tfjs-core";
-import type { Measured } from "../deploy.js";
+import { judgeWeights } from "../judge.js";
 import { matchedBiases } from "../match-means.js";
+import type { Measured } from "../recipe.js";
 import { retrain } from "../retrain.js";
-import { accuracy, calibrationImages, type Testbed } from "../testbed.js";
-import { measuredFile, sizesOf } from "../transform-quantization/block-file.js";
-import { codeBlocks, decodeBlocks } from "../transform-quantization/blocks.js";
+import { calibrationImages, type Testbed } from "../testbed.js";
+import { sizesOf, withPublishedPacking } from "../transform-quantization/published-packing.js";
 import { type Allocation, type Evaluate, evaluations } from "./channel-allocation.js";
 import {
   type ChannelLayer,
   channelLayers,
   channelMask,
-  channelSizes,
+  channelQuantizer,
   multiplications,
-  quantizedChannels,
-  restoredChannels,
   storedChannels,
   trainableChannels,
   type Widths,
+  withoutPruned,
   withWeights,
 } from "./channel-network.js";
 
@@ -31,14 +31,14 @@ import {
 const IMAGES = 64;
 
 export interface ChannelCoding {
-  /** Bits a weight of the file without entropy coding, everything counted. */
+  /** Bits a weight packed as published, everything counted. */
   bits: number;
   allocation: Allocation;
   /** Whether what is left is trained on once the widths are fixed. */
   retrains: boolean;
 }
 
-/** Allocates, trains on or matches means, writes, reads, evaluates. */
+/** Allocates, trains on or matches means, ships, judges. */
 export async function channelCodedWeights(
   testbed: Testbed,
   { bits, allocation, retrains }: ChannelCoding,
@@ -50,11 +50,10 @@ export async function channelCodedWeights(
   let progress: Progress | undefined;
   let evaluated = 0;
   const evaluate: Evaluate = (widths) => {
-    const network = quantizedChannels(testbed, layers, widths);
-    const error = tf.tidy(
-      () => tf.div(tf.sum(tf.squaredDifference(cifarResnet(network, x), exact)), IMAGES).dataSync()[0],
-    );
-    tf.dispose(network);
+    const error = tf.tidy(() => {
+      const network = trainableChannels(layers, widths, testbed.start);
+      return tf.div(tf.sum(tf.squaredDifference(cifarResnet(network, x), exact)), IMAGES).dataSync()[0];
+    });
     progress ??= startProgress("evaluating widths", evaluations(layers));
     progress.update(++evaluated, `error ${error.toFixed(3)}`);
     return -error;
@@ -65,29 +64,43 @@ export async function channelCodedWeights(
   const trained = retrains
     ? await retrain(testbed, testbed.start, (now) => trainableChannels(layers, widths, now))
     : undefined;
-  const final = trained ? withWeights(layers, trained) : layers;
-  const blocks = storedChannels(final, widths);
-  const all = Object.values(blocks).flat();
-  const read = decodeBlocks(codeBlocks(all), all.length, (grids) => channelSizes(layers, grids));
   const floats = trained ?? meansMatched(testbed, layers, widths);
-  const network = restoredChannels(layers, read, { ...testbed.start, ...floats });
-  const right = accuracy(testbed.test, (images) => cifarResnet(network, images));
-  tf.dispose([network, floats]);
+  const blocks = Object.values(
+    storedChannels(trained ? withWeights(layers, trained) : layers, widths),
+  ).flat();
+  const measured = judged(testbed, layers, widths, { ...testbed.start, ...floats });
+  tf.dispose(floats);
   const full = layers.map(({ channels }) => new Uint8Array(channels.length).fill(1));
   return {
-    accuracy: right,
-    weights: measuredFile(blocks, sizes),
+    ...withPublishedPacking(measured, blocks, sizes),
     notes: {
-      "channels pruned": all.filter(({ grid }) => grid.bits === 0).length,
+      "channels pruned": blocks.filter(({ grid }) => grid.bits === 0).length,
       "multiplications left": `${((100 * multiplications(layers, widths)) / multiplications(layers, full)).toFixed(1)} %`,
       evaluations: evaluated,
     },
   };
 }
 
+/** Ships what is left of a network, and answers the test images with what arrives. */
+function judged(testbed: Testbed, layers: ChannelLayer[], widths: Widths, network: Parameters): Measured {
+  const parameters = tf.tidy(() => withoutPruned(layers, widths, network));
+  const shipped = ship({
+    parameters,
+    quantizer: (name) => {
+      const l = layers.findIndex((layer) => layer.name === name);
+      return l < 0 ? undefined : channelQuantizer(layers[l], widths[l]);
+    },
+  });
+  const measured = judgeWeights(testbed, shipped);
+  tf.dispose(
+    Object.entries(parameters).flatMap(([name, tensor]) => (tensor === network[name] ? [] : [tensor])),
+  );
+  return measured;
+}
+
 /** Biases that give the channels that are left their means back. */
 function meansMatched(testbed: Testbed, layers: ChannelLayer[], widths: Widths): Parameters {
-  const filters = quantizedChannels(testbed, layers, widths);
+  const filters = tf.tidy(() => trainableChannels(layers, widths, testbed.start));
   const biases = matchedBiases(testbed, filters, (convolution) => {
     const l = layers.findIndex(({ name }) => name === `${convolution}.weight`);
     return channelMask(layers, l, widths[l]);

@@ -2,21 +2,20 @@
 // in bits and multiplications, and the way to bytes and back. Where a channel is read by the next convolution alone, its
 // bias and the weights that would read it go with it. Example: of a block's 16 inner channels 4 are pruned: its second
 // convolution has 108 weights a channel in place of 144.
-import { keptWeights, straightThrough } from "@bitdiet/fake-quant";
-import type { Parameters } from "@bitdiet/zoo/nets/hooks";
+
+import type { Parameters } from "@bitdiet/compression-aware";
+import { affineQuantizer, keptWeights, type Quantizer } from "@bitdiet/fake-quant";
 import * as tf from "@tensorflow/tfjs-core";
 import { meanSquares, outputGradients } from "../sensitivity.js";
 import type { Testbed } from "../testbed.js";
 import {
   type Block,
-  type BlockGrid,
   bestGrid,
-  blockValues,
-  levelRange,
   MAX_BITS,
   type StoredBlock,
   stepOf,
   storedBlock,
+  twosComplement,
 } from "../transform-quantization/blocks.js";
 
 export interface ChannelLayer {
@@ -109,56 +108,14 @@ export function multiplications(layers: readonly ChannelLayer[], widths: Widths)
 
 const inputsOf = (layers: readonly ChannelLayer[]) => layers.map(({ input }) => input);
 
-/** Values of each block of the file where blocks have these grids. */
-export function channelSizes(layers: readonly ChannelLayer[], grids: readonly BlockGrid[]): number[] {
-  let next = 0;
-  const widths = layers.map(({ channels }) => channels.map(() => grids[next++].bits));
-  return layers.flatMap(({ channels, input }) =>
-    channels.map(({ values }) => keptOf(values, input === undefined ? undefined : widths[input]).length),
-  );
-}
-
-/** Filters and biases from the blocks of the file. The caller disposes of them. */
-export function restoredChannels(
-  layers: readonly ChannelLayer[],
-  blocks: readonly StoredBlock[],
-  biases: Parameters,
-): Parameters {
-  let next = 0;
-  const byLayer = layers.map(({ channels }) => channels.map(() => blocks[next++]));
-  return Object.fromEntries(
-    layers.flatMap(({ name, shape, channels, input }, l) => {
-      const filter = new Float32Array(channels.length * channels[0].values.length);
-      const alive = input === undefined ? undefined : byLayer[input].map(({ grid }) => grid.bits);
-      for (const [c, { levels, grid }] of byLayer[l].entries()) {
-        const values = blockValues(levels, grid);
-        for (let j = 0, from = 0; j < filter.length / channels.length; j++) {
-          if (alive && alive[j % alive.length] === 0) continue;
-          filter[j * channels.length + c] = values[from++] ?? 0;
-        }
-      }
-      return [
-        [name, tf.tensor(filter, shape)],
-        biasOf(
-          layers,
-          l,
-          byLayer[l].map(({ grid }) => grid.bits),
-          biases,
-        ),
-      ];
-    }),
-  );
-}
-
-/** A layer's bias; of a pruned channel that only the next layer reads, 0. */
-function biasOf(
-  layers: readonly ChannelLayer[],
-  l: number,
-  widths: ArrayLike<number>,
-  biases: Parameters,
-): [string, tf.Tensor] {
-  const name = layers[l].name.replace(/weight$/, "bias");
-  return [name, tf.tidy(() => tf.mul(biases[name], channelMask(layers, l, widths)))];
+/** The quantizer of a layer's filter: a width and a step a channel. */
+export function channelQuantizer({ grids }: ChannelLayer, widths: ArrayLike<number>): Quantizer {
+  const own = grids.map((points, c) => points[widths[c]].grid);
+  return affineQuantizer({
+    bits: own.map(({ bits }) => bits),
+    zeroPoint: own.map(twosComplement),
+    scale: tf.tensor1d(own.map(stepOf)),
+  });
 }
 
 /** 0 for a pruned channel that only the next layer reads, else 1. */
@@ -171,13 +128,23 @@ export function channelMask(
   return tf.tensor1d(Array.from(widths, (bits) => (bits > 0 || !isInner ? 1 : 0)));
 }
 
-/** The network at these widths, without a file: what the search looks at. The caller disposes of it. */
-export function quantizedChannels(
-  testbed: Testbed,
+/** Filters and biases without what belongs to pruned channels: their biases, and the weights that would read them. */
+export function withoutPruned(
   layers: readonly ChannelLayer[],
   widths: Widths,
+  parameters: Parameters,
 ): Parameters {
-  return restoredChannels(layers, Object.values(storedChannels(layers, widths)).flat(), testbed.start);
+  return Object.fromEntries(
+    layers.flatMap(({ name, input }, l) => {
+      const bias = name.replace(/weight$/, "bias");
+      const filter = parameters[name];
+      const alive = input === undefined ? undefined : channelMask(layers, input, widths[input]);
+      return [
+        [name, alive ? tf.mul(filter, tf.reshape(alive, [-1, 1])) : filter],
+        [bias, tf.mul(parameters[bias], channelMask(layers, l, widths[l]))],
+      ];
+    }),
+  );
 }
 
 /** The network that trains: every channel on its grid, with straight-through gradients to filters and biases. */
@@ -186,29 +153,11 @@ export function trainableChannels(
   widths: Widths,
   trained: Parameters,
 ): Parameters {
-  return Object.fromEntries(
-    layers.flatMap(({ name, grids }, l) => {
-      const own = grids.map((points, c) => points[widths[l][c]].grid);
-      const [step, low, high] = [
-        stepOf,
-        (g: BlockGrid) => levelRange(g).low,
-        (g: BlockGrid) => levelRange(g).high,
-      ].map((of) => tf.tensor1d(own.map(of)));
-      const filter = straightThrough(
-        (w) => tf.mul(tf.minimum(tf.maximum(tf.round(tf.div(w, step)), low), high), step),
-        trained[name],
-      );
-      return [
-        [name, filter],
-        biasOf(
-          layers,
-          l,
-          own.map(({ bits }) => bits),
-          trained,
-        ),
-      ];
-    }),
-  );
+  const quantized = layers.map((layer, l) => [
+    layer.name,
+    channelQuantizer(layer, widths[l]).fakeQuantize(trained[layer.name]),
+  ]);
+  return withoutPruned(layers, widths, { ...trained, ...Object.fromEntries(quantized) });
 }
 
 /** The same layers with the weights of these parameters. */

@@ -2,11 +2,11 @@
 // and what their maps cost. Example: a layer of 16 channels whose maps of 100 images are packed in 1,024,000 bytes has taken
 // 5 bits a value.
 import { compress } from "@bitdiet/ans";
+import type { Hooks, Parameters } from "@bitdiet/compression-aware";
 import { compressedBits, countSymbols, shannonEntropy } from "@bitdiet/huffman";
-import type { Hooks, Parameters } from "@bitdiet/zoo/nets/hooks";
 import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
 import * as tf from "@tensorflow/tfjs-core";
-import type { Measured } from "../deploy.js";
+import type { Measured } from "../recipe.js";
 import { calibrationImages, type Testbed } from "../testbed.js";
 import * as maps from "./dct-maps.js";
 

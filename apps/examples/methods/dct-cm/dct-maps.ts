@@ -5,7 +5,7 @@
 // Example: levels 5 0 0 3 0 0 0 0 without DCT are the mask 10010000 and two bytes, 24 bits in place of 64.
 import { compress, decompress } from "@bitdiet/ans";
 import { dct, idct } from "@bitdiet/dct-transform";
-import { bitReader, bitWriter } from "../transform-quantization/bit-stream.js";
+import { bitReader, bitWriter } from "@bitdiet/zoo/shipping/bit-stream";
 
 export const GROUP = 8;
 const TOP = 255;

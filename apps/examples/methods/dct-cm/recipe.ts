@@ -4,10 +4,9 @@
 
 import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
 import * as tf from "@tensorflow/tfjs-core";
-import type { Measured } from "../deploy.js";
 import { eightBitWeights } from "../feature-map-coding/eight-bit-weights.js";
-import { partlyCodedAccuracy } from "../feature-map-coding/partly-coded.js";
-import type { Recipe, Run } from "../recipe.js";
+import { partlyCodedAccuracy } from "../judge.js";
+import type { Measured, Recipe, Run } from "../recipe.js";
 import type { Testbed } from "../testbed.js";
 import { calibrate, costs, type DctCm, written } from "./dct-map-layers.js";
 import * as maps from "./dct-maps.js";

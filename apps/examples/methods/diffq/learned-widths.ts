@@ -1,6 +1,8 @@
 // Widths that are learned along with the weights: noise as large as a quantization step takes the place of rounding, so that a
-// width has a gradient, and a price on widths is part of the loss. Coded with the widths rounded, decoded, measured.
+// width has a gradient, and a price on widths is part of the loss. Shipped with the widths rounded, and judged by what arrives.
 // Example: groups of 8 weights start at 5 bits; those that the task needs little end at 2.
+
+import type { Parameters } from "@bitdiet/compression-aware";
 import {
   bitsFromLogits,
   logitsFromBits,
@@ -11,12 +13,15 @@ import {
 } from "@bitdiet/fake-quant";
 import { namedSeed } from "@bitdiet/zoo/nets/named-seed";
 import { variables } from "@bitdiet/zoo/nets/parameters";
+import { brotliBytes } from "@bitdiet/zoo/shipping/baselines";
+import { exactTensor, written } from "@bitdiet/zoo/shipping/ship";
 import * as tf from "@tensorflow/tfjs-core";
-import type { Measured } from "../deploy.js";
+import { judgeWeights } from "../judge.js";
 import { LEARNING_RATES, warmCosine } from "../quantization-aware.js";
+import type { Measured } from "../recipe.js";
+import { biasesOf } from "../retrain.js";
 import { type Testbed, taskLoss } from "../testbed.js";
-import { deployMixed } from "./deploy-mixed.js";
-import type { MixedWeight } from "./mixed-weights.js";
+import { type MixedWeight, mixedIntegers, packMixed } from "./mixed-weights.js";
 
 export const INTERVAL = { minBits: 2, maxBits: 8 };
 const FIRST_BITS = 5;
@@ -67,7 +72,37 @@ export async function learnWidths(testbed: Testbed, { groupSize, price }: Widths
     tf.dispose([bits, rounded, indices]);
     return { name, shape: parameters[name].shape, range, ...levels };
   });
-  const measured = deployMixed(testbed, parameters, weights, INTERVAL.minBits);
+  const measured = judged(testbed, parameters, weights);
   tf.dispose([parameters, widths]);
   return measured;
+}
+
+/** Ships the integers and biases, and answers the test images with what arrives; the published packing in columns. */
+function judged(testbed: Testbed, parameters: Parameters, weights: MixedWeight[]): Measured {
+  const tensors = new Map(
+    weights.map((weight) => [
+      weight.name,
+      mixedIntegers(parameters[weight.name].dataSync<"float32">(), weight),
+    ]),
+  );
+  const biases = Object.entries(biasesOf(parameters));
+  const exact = biases.map(([name, bias]) => exactTensor(name, bias.shape, bias.dataSync<"float32">()));
+  const { accuracy, weights: costs } = judgeWeights(testbed, written(tensors, exact), (arrived) =>
+    Object.fromEntries(
+      Object.entries(arrived).map(([name, tensor]) => [name, tf.reshape(tensor, parameters[name].shape)]),
+    ),
+  );
+  const packed = weights.map((weight) => packMixed(weight, INTERVAL.minBits));
+  const side = 4 * biases.reduce((sum, [, { size }]) => sum + size, 0);
+  const packedBytes = packed.reduce((sum, { length }) => sum + length, side);
+  const values = weights.reduce((sum, { indices }) => sum + indices.length, 0);
+  return {
+    accuracy,
+    weights: {
+      ...costs!,
+      fixedWidth: (8 * packedBytes) / values,
+      packedBrotli: (8 * (brotliBytes(packed) + side)) / values,
+    },
+    notes: { "bytes, packed as published": packedBytes },
+  };
 }

@@ -4,9 +4,8 @@
 import { softEntropy } from "@bitdiet/entropy-loss";
 import { modelBits } from "@bitdiet/fake-quant";
 import * as tf from "@tensorflow/tfjs-core";
-import type { Measured } from "../deploy.js";
 import { quantizationAware } from "../quantization-aware.js";
-import type { Recipe } from "../recipe.js";
+import type { Measured, Recipe } from "../recipe.js";
 import type { Testbed } from "../testbed.js";
 import { INTERVAL, learnWidths, type Widths } from "./learned-widths.js";
 
@@ -53,7 +52,7 @@ export const diffq: Recipe = {
     ),
     ...[3, 4].map((weightBits) =>
       run(`fixed-${weightBits}`, `fixed ${weightBits} bits`, "fixed width", (testbed) =>
-        quantizationAware(testbed, { bits: "float", weightBits }),
+        quantizationAware(testbed, { weightBits }),
       ),
     ),
   ],

@@ -2,9 +2,10 @@
 // components (Chmiel et al., "Feature map transform coding for energy-efficient CNN inference", arXiv 1905.10830).
 // Coefficients are levels · step, symbol = level - lowest. Example: step 0.5, levels -3 .. 4: coefficient 1.2 is level 2,
 // symbol 5, and comes back as 1.
+
+import type { Parameters } from "@bitdiet/compression-aware";
 import { foldIntoConvolution, type Transform } from "@bitdiet/dct-transform";
 import { inverse } from "@bitdiet/dct-transform/training";
-import type { Parameters } from "@bitdiet/zoo/nets/hooks";
 import { parameter } from "@bitdiet/zoo/nets/parameters";
 import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
 import * as tf from "@tensorflow/tfjs-core";

@@ -3,19 +3,14 @@
 // Example: two channels that move together are one large component and one of next to no bits.
 import { forward, type Transform } from "@bitdiet/dct-transform";
 import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
-import {
-  type CodedComponents,
-  type ComponentCoder,
-  learnComponentCoder,
-  perValue,
-} from "@bitdiet/zoo/shipping/components";
+import { alike, byChannel, type CodedMaps, learnMapCoder } from "@bitdiet/zoo/shipping/feature-maps";
 import { layerMicrojoules } from "@bitdiet/zoo/shipping/map-energy";
-import { learnMapCoder } from "@bitdiet/zoo/shipping/maps";
+import { mapCosts } from "@bitdiet/zoo/shipping/measured";
 import * as tf from "@tensorflow/tfjs-core";
-import { type Measured, measuredMaps } from "../deploy.js";
+import { partlyCodedAccuracy } from "../judge.js";
+import type { Measured } from "../recipe.js";
 import { calibrationImages, type Testbed } from "../testbed.js";
 import { eightBitWeights } from "./eight-bit-weights.js";
-import { partlyCodedAccuracy } from "./partly-coded.js";
 import * as rotated from "./rotated-maps.js";
 
 export interface TransformCoding {
@@ -46,9 +41,10 @@ export async function transformCodedMaps(testbed: Testbed, coding: TransformCodi
     const training = rotated.symbolsOf(grid, coefficients);
     const alphabetSize = rotated.alphabetSize(grid);
     const zero = -rotated.lowestLevel(grid);
-    const coder: ComponentCoder = coding.byNeighbours
-      ? learnMapCoder(name, training, { ...maps, channels: transform.rows }, { alphabetSize, zero })
-      : learnComponentCoder(name, training, { components: transform.rows, alphabetSize });
+    const contexts = coding.byNeighbours
+      ? alike(training, { ...maps, channels: transform.rows }, zero)
+      : byChannel(transform.rows);
+    const coder = learnMapCoder(name, training, contexts, alphabetSize);
     return { name, grid, coder, channels: maps.channels };
   });
   calibration.dispose();
@@ -78,16 +74,32 @@ export async function transformCodedMaps(testbed: Testbed, coding: TransformCodi
       sideBytes: rotated.storageBytes(transform, coding.basisBits),
     }),
   );
-  return { accuracy: right, activations: measuredMaps(maps), notes: notesOf(maps, testbed) };
+  return { accuracy: right, activations: mapCosts(maps), notes: notesOf(maps, testbed) };
 }
 
-function notesOf(maps: CodedComponents[], { test, codedImages }: Testbed): Measured["notes"] {
-  const sum = (of: (map: CodedComponents) => number) => maps.reduce((total, map) => total + of(map), 0);
-  const bits = sum(({ codedBytes }) => 8 * codedBytes) / Math.min(codedImages, test.labels.length);
-  const entropy =
-    sum((map) => (map.componentEntropy ?? Number.NaN) * map.values) / sum(({ values }) => values);
+function notesOf(maps: CodedMaps[], { test, codedImages }: Testbed): Measured["notes"] {
+  const bytes = maps.reduce((total, { codedBytes }) => total + codedBytes, 0);
+  const bits = (8 * bytes) / Math.min(codedImages, test.labels.length);
+  return { "µJ an image": Number(layerMicrojoules(bits, bits).toFixed(1)) };
+}
+
+/**
+ * The same cost, in terms of the values that coefficients stand for.
+ *
+ * @param kept coefficients a value, below 1 where a transform is truncated
+ * @param bits fixed width of a coefficient, @param sideBytes what the decoder needs besides, the basis for instance
+ */
+function perValue(
+  map: CodedMaps,
+  { kept, bits, sideBytes }: { kept: number; bits: number; sideBytes: number },
+): CodedMaps {
   return {
-    ...(Number.isFinite(entropy) && { "entropy by component": Number(entropy.toFixed(3)) }),
-    "µJ an image": Number(layerMicrojoules(bits, bits).toFixed(1)),
+    ...map,
+    values: map.values / kept,
+    fixedWidth: bits * kept,
+    entropy: map.entropy * kept,
+    huffmanBytes: map.huffmanBytes + sideBytes,
+    ansBytes: map.ansBytes + sideBytes,
+    codedBytes: map.codedBytes + sideBytes,
   };
 }

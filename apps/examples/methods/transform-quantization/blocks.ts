@@ -1,8 +1,10 @@
-// Blocks of weights, each with a width and a step of its own, 0 bits being a block of zeros: the quantizer of Transform
-// Quantization (Young et al., arXiv 2009.01174), the search for its step, and the bytes of a whole network.
+// Blocks of weights, each with a width and a step of its own, 0 bits being a block of zeros: the grids of Transform
+// Quantization (Young et al., arXiv 2009.01174), the search for a step, and the published packing of a whole network, which is
+// a column of the table. Networks are shipped as .bitdiet files.
 // Example: [-0.9, -0.3, 0.1, 0.4, 1.2] with 2 bits and step 0.5 comes back as [-1, -0.5, 0, 0.5, 0.5].
-import { compress, decompress } from "@bitdiet/ans";
-import { type BitReader, type BitWriter, bitReader, bitWriter } from "./bit-stream.js";
+import { nearestInteger } from "@bitdiet/fake-quant";
+import { type BitReader, type BitWriter, bitReader, bitWriter } from "@bitdiet/zoo/shipping/bit-stream";
+import { nearestOnGrid } from "bitdiet";
 
 /** How a block is quantized: the step is 2^(exponent / 4). */
 export interface BlockGrid {
@@ -18,21 +20,25 @@ export interface Block {
 
 export const MAX_BITS = 8;
 
-export const stepOf = ({ exponent }: BlockGrid): number => 2 ** (exponent / 4);
+/** A number of the grid that files hold steps on. */
+export const stepOf = ({ exponent }: BlockGrid): number => nearestOnGrid(2 ** (exponent / 4), 4);
 
 /** Levels -2^(bits - 1) .. 2^(bits - 1) - 1; all 0 for 0 bits. */
 export const levelRange = ({ bits }: BlockGrid): { low: number; high: number } =>
   bits === 0 ? { low: 0, high: 0 } : { low: -(2 ** (bits - 1)), high: 2 ** (bits - 1) - 1 };
 
-export function blockLevels(values: Float32Array, grid: BlockGrid): Int32Array {
+/** Index of 0 in a quantizer of a block's levels. */
+export const twosComplement = ({ bits }: BlockGrid): number => (bits > 0 ? 2 ** (bits - 1) : 0);
+
+/** The integers of values, by the rounding rule of all quantizers. */
+export function blockIntegers(values: Float32Array, grid: BlockGrid): Int32Array {
   const { low, high } = levelRange(grid);
   const step = stepOf(grid);
-  // Adding 0 turns -0 into 0.
-  return Int32Array.from(values, (value) => Math.min(high, Math.max(low, Math.round(value / step))) + 0);
+  return Int32Array.from(values, (value) => nearestInteger(value, step, low, high));
 }
 
-export const blockValues = (levels: Int32Array, grid: BlockGrid): Float32Array =>
-  Float32Array.from(levels, (level) => level * stepOf(grid));
+export const blockValues = (integers: Int32Array, grid: BlockGrid): Float32Array =>
+  Float32Array.from(integers, (integer) => integer * stepOf(grid));
 
 /** Second-order cost of a block's error. */
 export function blockDistortion({ values, curvature }: Block, grid: BlockGrid): number {
@@ -40,8 +46,8 @@ export function blockDistortion({ values, curvature }: Block, grid: BlockGrid): 
   const step = stepOf(grid);
   let sum = 0;
   for (let i = 0; i < values.length; i++) {
-    const level = Math.min(high, Math.max(low, Math.round(values[i] / step)));
-    sum += curvature[i] * (values[i] - level * step) ** 2;
+    const integer = nearestInteger(values[i], step, low, high);
+    sum += curvature[i] * (values[i] - integer * step) ** 2;
   }
   return sum;
 }
@@ -68,7 +74,7 @@ export function bestGrid(
 export interface StoredBlock {
   grid: BlockGrid;
   /** None where it has 0 bits. */
-  levels: Int32Array;
+  integers: Int32Array;
 }
 
 /** How many values each block has where blocks have these widths: what a decoder knows of the network. */
@@ -77,19 +83,18 @@ export type SizesOf = (grids: readonly BlockGrid[]) => number[];
 const WIDTH_BITS = 4;
 const EXPONENT_BITS = 8;
 const EXPONENT_BIAS = 2 ** (EXPONENT_BITS - 1);
-const LENGTH_BITS = 24;
 
 export function storedBlock(values: Float32Array, grid: BlockGrid): StoredBlock {
-  return { grid, levels: grid.bits > 0 ? blockLevels(values, grid) : new Int32Array(0) };
+  return { grid, integers: grid.bits > 0 ? blockIntegers(values, grid) : new Int32Array(0) };
 }
 
-/** Widths (4 bits), steps (8 bits, none where a block has 0 bits) and levels in their widths. */
+/** Widths (4 bits), steps (8 bits, none where a block has 0 bits) and integers in their widths. */
 export function packBlocks(blocks: readonly StoredBlock[]): Uint8Array {
   const writer = bitWriter();
   putGrids(writer, blocks);
-  for (const { grid, levels } of blocks) {
+  for (const { grid, integers } of blocks) {
     const { low } = levelRange(grid);
-    for (const level of levels) writer.put(level - low, grid.bits);
+    for (const integer of integers) writer.put(integer - low, grid.bits);
   }
   return writer.bytes();
 }
@@ -101,57 +106,10 @@ export function unpackBlocks(bytes: Uint8Array, count: number, sizesOf: SizesOf)
   return sizesOf(grids).map((size, b) => {
     const { bits } = grids[b];
     const { low } = levelRange(grids[b]);
-    const levels = Int32Array.from({ length: bits > 0 ? size : 0 }, () => reader.take(bits) + low);
-    return { grid: grids[b], levels };
+    const integers = Int32Array.from({ length: bits > 0 ? size : 0 }, () => reader.take(bits) + low);
+    return { grid: grids[b], integers };
   });
 }
-
-/**
- * The same with entropy coding in place of widths: all blocks of one width are alike, as each has its best step, so they
- * share a tANS stream.
- */
-export function codeBlocks(blocks: readonly StoredBlock[]): Uint8Array {
-  const writer = bitWriter();
-  putGrids(writer, blocks);
-  const streams = widths().map((bits) => {
-    const alike = blocks.filter(({ grid }) => grid.bits === bits);
-    const { low } = levelRange({ bits, exponent: 0 });
-    const symbols = alike.flatMap(({ levels }) => Array.from(levels, (level) => level - low));
-    return symbols.length > 0 ? compress(Uint8Array.from(symbols)) : new Uint8Array(0);
-  });
-  for (const { length } of streams) writer.put(length, LENGTH_BITS);
-  const head = writer.bytes();
-  const bytes = new Uint8Array(streams.reduce((sum, { length }) => sum + length, head.length));
-  let at = 0;
-  for (const part of [head, ...streams]) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
-}
-
-/** The inverse of codeBlocks. @throws {Error} named CorruptInputError for bytes that no one wrote */
-export function decodeBlocks(bytes: Uint8Array, count: number, sizesOf: SizesOf): StoredBlock[] {
-  const reader = bitReader(bytes);
-  const grids = takeGrids(reader, count);
-  const lengths = widths().map(() => reader.take(LENGTH_BITS));
-  let at = Math.ceil(reader.position() / 8);
-  const streams = lengths.map((length) => {
-    const symbols = length > 0 ? decompress(bytes.subarray(at, at + length)) : new Uint8Array(0);
-    at += length;
-    return { symbols, from: 0 };
-  });
-  return sizesOf(grids).map((size, b) => {
-    const { bits } = grids[b];
-    if (bits === 0) return { grid: grids[b], levels: new Int32Array(0) };
-    const { low } = levelRange(grids[b]);
-    const stream = streams[bits - 1];
-    const symbols = stream.symbols.subarray(stream.from, (stream.from += size));
-    return { grid: grids[b], levels: Int32Array.from(symbols, (symbol) => symbol + low) };
-  });
-}
-
-const widths = (): number[] => Array.from({ length: MAX_BITS }, (_, i) => i + 1);
 
 function putGrids(writer: BitWriter, blocks: readonly StoredBlock[]): void {
   for (const { grid } of blocks) {

@@ -1,24 +1,26 @@
 // A network whose filters are coefficients times bases, in blocks: what each block costs at each width, which widths a slope
 // buys, and the way to bytes and back. The shared part of Transform Quantization's runs (Young et al., arXiv 2009.01174).
 // Example: a filter [3, 3, 16, 32] has 8 blocks of 2 components, 576 coefficients each, and as many of 2 rows of the basis.
-import { bitsAtSlope, straightThrough } from "@bitdiet/fake-quant";
-import type { Parameters } from "@bitdiet/zoo/nets/hooks";
+
+import type { Parameters } from "@bitdiet/compression-aware";
+import { affineQuantizer, bitsAtSlope } from "@bitdiet/fake-quant";
 import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
 import { startProgress } from "@bitdiet/zoo/runner/progress";
 import * as tf from "@tensorflow/tfjs-core";
+import type { QuantizedTensor } from "bitdiet";
 import { outputGradients } from "../sensitivity.js";
 import { calibrationImages, type Testbed } from "../testbed.js";
 import {
   type Block,
   type BlockGrid,
   bestGrid,
-  blockLevels,
+  blockIntegers,
   blockValues,
-  levelRange,
   MAX_BITS,
   type StoredBlock,
   stepOf,
   storedBlock,
+  twosComplement,
 } from "./blocks.js";
 import {
   type Factors,
@@ -128,7 +130,7 @@ export function measuredCurves(
         return points[factor]!.map(({ grid }) => {
           let distortion = previous / 4;
           if (!(previous < NEGLIGIBLE * whole)) {
-            values.set(blockValues(blockLevels(original, grid), grid));
+            values.set(blockValues(blockIntegers(original, grid), grid));
             distortion = logitError(testbed.start, x, exact, filter);
             values.set(original);
           }
@@ -205,32 +207,42 @@ export function storedBlocks(
 const factorsOf = ({ factors }: FactoredFilter) =>
   factors.basis ? (["coefficients", "basis"] as const) : (["coefficients"] as const);
 
-/** Values of all blocks, in the order of the file. */
-export const blockSizes = (filters: readonly FactoredFilter[]): number[] =>
-  filters.flatMap((filter) =>
-    factorsOf(filter).flatMap((factor) =>
-      Array.from({ length: pairsOf(filter) }, (_, pair) => blockOf(filter, pair, factor).values.length),
-    ),
-  );
+/** Names of a filter's factors in the file. */
+const factorName = (filter: string, factor: keyof Factors): string => `${filter}.${factor}`;
 
-/** Filters by name, from the blocks of the file. The caller disposes of them. */
-export function restoredFilters(
+/** The factors as tensors of a file: a row a component, with its block's step, 0 for blocks of 0 bits. */
+export function factorIntegers(
   filters: readonly FactoredFilter[],
-  blocks: readonly StoredBlock[],
-): Parameters {
-  let next = 0;
+  grids: readonly BlockPair<BlockGrid>[][],
+): Map<string, QuantizedTensor> {
+  const tensors = new Map<string, QuantizedTensor>();
+  for (const [f, filter] of filters.entries()) {
+    const rows = filter.vectors.size;
+    for (const factor of factorsOf(filter)) {
+      const values = filter.factors[factor]!;
+      const integers = new Int32Array(values.length);
+      const steps = new Float32Array(rows);
+      for (const [pair, both] of grids[f].entries()) {
+        const grid = both[factor]!;
+        const own = blockOf(filter, pair, factor).values;
+        const from = pair * filter.components;
+        integers.set(blockIntegers(own, grid), (from * values.length) / rows);
+        if (grid.bits > 0) steps.fill(stepOf(grid), from, Math.min(from + filter.components, rows));
+      }
+      const shape = [rows, values.length / rows];
+      tensors.set(factorName(filter.name, factor), { shape, integers, axis: 0, steps });
+    }
+  }
+  return tensors;
+}
+
+/** Filters by name, from the factors of a file. The caller disposes of them. */
+export function filtersOf(filters: readonly FactoredFilter[], factors: Parameters): Parameters {
   return Object.fromEntries(
     filters.map((filter) => {
-      const restored = factorsOf(filter).map((factor) => {
-        const values = new Float32Array(filter.factors[factor]!.length);
-        for (let pair = 0, at = 0; pair < pairsOf(filter); pair++) {
-          const { grid, levels } = blocks[next++];
-          values.set(blockValues(levels, grid), at);
-          at += blockOf(filter, pair, factor).values.length;
-        }
-        return values;
-      });
-      const [coefficients, basis] = restored;
+      const [coefficients, basis] = factorsOf(filter).map((factor) =>
+        factors[factorName(filter.name, factor)].dataSync<"float32">(),
+      );
       return [filter.name, tf.tensor(filterOf(filter, { coefficients, basis }), filter.shape)];
     }),
   );
@@ -239,7 +251,7 @@ export function restoredFilters(
 /**
  * The network that trains: filters from factors, each block on its grid, with straight-through gradients to both factors.
  *
- * @param factors variables by name, "conv1.weight coefficients" and "conv1.weight basis"
+ * @param factors variables by name, "conv1.weight.coefficients" and "conv1.weight.basis"
  */
 export function trainableFilters(
   filters: readonly FactoredFilter[],
@@ -250,7 +262,7 @@ export function trainableFilters(
     filters.map((filter, f) => {
       const [coefficients, basis] = factorsOf(filter).map((factor) =>
         onGrid(
-          factors[`${filter.name} ${factor}`] as tf.Tensor2D,
+          factors[factorName(filter.name, factor)] as tf.Tensor2D,
           grids[f].map((pair) => pair[factor]!),
           filter.components,
         ),
@@ -269,20 +281,13 @@ export function trainableFilters(
 
 /** Rows of a factor on their blocks' grids. */
 function onGrid(factor: tf.Tensor2D, grids: readonly BlockGrid[], components: number): tf.Tensor2D {
-  const column = (of: (grid: BlockGrid) => number) =>
-    tf.tensor2d(
-      Float32Array.from({ length: factor.shape[0] }, (_, row) => of(grids[Math.floor(row / components)])),
-      [factor.shape[0], 1],
-    );
-  const [step, low, high] = [
-    column(stepOf),
-    column((g) => levelRange(g).low),
-    column((g) => levelRange(g).high),
-  ];
-  return straightThrough(
-    (x) => tf.mul(tf.minimum(tf.maximum(tf.round(tf.div(x, step)), low), high), step),
-    factor,
-  );
+  const rows = Array.from({ length: factor.shape[0] }, (_, row) => grids[Math.floor(row / components)]);
+  return affineQuantizer({
+    bits: rows.map(({ bits }) => bits),
+    axis: 0,
+    zeroPoint: rows.map(twosComplement),
+    scale: tf.tensor2d(rows.map(stepOf), [rows.length, 1]),
+  }).fakeQuantize(factor);
 }
 
 /** The factors as tensors by name; the caller disposes of them. */
@@ -292,7 +297,7 @@ export const factorTensors = (filters: readonly FactoredFilter[]): Parameters =>
       factorsOf(filter).map((factor) => {
         const values = filter.factors[factor]!;
         return [
-          `${filter.name} ${factor}`,
+          factorName(filter.name, factor),
           tf.tensor2d(values, [filter.vectors.size, values.length / filter.vectors.size]),
         ];
       }),
@@ -303,7 +308,7 @@ export const factorTensors = (filters: readonly FactoredFilter[]): Parameters =>
 export const withFactors = (filters: readonly FactoredFilter[], factors: Parameters): FactoredFilter[] =>
   filters.map((filter) => {
     const [coefficients, basis] = factorsOf(filter).map((factor) =>
-      factors[`${filter.name} ${factor}`].dataSync<"float32">().slice(),
+      factors[factorName(filter.name, factor)].dataSync<"float32">().slice(),
     );
     return { ...filter, factors: { coefficients, basis } };
   });

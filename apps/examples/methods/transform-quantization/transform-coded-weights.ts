@@ -1,37 +1,38 @@
 // A network whose filters are coefficients times a basis, both quantized in blocks, whose widths spend a common budget at equal
-// slopes; written as one file, read back and evaluated. For any transform, and curves measured or of second order.
+// slopes; shipped as one file, read back and evaluated. For any transform, and curves measured or of second order.
 // Example: 16 components of which 4 have 4 bits, 8 have 2 and 4 have none, their basis 5 bits: 2.2 bits a weight of 3 x 3 x 16 x 32.
 
-import type { Parameters } from "@bitdiet/zoo/nets/hooks";
-import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
+import type { Parameters } from "@bitdiet/compression-aware";
+import { exactTensor, written } from "@bitdiet/zoo/shipping/ship";
 import * as tf from "@tensorflow/tfjs-core";
-import type { Measured } from "../deploy.js";
+import { judgeWeights } from "../judge.js";
 import { matchedBiases } from "../match-means.js";
+import type { Measured } from "../recipe.js";
 import { biasesOf, retrain } from "../retrain.js";
-import { accuracy, type Testbed } from "../testbed.js";
-import { measuredFile, sizesOf } from "./block-file.js";
-import { codeBlocks, decodeBlocks, packBlocks, type StoredBlock } from "./blocks.js";
+import type { Testbed } from "../testbed.js";
+import { packBlocks } from "./blocks.js";
 import {
-  blockSizes,
   type Curves,
   type FactoredFilter,
+  factorIntegers,
   factorNetwork,
   factorTensors,
+  filtersOf,
   gridsAtSlope,
   measuredCurves,
   proxyCurves,
-  restoredFilters,
   storedBlocks,
   trainableFilters,
   withFactors,
 } from "./factored-network.js";
+import { sizesOf, withPublishedPacking } from "./published-packing.js";
 import type { TransformOf } from "./transformed-weights.js";
 
 export interface TransformQuantization {
   transformOf: TransformOf;
   /** Input channels ("rows"), output channels ("columns"), or the fewer of both unless given. */
   axis?: "input" | "output";
-  /** Bits a weight of the file without entropy coding, everything counted. */
+  /** Bits a weight packed as published, everything counted. */
   bits: number;
   /** Images that blocks are measured on; unless given, curves are of second order. */
   images?: number;
@@ -41,7 +42,7 @@ export interface TransformQuantization {
   retrains?: boolean;
 }
 
-/** Allocates, trains on if asked to, codes, decodes, measures. */
+/** Allocates, trains on if asked to, ships, judges. */
 export async function transformCodedWeights(
   testbed: Testbed,
   options: TransformQuantization,
@@ -53,20 +54,16 @@ export async function transformCodedWeights(
   const network = options.retrains
     ? await retrained(testbed, filters, grids)
     : { filters, floats: options.matchesMeans ? matchedMeans(testbed, filters, grids) : {} };
-  const blocks = storedBlocks(network.filters, grids);
-  const right = decodedAccuracy(testbed, network, blocks);
+  const measured = judged(testbed, network, grids);
   tf.dispose(network.floats);
-  const zero = Object.values(blocks).flatMap((own) => own.filter(({ grid }) => grid.bits === 0)).length;
-  return {
-    accuracy: right,
-    weights: measuredFile(blocks, sizesOf(testbed)),
-    notes: { "blocks of 0 bits": zero },
-  };
+  const blocks = Object.values(storedBlocks(network.filters, grids)).flat();
+  const zero = blocks.filter(({ grid }) => grid.bits === 0).length;
+  return { ...withPublishedPacking(measured, blocks, sizesOf(testbed)), notes: { "blocks of 0 bits": zero } };
 }
 
 /** Biases that give every channel its mean back. */
 function matchedMeans(testbed: Testbed, filters: FactoredFilter[], grids: Grids): Parameters {
-  const decoded = restoredFilters(filters, Object.values(storedBlocks(filters, grids)).flat());
+  const decoded = tf.tidy(() => trainableFilters(filters, grids, factorTensors(filters)));
   const biases = matchedBiases(testbed, decoded);
   tf.dispose(decoded);
   return biases;
@@ -113,16 +110,12 @@ function withinBudget(filters: FactoredFilter[], curves: readonly Curves[], byte
   return at(high);
 }
 
-/** Writes the file, reads it, and answers the test images with what came back. */
-function decodedAccuracy(
-  testbed: Testbed,
-  { filters, floats }: Network,
-  blocks: Record<string, StoredBlock[]>,
-): number {
-  const sizes = blockSizes(filters);
-  const read = decodeBlocks(codeBlocks(Object.values(blocks).flat()), sizes.length, () => sizes);
-  const decoded = restoredFilters(filters, read);
-  const right = accuracy(testbed.test, (x) => cifarResnet({ ...testbed.start, ...floats, ...decoded }, x));
-  tf.dispose(decoded);
-  return right;
+/** Ships both factors and the biases, and answers the test images with the filters that they make. */
+function judged(testbed: Testbed, { filters, floats }: Network, grids: Grids): Measured {
+  const biases = Object.entries({ ...biasesOf(testbed.start), ...floats });
+  const exact = biases.map(([name, bias]) => exactTensor(name, bias.shape, bias.dataSync<"float32">()));
+  return judgeWeights(testbed, written(factorIntegers(filters, grids), exact), (arrived) => ({
+    ...Object.fromEntries(biases.map(([name]) => [name, arrived[name]])),
+    ...filtersOf(filters, arrived),
+  }));
 }

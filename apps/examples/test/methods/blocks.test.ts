@@ -1,17 +1,14 @@
 import { codingGain } from "@bitdiet/dct-transform";
+import { arrived, written } from "@bitdiet/zoo/shipping/ship";
 import { useBackend } from "@bitdiet/zoo/training/backend";
 import * as tf from "@tensorflow/tfjs-core";
-import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { bitReader, bitWriter } from "../../methods/transform-quantization/bit-stream.js";
 import {
   type BlockGrid,
   bestGrid,
   blockDistortion,
-  blockLevels,
+  blockIntegers,
   blockValues,
-  codeBlocks,
-  decodeBlocks,
   packBlocks,
   type StoredBlock,
   storedBlock,
@@ -19,11 +16,11 @@ import {
 } from "../../methods/transform-quantization/blocks.js";
 import {
   type FactoredFilter,
+  factorIntegers,
   factorTensors,
+  filtersOf,
   gridsAtSlope,
   proxyCurves,
-  restoredFilters,
-  storedBlocks,
   trainableFilters,
 } from "../../methods/transform-quantization/factored-network.js";
 import {
@@ -42,31 +39,12 @@ beforeAll(() => useBackend("cpu"));
 const noise = (length: number, seed = 1) =>
   Float32Array.from({ length }, (_, i) => Math.sin(12.9898 * (i + 1) * seed) + 0.3 * Math.sin(78.233 * i));
 
-describe("bits behind one another", () => {
-  it("come back, whatever their widths", () => {
-    fc.assert(
-      fc.property(fc.array(fc.tuple(fc.nat(2 ** 31 - 1), fc.integer({ min: 0, max: 32 }))), (items) => {
-        const writer = bitWriter();
-        for (const [value, width] of items) writer.put(value, width);
-        const reader = bitReader(writer.bytes());
-        for (const [value, width] of items)
-          expect(reader.take(width)).toBe(width === 0 ? 0 : value % 2 ** width);
-        expect(() => reader.take(8)).toThrow(RangeError);
-      }),
-    );
-    const writer = bitWriter();
-    writer.put(5, 3);
-    writer.put(1, 2);
-    expect([...writer.bytes()]).toEqual([0b10101000]);
-  });
-});
-
 describe("a block of weights", () => {
   it("is quantized as in the worked example: step 0.5, 2 bits", () => {
     const grid = { bits: 2, exponent: -4 };
     const values = Float32Array.of(-0.9, -0.3, 0.1, 0.4, 1.2);
-    expect([...blockValues(blockLevels(values, grid), grid)]).toEqual([-1, -0.5, 0, 0.5, 0.5]);
-    expect([...blockLevels(values, { bits: 0, exponent: 0 })]).toEqual([0, 0, 0, 0, 0]);
+    expect([...blockValues(blockIntegers(values, grid), grid)]).toEqual([-1, -0.5, 0, 0.5, 0.5]);
+    expect([...blockIntegers(values, { bits: 0, exponent: 0 })]).toEqual([0, 0, 0, 0, 0]);
   });
 
   it("gets the step of least cost, at least as good as any other on the grid", () => {
@@ -84,16 +62,15 @@ describe("a block of weights", () => {
     );
   });
 
-  it("comes back from packed and from coded bytes, 0 bits included", () => {
+  it("comes back from packed bytes, 0 bits included", () => {
     const grids: BlockGrid[] = [0, 3, 1, 8, 3].map((bits, b) => ({ bits, exponent: b - 9 }));
     const blocks = grids.map((grid, b) => storedBlock(noise(40 + b, b + 1), grid));
     const sizes = [40, 41, 42, 43, 44];
     const plain = (all: StoredBlock[]) =>
-      all.map(({ grid, levels }) => [grid.bits, grid.bits && grid.exponent, ...levels]);
+      all.map(({ grid, integers }) => [grid.bits, grid.bits && grid.exponent, ...integers]);
     const packed = packBlocks(blocks);
     expect(packed.length).toBe(Math.ceil((5 * 4 + 4 * 8 + 41 * 3 + 42 + 43 * 8 + 44 * 3) / 8));
     expect(plain(unpackBlocks(packed, 5, () => sizes))).toEqual(plain(blocks));
-    expect(plain(decodeBlocks(codeBlocks(blocks), 5, () => sizes))).toEqual(plain(blocks));
     expect(() => unpackBlocks(packed.subarray(0, 20), 5, () => sizes)).toThrow(RangeError);
   });
 });
@@ -177,15 +154,27 @@ describe("a factored network", () => {
     }
   });
 
-  it("comes back from its blocks as the network that trains has it", () => {
+  it("comes back from a file as the network that trains has it", () => {
     const grids = gridsAtSlope([filter], curves, 1e-3);
-    const restored = restoredFilters([filter], storedBlocks([filter], grids)["conv.weight"]);
+    const before = tf.memory().numTensors;
+    const { parameters } = arrived(written(factorIntegers([filter], grids), []).file);
+    const restored = filtersOf([filter], parameters);
     const factors = factorTensors([filter]);
     const trained = tf.tidy(() => trainableFilters([filter], grids, factors)["conv.weight"].dataSync());
     const values = restored["conv.weight"].dataSync();
     let worst = 0;
     for (const [i, value] of values.entries()) worst = Math.max(worst, Math.abs(value - trained[i]));
     expect(worst).toBeLessThan(1e-5);
-    tf.dispose([restored, factors]);
+    tf.dispose([restored, factors, parameters]);
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it("has blocks of 0 bits as rows of step 0, which take no bits", () => {
+    const grids = gridsAtSlope([filter], curves, 1e-1);
+    const { steps, integers } = factorIntegers([filter], grids).get("conv.weight.coefficients")!;
+    const bits = grids[0].flatMap(({ coefficients }) => [coefficients.bits, coefficients.bits]);
+    expect(bits.some((width) => width === 0) && bits.some((width) => width > 0)).toBe(true);
+    expect([...steps].map((step) => step > 0)).toEqual(bits.map((width) => width > 0));
+    expect(integers.length).toBe(8 * 108);
   });
 });

@@ -1,22 +1,17 @@
+import { arrived, ship } from "@bitdiet/zoo/shipping/ship";
 import { useBackend } from "@bitdiet/zoo/training/backend";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import {
   type ChannelLayer,
-  channelSizes,
+  channelQuantizer,
   multiplications,
   packedBits,
-  restoredChannels,
   storedChannels,
   trainableChannels,
+  withoutPruned,
 } from "../../methods/ajpq/channel-network.js";
-import {
-  bestGrid,
-  codeBlocks,
-  decodeBlocks,
-  MAX_BITS,
-  packBlocks,
-} from "../../methods/transform-quantization/blocks.js";
+import { bestGrid, MAX_BITS, packBlocks } from "../../methods/transform-quantization/blocks.js";
 
 beforeAll(() => useBackend("cpu"));
 
@@ -42,6 +37,17 @@ function block(): { layers: ChannelLayer[]; biases: Record<string, tf.Tensor> } 
   };
 }
 
+/** The layers' weights as tfjs has them. */
+const filtersOf = (layers: ChannelLayer[]) =>
+  Object.fromEntries(
+    layers.map(({ name, shape, channels }) => {
+      const values = new Float32Array(channels.length * channels[0].values.length);
+      for (const [c, channel] of channels.entries())
+        for (const [j, value] of channel.values.entries()) values[j * channels.length + c] = value;
+      return [name, tf.tensor(values, shape)];
+    }),
+  );
+
 const widths = [Uint8Array.of(3, 0, 8, 0), Uint8Array.of(0, 2)];
 
 describe("channels of their own widths", () => {
@@ -57,9 +63,16 @@ describe("channels of their own widths", () => {
 
   it("come back from bytes as the network that trains has them, pruned channels with neither weights nor bias", () => {
     const { layers, biases } = block();
-    const blocks = Object.values(storedChannels(layers, widths)).flat();
-    const read = decodeBlocks(codeBlocks(blocks), 6, (grids) => channelSizes(layers, grids));
-    const restored = restoredChannels(layers, read, biases);
+    const filters = filtersOf(layers);
+    const left = tf.tidy(() => withoutPruned(layers, widths, { ...filters, ...biases }));
+    const { file } = ship({
+      parameters: left,
+      quantizer: (name) => {
+        const l = layers.findIndex((layer) => layer.name === name);
+        return l < 0 ? undefined : channelQuantizer(layers[l], widths[l]);
+      },
+    });
+    const restored = arrived(file).parameters;
     expect([...restored["a.conv1.bias"].dataSync()]).toEqual([1, 0, 3, 0]);
     // The sum that this one adds to has other readers: its bias stays.
     expect([...restored["a.conv2.bias"].dataSync()]).toEqual([5, 6]);
@@ -71,14 +84,6 @@ describe("channels of their own widths", () => {
     }
     for (let j = 0; j < 36; j++) if (j % 4 === 1 || j % 4 === 3) expect(second[2 * j + 1]).toBe(0);
 
-    const filters = Object.fromEntries(
-      layers.map(({ name, shape, channels }) => {
-        const values = new Float32Array(channels.length * channels[0].values.length);
-        for (const [c, channel] of channels.entries())
-          for (const [j, value] of channel.values.entries()) values[j * channels.length + c] = value;
-        return [name, tf.tensor(values, shape)];
-      }),
-    );
     const x = tf.tensor4d(noise(32, 3), [1, 4, 4, 2]);
     const outputOf = (parameters: Record<string, tf.Tensor>) =>
       tf.tidy(() => {
@@ -92,6 +97,6 @@ describe("channels of their own widths", () => {
     const expected = outputOf(restored);
     const trained = tf.tidy(() => outputOf(trainableChannels(layers, widths, { ...filters, ...biases })));
     for (const [i, value] of trained.entries()) expect(value).toBeCloseTo(expected[i], 4);
-    tf.dispose([restored, biases, filters, x]);
+    tf.dispose([restored, left, biases, filters, x]);
   });
 });

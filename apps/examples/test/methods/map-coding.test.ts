@@ -1,7 +1,7 @@
 import { dctTransform, forward, inverse, keep, pcaTransform } from "@bitdiet/dct-transform";
 import { foldBatchNorm } from "@bitdiet/zoo/nets/batch-norm";
 import { cifarResnet, initialCifarResnet } from "@bitdiet/zoo/nets/resnet";
-import { learnComponentCoder } from "@bitdiet/zoo/shipping/components";
+import { byChannel, learnMapCoder } from "@bitdiet/zoo/shipping/feature-maps";
 import { layerMicrojoules, READ_PICOJOULES, WRITE_PICOJOULES } from "@bitdiet/zoo/shipping/map-energy";
 import { useBackend } from "@bitdiet/zoo/training/backend";
 import * as tf from "@tensorflow/tfjs-core";
@@ -124,12 +124,12 @@ describe("the code of coefficients", () => {
       symbols[2 * i] = i % 10 === 0 ? 1 : 0;
       symbols[2 * i + 1] = (i >> 3) & 1;
     }
-    const coder = learnComponentCoder("layer", symbols, { components: 2, alphabetSize: 2 });
+    const coder = learnMapCoder("layer", symbols, byChannel(2), 2);
     expect([...coder.pass(symbols)]).toEqual([...symbols]);
     const total = coder.total();
-    expect(total.componentEntropy).toBeCloseTo(0.734498, 4);
     expect(total.entropy).toBeCloseTo(0.881291, 4);
     expect((8 * total.codedBytes) / total.values).toBeLessThan(0.745);
+    expect((8 * total.codedBytes) / total.values).toBeGreaterThan(0.734);
     expect(total.huffmanBytes).toBeGreaterThan(20_000 / 8);
   });
 

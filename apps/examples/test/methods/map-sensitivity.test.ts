@@ -1,25 +1,25 @@
+import type { Parameters } from "@bitdiet/compression-aware";
 import type { LabeledImages } from "@bitdiet/zoo/data/cifar10";
 import { foldBatchNorm } from "@bitdiet/zoo/nets/batch-norm";
-import type { Parameters } from "@bitdiet/zoo/nets/hooks";
 import { initialCifarResnet } from "@bitdiet/zoo/nets/resnet";
 import { useBackend } from "@bitdiet/zoo/training/backend";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, test } from "vitest";
-import { equalSlopeRanges, mapSensitivity } from "../../methods/map-sensitivity.js";
+import { equalSlopeScales, mapSensitivity } from "../../methods/map-sensitivity.js";
 
 beforeAll(() => useBackend("wasm"));
 
 describe("steps at equal slopes", () => {
   test("four times the sensitivity is half the step, and the mean over all values stays", () => {
-    const steps = equalSlopeRanges(
+    const steps = equalSlopeScales(
       {
         large: { squares: Float32Array.of(1, 4), values: 300 },
         small: { squares: Float32Array.of(16, 16, 0), values: 100 },
       },
-      { large: Math.log(0.2), small: Math.log(0.4) },
+      { large: 0.2, small: 0.4 },
     );
-    const [a, b] = steps["large"];
-    const [c, d, dead] = steps["small"];
+    const [a, b] = steps["large"].map(Math.log);
+    const [c, d, dead] = steps["small"].map(Math.log);
     expect(b - a).toBeCloseTo(-Math.LN2, 6);
     expect(c - a).toBeCloseTo(-2 * Math.LN2, 6);
     // A channel without a gradient is as coarse as the coarsest of its layer.

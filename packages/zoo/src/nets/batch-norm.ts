@@ -1,9 +1,10 @@
 // Batch normalization (Ioffe & Szegedy 2015): y = gamma (x - mean) / sqrt(variance + epsilon) + beta, per channel.
 // Inference takes running statistics, training those of the batch; folded parameters need neither. Example, one
 // channel with mean 2, variance 4, gamma 3, beta 1: y = 1.5 x - 2, so a filter is scaled by 1.5 and its bias is -2.
+
+import type { Parameters } from "@bitdiet/compression-aware";
 import { batchNorm } from "@bitdiet/wasm-training";
 import * as tf from "@tensorflow/tfjs-core";
-import type { Parameters } from "./hooks.js";
 import { parameter } from "./parameters.js";
 
 /** PyTorch's default. */

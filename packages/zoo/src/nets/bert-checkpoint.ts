@@ -3,9 +3,9 @@
 // reads 199 tensors and starts a classifier of its own, because the pretrained model has none.
 import { copyFile, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import type { Parameters } from "@bitdiet/compression-aware";
 import { type BertConfig, bertShapes, initialBertTensor } from "./bert.js";
 import { readCheckpoint, writeCheckpoint } from "./checkpoint-file.js";
-import type { Parameters } from "./hooks.js";
 import { parametersFromPyTorch, pyTorchFromParameters } from "./parameters.js";
 import type { SafetensorEntry } from "./safetensors.js";
 

@@ -9,11 +9,17 @@
 // levels is for negative numbers. LayerNorm's outputs have outliers in a few channels: ranges start at a high percentile
 // rather than at the maximum, and are learned from there.
 // Example: 4 bits: queries have levels -7 .. 7, probabilities 0 .. 15, GELU's output -1 .. 14.
+import {
+  type BitWidths,
+  type FrozenScale,
+  type Hooks,
+  type Quantizers,
+  type Scales,
+  scaleOf,
+} from "@bitdiet/compression-aware";
 import { affineQuantizer, type Grid, percentileRange } from "@bitdiet/fake-quant";
 import * as tf from "@tensorflow/tfjs-core";
-import { lnStepAt, stepNumber } from "../shipping/weights.js";
-import type { BitWidths, FrozenRange, Quantizers, Ranges } from "../training/quantized.js";
-import type { Hooks } from "./hooks.js";
+import { nearestOnGrid } from "bitdiet";
 
 /** Which weights have a step for each slice: a matrix for each column (output), a table for each row (token). */
 export type StepPerSlice = (name: string) => boolean;
@@ -28,11 +34,11 @@ export function activationGrid(name: string, bits: number): Grid & { zeroPoint?:
   return { bits, signed: true };
 }
 
-/** The quantizers at these ranges. @throws {RangeError} for a tensor without a range: the model shows another one */
-export function bertQuantizers(ranges: Ranges, { bits, weightBits }: BitWidths): Quantizers {
+/** The quantizers at these scales. @throws {RangeError} for a tensor without a scale: the model shows another one */
+export function bertQuantizers(scales: Scales, { activationBits, weightBits }: BitWidths): Quantizers {
   return {
     weight: (name) => {
-      const scale = tf.exp(rangeOf(ranges.weight, name));
+      const scale = tensorOf(scaleOf(scales, "weight", name));
       return affineQuantizer({
         bits: weightBits,
         signed: true,
@@ -40,14 +46,17 @@ export function bertQuantizers(ranges: Ranges, { bits, weightBits }: BitWidths):
       });
     },
     activation: (name) => {
-      const scale = tf.exp(rangeOf(ranges.activation, name));
+      const scale = tensorOf(scaleOf(scales, "activation", name));
       return affineQuantizer({
-        ...activationGrid(name, bits),
+        ...activationGrid(name, activationBits),
         scale: scale.rank === 1 ? tf.reshape(scale, [-1, 1, 1]) : scale,
       });
     },
   };
 }
+
+const tensorOf = (scale: number | tf.Tensor): tf.Tensor =>
+  typeof scale === "number" ? tf.scalar(scale) : scale;
 
 export interface RangeStart {
   /** Weights' ranges start at this multiple of their largest magnitude, slice by slice where there is a step for each. */
@@ -62,46 +71,50 @@ const PERCENTILE = 99.9;
 /** Elements of an activation that are looked at. */
 const SAMPLE = 100_000;
 
-/** Where the ranges start. @param run the float model on calibration data, with these hooks */
-export function calibrateBert(
+/** Where the scales start. @param run the float model on calibration data, with these hooks */
+export function initialBertScales(
   run: (hooks: Required<Hooks>) => unknown,
-  { bits, weightBits }: BitWidths,
+  { activationBits, weightBits }: BitWidths,
   { factor, weightFactor, stepPerSlice }: RangeStart,
-): Ranges<FrozenRange> {
-  const ranges: Ranges<FrozenRange> = { weight: {}, activation: {} };
+): Scales<FrozenScale> {
+  const scales: Scales<FrozenScale> = { weight: {}, activation: {} };
   const observe: Required<Hooks> = {
     weight: (w, name) => {
       const high = 2 ** (weightBits - 1) - 1;
       const largest = tf.max(tf.abs(w), stepPerSlice(name) ? (isTable(name) ? 1 : 0) : undefined);
       // A slice of zeros, as untrained tokens may have, gets some positive step.
-      const lnSteps = tf.log(tf.add(tf.mul(largest, weightFactor / high), 1e-8));
-      ranges.weight[name] =
-        lnSteps.rank === 0 ? lnSteps.dataSync()[0] : lnSteps.dataSync<"float32">().slice();
+      const steps = tf.add(tf.mul(largest, weightFactor / high), 1e-8);
+      scales.weight[name] = steps.rank === 0 ? steps.dataSync()[0] : steps.dataSync<"float32">().slice();
       return w;
     },
     activation: (a, name) => {
-      const { signed, zeroPoint = 0 } = activationGrid(name, bits);
-      const high = signed ? 2 ** (bits - 1) - 1 : 2 ** bits - 1 - zeroPoint;
-      const lnStep = (x: tf.Tensor) => Math.log((magnitude(x) * factor) / high + 1e-8);
-      ranges.activation[name] = name.endsWith(".probabilities")
-        ? Float32Array.from(tf.unstack(a, 1), lnStep)
-        : lnStep(a);
+      const { signed, zeroPoint = 0 } = activationGrid(name, activationBits);
+      const high = signed ? 2 ** (activationBits - 1) - 1 : 2 ** activationBits - 1 - zeroPoint;
+      const step = (x: tf.Tensor) => (magnitude(x) * factor) / high + 1e-8;
+      scales.activation[name] = name.endsWith(".probabilities")
+        ? Float32Array.from(tf.unstack(a, 1), step)
+        : step(a);
       return a;
     },
   };
   tf.tidy(() => void run(observe));
-  return ranges;
+  return scales;
 }
 
-/** The ranges on the grid that a file can hold them on. Training's last act: nothing else moves them afterwards. */
-export function rangesOnGrid(ranges: Ranges<FrozenRange>): Ranges<FrozenRange> {
-  const onGrid = (range: FrozenRange): FrozenRange =>
-    typeof range === "number"
-      ? lnStepAt(stepNumber(range))
-      : range.map((lnStep) => lnStepAt(stepNumber(lnStep)));
-  const all = (some: Record<string, FrozenRange>) =>
-    Object.fromEntries(Object.entries(some).map(([name, range]) => [name, onGrid(range)]));
-  return { weight: all(ranges.weight), activation: all(ranges.activation) };
+/** Steps of the grid are 2^(n / 16): neighbours differ by 4.4 %. */
+const PARTS_PER_OCTAVE = 16;
+
+/** The scales on a grid that a file holds in a few bits each. Training's last act: nothing else moves them afterwards. */
+export function scalesOnGrid(scales: Scales<FrozenScale>): Scales<FrozenScale> {
+  const nearest = (scale: number) => nearestOnGrid(scale, PARTS_PER_OCTAVE);
+  const all = (some: Record<string, FrozenScale>) =>
+    Object.fromEntries(
+      Object.entries(some).map(([name, scale]) => [
+        name,
+        typeof scale === "number" ? nearest(scale) : scale.map(nearest),
+      ]),
+    );
+  return { weight: all(scales.weight), activation: all(scales.activation) };
 }
 
 function magnitude(x: tf.Tensor): number {
@@ -116,9 +129,3 @@ function magnitude(x: tf.Tensor): number {
 
 /** Embedding tables are looked up by row. */
 export const isTable = (name: string): boolean => name.includes("_embeddings.");
-
-function rangeOf(ranges: Record<string, tf.Tensor | FrozenRange>, name: string): tf.Tensor {
-  const range = ranges[name];
-  if (range === undefined) throw new RangeError(`There is no range for "${name}".`);
-  return range instanceof tf.Tensor ? range : tf.tensor(range);
-}

@@ -1,11 +1,12 @@
 // BERT for sequence classification (Devlin et al. 2018) as a plain function with hooks, exactly Hugging Face's
 // BertForSequenceClassification: LayerNorm after each sum, erf GELU, pooler. Example: BERT of 2 layers and hidden
 // size 128 maps ids [32, 64] to logits [32, 2] and shows 19 activations: 2 for the embeddings, 8 a layer, the pooled.
+
+import type { Hooks, Parameters } from "@bitdiet/compression-aware";
 import { gelu, layerNorm } from "@bitdiet/wasm-training";
 import * as tf from "@tensorflow/tfjs-core";
 import { normal, uniform } from "../data/random.js";
 import type { Dropout } from "./dropout.js";
-import type { Hooks, Parameters } from "./hooks.js";
 import { namedSeed } from "./named-seed.js";
 import { parameter } from "./parameters.js";
 

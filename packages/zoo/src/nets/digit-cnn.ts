@@ -1,9 +1,10 @@
 // A small CNN for 28×28 digits: four 3×3 or 5×5 convolutions, each with batch norm and ReLU, a global average and one
 // dense layer; 61 thousand weights. It is a plain function with hooks (see hooks.ts).
 // Example: `digitCnn(parameters, images)` gives logits of shape [batch, 10].
+
+import type { Hooks, Parameters } from "@bitdiet/compression-aware";
 import * as tf from "@tensorflow/tfjs-core";
 import { normal, uniform } from "../data/random.js";
-import type { Hooks, Parameters } from "./hooks.js";
 
 interface Layer {
   name: string;
@@ -36,11 +37,11 @@ export function digitCnn(
 ): tf.Tensor2D {
   let features = x;
   for (const { name, stride } of CONVOLUTIONS) {
-    const kernel = weight(parameters[`${name}.weight`] as tf.Tensor4D, name);
+    const kernel = weight(parameters[`${name}.weight`] as tf.Tensor4D, `${name}.weight`);
     features = activation(tf.relu(normalize(tf.conv2d(features, kernel, stride, "same"), name)), name);
   }
   const pooled = tf.mean<tf.Tensor2D>(features, [1, 2]);
-  const dense = weight(parameters["dense.weight"] as tf.Tensor2D, "dense");
+  const dense = weight(parameters["dense.weight"] as tf.Tensor2D, "dense.weight");
   return tf.add(tf.matMul(pooled, dense), parameters["dense.bias"]);
 }
 
@@ -72,10 +73,7 @@ export type Statistics = Record<string, { mean: tf.Tensor; variance: tf.Tensor }
 
 /** Batch norm with fixed statistics is an affine map, so it disappears into the kernel and a bias. */
 export function foldBatchNorm(parameters: Parameters, statistics: Statistics, epsilon: number): Parameters {
-  const folded: Parameters = {
-    "dense.weight": parameters["dense.weight"].clone(),
-    "dense.bias": parameters["dense.bias"].clone(),
-  };
+  const folded: Parameters = {};
   for (const { name } of CONVOLUTIONS) {
     const { mean, variance } = statistics[name];
     const [weight, bias] = tf.tidy(() => {
@@ -88,6 +86,7 @@ export function foldBatchNorm(parameters: Parameters, statistics: Statistics, ep
     folded[`${name}.weight`] = weight;
     folded[`${name}.bias`] = bias;
   }
+  for (const name of ["dense.weight", "dense.bias"]) folded[name] = parameters[name].clone();
   return folded;
 }
 

@@ -1,8 +1,9 @@
 // ImageNet's ResNet-18, 34 and 50 (He et al. 2015; the bottleneck's stride on its 3 x 3 convolution, as torchvision
 // does) as a plain function with torchvision's names. Example: [batch, 224, 224, 3] becomes logits [batch, 1000].
+
+import type { Hooks, Parameters } from "@bitdiet/compression-aware";
 import * as tf from "@tensorflow/tfjs-core";
 import { type Normalize, normalizeByRunningStatistics } from "./batch-norm.js";
-import type { Hooks, Parameters } from "./hooks.js";
 import { parameter } from "./parameters.js";
 
 /**

@@ -1,9 +1,10 @@
 // MobileNetV2 (Sandler et al. 2018) as a plain function with torchvision's names: blocks that expand by a 1 x 1
 // convolution, filter each channel by itself, and project back without a ReLU. Example: [batch, 224, 224, 3] becomes
 // logits [batch, 1000] with 3.5 million parameters.
+
+import type { Hooks, Parameters } from "@bitdiet/compression-aware";
 import * as tf from "@tensorflow/tfjs-core";
 import { type Normalize, normalizeByRunningStatistics } from "./batch-norm.js";
-import type { Hooks, Parameters } from "./hooks.js";
 import { parameter } from "./parameters.js";
 
 // The blocks that halve the image (table 2 of the paper).

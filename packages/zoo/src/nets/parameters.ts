@@ -1,8 +1,9 @@
 // Model parameters between checkpoints and tfjs. PyTorch keeps filters as [out, in, height, width] and matrices as
 // [out, in]; tfjs wants [height, width, in, out] and [in, out]. They are turned once, at load, and back at save.
 // Example: a checkpoint's conv1.weight [16, 3, 3, 3] = OIHW becomes a tensor [3, 3, 3, 16] = HWIO.
+
+import type { Parameters } from "@bitdiet/compression-aware";
 import * as tf from "@tensorflow/tfjs-core";
-import type { Parameters } from "./hooks.js";
 import type { SafetensorEntry } from "./safetensors.js";
 
 /**

@@ -1,10 +1,11 @@
 // The CIFAR ResNets as layers models of TF.js, batch norm folded away: what `bitdiet/calibrate` and `fromBitdiet` take.
 // Example: `cifarResnetLayers(foldBatchNorm(parameters)).predict(tf.zeros([1, 32, 32, 3]))` are logits [1, 10].
+
+import type { Parameters } from "@bitdiet/compression-aware";
 import * as tf from "@tensorflow/tfjs-core";
 import { input, type LayersModel, layers, model, type SymbolicTensor } from "@tensorflow/tfjs-layers";
 import { foldBatchNorm } from "./batch-norm.js";
 import { readCheckpoint } from "./checkpoint-file.js";
-import type { Parameters } from "./hooks.js";
 import { parameter, parametersFromPyTorch } from "./parameters.js";
 
 /** Of a safetensors file with PyTorch's names. */

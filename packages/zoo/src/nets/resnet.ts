@@ -1,10 +1,11 @@
 // The CIFAR ResNets of He et al. 2015 (section 4.2): 20, 32, 44 or 56 layers, shortcuts without parameters ("option
 // A": every second pixel, new channels zero). PyTorch's names. Example: ResNet-20 has 3 stages of 3 blocks, 16, 32
 // and 64 channels, 19 activations after ReLU, and maps [batch, 32, 32, 3] to logits [batch, 10].
+
+import type { Hooks, Parameters } from "@bitdiet/compression-aware";
 import * as tf from "@tensorflow/tfjs-core";
 import { normal, uniform } from "../data/random.js";
 import { type Normalize, normalizeByRunningStatistics } from "./batch-norm.js";
-import type { Hooks, Parameters } from "./hooks.js";
 import { parameter } from "./parameters.js";
 
 // Activations carry the name of their ReLU: "relu", then "layer1.0.relu1", "layer1.0.relu2" (after the sum), …

@@ -1,14 +1,14 @@
 // Runs that don't depend on each other, on as many worker threads as there are cores. A job and its result are plain data;
 // each worker has a wasm backend of its own, and a run's result doesn't depend on what runs beside it.
-// Example: `await runJobs<Job, JobResult>(new URL("./job-worker.ts", import.meta.url), jobs)`
+// Example: `await runJobs<Job, JobResult>(new URL("./task.ts", import.meta.url), jobs)`
 import { availableParallelism } from "node:os";
-import { parentPort, Worker } from "node:worker_threads";
+import { Worker } from "node:worker_threads";
 import { showProgressOf } from "./progress.js";
 
 /**
  * Runs every job; results are in the jobs' order. The first failure stops all.
  *
- * @param module of the workers: TypeScript that calls `answerJobs`
+ * @param module URL of TypeScript that exports `answer`: a job to its result
  */
 export async function runJobs<Job, Result>(module: URL, jobs: readonly Job[]): Promise<Result[]> {
   const results: Result[] = new Array(jobs.length);
@@ -16,7 +16,7 @@ export async function runJobs<Job, Result>(module: URL, jobs: readonly Job[]): P
   let next = 0;
   const workThrough = async () => {
     const worker = new Worker(new URL("./typescript-worker.mjs", import.meta.url), {
-      workerData: { module: module.href },
+      workerData: { module: new URL("./job-worker.ts", import.meta.url).href, answers: module.href },
     });
     workers.push(worker);
     showProgressOf(worker);
@@ -31,11 +31,6 @@ export async function runJobs<Job, Result>(module: URL, jobs: readonly Job[]): P
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
   return results;
-}
-
-/** The worker's side: what it does with each job. */
-export function answerJobs<Job, Result>(answer: (job: Job) => Promise<Result>): void {
-  parentPort?.on("message", async (job: Job) => parentPort?.postMessage({ result: await answer(job) }));
 }
 
 function runOn<Job, Result>(worker: Worker, job: Job): Promise<Result> {

@@ -1,26 +1,31 @@
 // BERT's fine-tuning run: what fine-tune.ts needs to know of this network, its data and its options.
+import {
+  type BitWidths,
+  type FrozenScale,
+  orderZeroRate,
+  type Parameters,
+  type Rate,
+  type Scales,
+} from "@bitdiet/compression-aware";
 import * as tf from "@tensorflow/tfjs-core";
+import { floatBytes, floatValues } from "bitdiet";
 import { batches, type EncodedData, inputOf, stepsPerEpoch } from "../data/text-batches.js";
 import { type BertConfig, bert } from "../nets/bert.js";
 import {
   bertQuantizers,
-  calibrateBert,
+  initialBertScales,
   matricesOnly,
   type RangeStart,
-  rangesOnGrid,
+  scalesOnGrid,
 } from "../nets/bert-quantizers.js";
-import type { Parameters } from "../nets/hooks.js";
-import { toBfloat16 } from "../shipping/weights.js";
 import { fineTune, type FineTuning as GeneralFineTuning } from "./fine-tune.js";
 import { type Checkpoint, linearWarmUp } from "./loop.js";
 import { constant, crossEntropy, distillation } from "./losses.js";
-import type { BitWidths, FrozenRange, Ranges } from "./quantized.js";
-import { orderZeroRate, type Rate } from "./rates.js";
 
 export interface FineTuning extends BitWidths, Pick<RangeStart, "factor" | "weightFactor"> {
-  /** Weight of the activations' mean entropy (bits per value) in the loss (nats). */
+  /** Nats that a bit per value of activations is worth. */
   lambda: number;
-  /** Weight of the weights' mean entropy in the loss. */
+  /** Nats that a bit per weight is worth. */
   weightLambda: number;
   /** Not necessarily whole. */
   epochs: number;
@@ -32,23 +37,23 @@ export interface FineTuning extends BitWidths, Pick<RangeStart, "factor" | "weig
   checkpoint?: Checkpoint;
 }
 
-/** A quantized network: what is needed to run it and to encode it. Integers follow from parameters and ranges. */
+/** A quantized network: what is needed to run it and to ship it. Integers follow from parameters and scales. */
 export interface QuantizedBert extends BitWidths {
   parameters: Parameters;
-  ranges: Ranges<FrozenRange>;
+  scales: Scales<FrozenScale>;
 }
 
 /** Share of the steps over which the learning rate rises. */
 export const WARM_UP = 0.1;
 const CALIBRATION_TEXTS = 128;
-/** Of Adam, for ln(step). */
-const RANGE_LEARNING_RATE = 1e-2;
+/** Learning rate of the scales' logarithms. */
+const SCALE_LEARNING_RATE = 1e-2;
 
 /** Elements of a tensor that its entropy is estimated from: more of a large table, so that each is looked at some time. */
 const rate: Rate = (x, quantizer, context) =>
   orderZeroRate(Math.max(1024, Math.ceil(x.size / 64)))(x, quantizer, context);
 
-/** Fine-tunes copies of `start`; the ranges are learned along, and frozen from here on. */
+/** Fine-tunes copies of `start`; the scales are learned along, and frozen from here on. */
 export async function fineTuneBert(
   start: Parameters,
   config: BertConfig,
@@ -56,11 +61,11 @@ export async function fineTuneBert(
   task: string,
   tuning: FineTuning,
 ): Promise<QuantizedBert> {
-  const { parameters, ranges } = await fineTune({ task, ...bertRecipe(start, config, training, tuning) });
+  const { parameters, scales } = await fineTune({ task, ...bertRecipe(start, config, training, tuning) });
   return {
-    parameters: shippedParameters(parameters, ranges),
-    ranges: rangesOnGrid(ranges),
-    bits: tuning.bits,
+    parameters: shippedParameters(parameters, scales),
+    scales: scalesOnGrid(scales),
+    activationBits: tuning.activationBits,
     weightBits: tuning.weightBits,
   };
 }
@@ -71,15 +76,15 @@ export function bertRecipe(
   config: BertConfig,
   training: EncodedData,
   tuning: FineTuning,
-): Omit<GeneralFineTuning<FrozenRange>, "task"> {
-  const { lambda, weightLambda, epochs, learningRate, seed, bits, weightBits, distill, checkpoint } = tuning;
+): Omit<GeneralFineTuning<FrozenScale>, "task"> {
+  const { lambda, weightLambda, epochs, learningRate, seed, distill, checkpoint } = tuning;
   const batch = batches(training, config.numLabels, seed + 1);
   return {
     steps: Math.round(epochs * stepsPerEpoch(training)),
     schedule: linearWarmUp(WARM_UP),
-    start,
-    ranges: calibratedRanges(start, config, training, tuning),
-    quantizersOf: (learned) => bertQuantizers(learned, { bits, weightBits }),
+    parameters: start,
+    scales: calibratedScales(start, config, training, tuning),
+    quantizersOf: (learned) => bertQuantizers(learned, tuning),
     loss: (parameters, hooks, step) => {
       const { input, labels } = batch(step);
       const logits = bert(parameters, config, input, hooks);
@@ -88,36 +93,42 @@ export function bertRecipe(
       const teacher = constant(() => bert(start, config, input));
       return tf.add(task, distillation(teacher, logits));
     },
-    activationPressure: { lambda },
-    weightPressure: { lambda: weightLambda, rate },
-    learningRates: { parameters: learningRate, ranges: RANGE_LEARNING_RATE },
+    activationRate: { lambda },
+    weightRate: { lambda: weightLambda, rate },
+    learningRates: { parameters: learningRate, scales: SCALE_LEARNING_RATE },
     checkpoint,
   };
 }
 
 /** Training's last act: what is not quantized becomes what a file holds. Disposes of the variables where it differs. */
-function shippedParameters(parameters: Parameters, { weight }: Ranges<FrozenRange>): Parameters {
+function shippedParameters(parameters: Parameters, { weight }: Scales<FrozenScale>): Parameters {
   return Object.fromEntries(
     Object.entries(parameters).map(([name, variable]) => {
       if (name in weight) return [name, variable];
-      const shipped = tf.tensor(toBfloat16(variable.dataSync<"float32">()), variable.shape);
+      const short = floatBytes("bfloat16", variable.dataSync<"float32">());
+      const shipped = tf.tensor(floatValues("bfloat16", short), variable.shape);
       variable.dispose();
       return [name, shipped];
     }),
   );
 }
 
-/** Where a fine-tuning's ranges start, from the first training texts. */
-export function calibratedRanges(
+/** Where a fine-tuning's scales start, from the first training texts. */
+export function calibratedScales(
   start: Parameters,
   config: BertConfig,
   { texts }: EncodedData,
-  { bits, weightBits, factor, weightFactor }: BitWidths & Pick<RangeStart, "factor" | "weightFactor">,
-): Ranges<FrozenRange> {
+  {
+    activationBits,
+    weightBits,
+    factor,
+    weightFactor,
+  }: BitWidths & Pick<RangeStart, "factor" | "weightFactor">,
+): Scales<FrozenScale> {
   const count = Math.min(CALIBRATION_TEXTS, texts.ids.length / texts.length);
-  return calibrateBert(
+  return initialBertScales(
     (hooks) => bert(start, config, inputOf(texts, [...Array(count).keys()]), hooks),
-    { bits, weightBits },
+    { activationBits, weightBits },
     { factor, weightFactor, stepPerSlice: matricesOnly },
   );
 }

@@ -24,8 +24,8 @@ parentPort?.on("message", async ({ step, progress, values, gradients }: StepOrde
     at += variables[i].size;
   }
   tf.dispose(result.gradients.filter((gradient) => gradient !== undefined));
-  const { loss, shown } = result;
+  const { loss, logged } = result;
   const found = result.gradients.map((gradient) => gradient !== undefined);
-  parentPort?.postMessage({ loss, shown, found } satisfies StepResult);
+  parentPort?.postMessage({ loss, logged, found } satisfies StepResult);
 });
 parentPort?.postMessage("ready");

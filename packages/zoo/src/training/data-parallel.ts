@@ -45,7 +45,7 @@ export interface StepOrder {
 /** One step's result; gradients lie in shared memory, false where the loss doesn't depend on the variable. */
 export interface StepResult {
   loss: number;
-  shown: Record<string, number>;
+  logged: Record<string, number>;
   found: boolean[];
 }
 
@@ -108,8 +108,8 @@ export async function startWorkers<Options>({
     at = 0;
     return {
       loss: mean(results.map(({ loss }) => loss)),
-      shown: Object.fromEntries(
-        Object.keys(results[0].shown).map((name) => [name, mean(results.map(({ shown }) => shown[name]))]),
+      logged: Object.fromEntries(
+        Object.keys(results[0].logged).map((name) => [name, mean(results.map(({ logged }) => logged[name]))]),
       ),
       gradients: variables.map(({ size, shape }, i) => {
         const from = at;

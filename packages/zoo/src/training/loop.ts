@@ -15,16 +15,16 @@ export interface VariableGroup {
   optimizer?: OptimizerOf;
 }
 
-/** Puts a number beside the loss on the progress line, smoothed over steps like the loss: "bits", "accuracy". */
-export type Show = (name: string, value: tf.Scalar) => void;
+/** Puts a number beside the loss on the progress line, smoothed over steps like the loss: "weight bits", "accuracy". */
+export type Log = (name: string, value: tf.Scalar) => void;
 
 /** The scalar to minimize; called once a step inside a tidy, `progress` runs from 0 to 1 over the run. */
-export type Loss = (step: number, progress: number, show: Show) => tf.Scalar;
+export type Loss = (step: number, progress: number, log: Log) => tf.Scalar;
 
 /** What one step found: gradients in the order of the variables, none where the loss doesn't depend on one. */
 export interface StepGradients {
   loss: number;
-  shown: Record<string, number>;
+  logged: Record<string, number>;
   gradients: (tf.Tensor | undefined)[];
 }
 
@@ -67,14 +67,14 @@ export const linearWarmUp =
 /** Gradients by tfjs's tape, on this thread. */
 export function gradientsOf(loss: Loss): Gradients {
   return (variables, step, progress) => {
-    const shown: Record<string, number> = {};
+    const logged: Record<string, number> = {};
     const { value, grads } = tf.variableGrads(
-      () => loss(step, progress, (name, scalar) => (shown[name] = scalar.dataSync()[0])),
+      () => loss(step, progress, (name, scalar) => (logged[name] = scalar.dataSync()[0])),
       variables,
     );
     const lossNow = value.dataSync()[0];
     value.dispose();
-    return { loss: lossNow, shown, gradients: variables.map(({ name }) => grads[name]) };
+    return { loss: lossNow, logged, gradients: variables.map(({ name }) => grads[name]) };
   };
 }
 
@@ -108,7 +108,7 @@ export async function train({
         optimizers[index].update(gradients, learningRate * schedule(step / steps));
       }
       tf.dispose(found.gradients.filter((gradient) => gradient !== undefined));
-      progress.update(step + 1, smoothed({ loss: found.loss, ...found.shown }));
+      progress.update(step + 1, smoothed({ loss: found.loss, ...found.logged }));
       const done = step + 1;
       if (checkpoint && (done % checkpoint.every === 0 || done === steps)) {
         await writeTrainingState(checkpoint.path, state, done, steps);

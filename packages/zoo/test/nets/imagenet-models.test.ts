@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
+import type { Hooks, Parameters } from "@bitdiet/compression-aware";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { fixture } from "../../src/data/outside.js";
 import { foldBatchNorm } from "../../src/nets/batch-norm.js";
-import type { Hooks, Parameters } from "../../src/nets/hooks.js";
 import { imagenetResnet } from "../../src/nets/imagenet-resnet.js";
 import { mobilenetV2 } from "../../src/nets/mobilenet-v2.js";
 import { parametersFromPyTorch } from "../../src/nets/parameters.js";

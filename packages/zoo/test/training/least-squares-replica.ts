@@ -12,14 +12,14 @@ export function problem({ index, count }: { index: number; count: number }) {
     tf.variable(tf.zeros([2])),
     tf.variable(tf.zeros([1])),
   ]);
-  const loss: Loss = (step, _, show) => {
+  const loss: Loss = (step, _, log) => {
     const gaussian = normal(uniform(step));
     const all = Float32Array.from({ length: 3 * BATCH }, () => gaussian());
     const size = BATCH / count;
     const x = tf.tensor2d(all.subarray(3 * size * index, 3 * size * (index + 1)), [size, 3]);
     const y = tf.add(tf.matMul(x, tf.tensor2d([1, -2, 0.5], [3, 1])), 0.25);
     const squares = tf.mean(tf.square(tf.sub(tf.add(tf.matMul(x, w as tf.Tensor2D), bias), y)));
-    show("squares", squares as tf.Scalar);
+    log("squares", squares as tf.Scalar);
     return squares as tf.Scalar;
   };
   return { variables: [w, unused, bias], loss };
@@ -29,9 +29,9 @@ export const replica: Replica<{ failAt: number }> = async ({ failAt }, share) =>
   const { variables, loss } = problem(share);
   return {
     variables,
-    loss: (step, progress, show) => {
+    loss: (step, progress, log) => {
       if (step === failAt) throw new Error(`no data at step ${step}`);
-      return loss(step, progress, show);
+      return loss(step, progress, log);
     },
   };
 };

@@ -19,7 +19,7 @@ const TRUTH = [1, -2, 0.5];
 /** Least squares on noisy data drawn by the step; two groups, the bias with another optimizer. */
 async function run(checkpoint?: Checkpoint, failAt = Infinity, steps = STEPS): Promise<number[]> {
   const [w, bias] = tf.tidy(() => [tf.variable(tf.zeros([3, 1])), tf.variable(tf.zeros([1]))]);
-  const loss: Loss = (step, _, show) => {
+  const loss: Loss = (step, _, log) => {
     if (step === failAt) throw new Error("interrupted");
     const gaussian = normal(uniform(step));
     const x = tf.tensor2d(
@@ -29,7 +29,7 @@ async function run(checkpoint?: Checkpoint, failAt = Infinity, steps = STEPS): P
     const y = tf.add(tf.matMul(x, tf.tensor2d(TRUTH, [3, 1])), 0.25);
     const error = tf.sub(tf.add(tf.matMul(x, w as tf.Tensor2D), bias), y);
     const squares = tf.mean(tf.square(error)) as tf.Scalar;
-    show("squares", squares);
+    log("squares", squares);
     return squares;
   };
   try {

@@ -1,14 +1,16 @@
-// Entropy of a feature map's values given their neighbours: what a coder with contexts spends, as a differentiable rate.
-// The published term prices the histogram of a whole map; but where the neighbours are zero, a zero is nearly free, and
-// anything else is dear. Contexts are hard and get no gradient; within each, the histogram is soft as in CAT:
-//
-//     H = sum_c (n_c / N) H_c,   p_cj = mean of q_ij over the values i in context c,   q_ij = softmax_j(-T (y_i - j)^2)
-//     dH / dy_i = -(2 T / N) sum_j q_ij (j - mean of j under q_i) log2 p_cj
-//
-// Example, T large: values 0 0 1 1 with contexts 0 0 1 1 cost 0 bits, though their histogram alone costs 1 bit a value.
+/**
+ * Entropy of a feature map's values given their neighbours: what a coder with contexts spends, as a differentiable rate.
+ * The published term prices the histogram of a whole map; but where the neighbours are zero, a zero is nearly free, and
+ * anything else is dear. Contexts are hard and get no gradient; within each, the histogram is soft as in CAT:
+ *
+ *     H = sum_c (n_c / N) H_c,   p_cj = mean of q_ij over the values i in context c,   q_ij = softmax_j(-T (y_i - j)^2)
+ *     dH / dy_i = -(2 T / N) sum_j q_ij (j - mean of j under q_i) log2 p_cj
+ *
+ * Example, T large: values 0 0 1 1 with contexts 0 0 1 1 cost 0 bits, though their histogram alone costs 1 bit a value.
+ */
 import { sampleIndices, withSample } from "@bitdiet/entropy-loss";
 import * as tf from "@tensorflow/tfjs-core";
-import type { Rate } from "./rates.js";
+import type { Rate } from "./rate.js";
 
 /** Classes of a neighbour's level: 0, 1, 2 and more. */
 const CLASSES = 3;

@@ -1,17 +1,21 @@
-// What a quantized tensor would cost, as terms of a loss. A rate looks at a tensor and its quantizer and estimates bits
-// per element, differentiably; a meter averages over all tensors weighted by their size: sum n_l H_l / sum n_l, the term
-// of CAT (Baskin et al., JMLR 22, 2021). Example: 100 values of 2 bits and 300 of 1 bit are 1.25 bits per value.
+/**
+ * Rates: what a quantized tensor would cost in bits, as a term of a loss. A rate looks at a tensor and its quantizer and
+ * estimates bits per element, differentiably; a meter averages over all tensors weighted by their size:
+ * sum n_l H_l / sum n_l, the term of CAT (Baskin et al., JMLR 22, 2021).
+ *
+ *     // 100 values of 2 bits and 300 of 1 bit are 1.25 bits per value
+ */
 import { sampleElements, softEntropy, withSample } from "@bitdiet/entropy-loss";
 import type { Quantizer } from "@bitdiet/fake-quant";
 import * as tf from "@tensorflow/tfjs-core";
 
 /** What a rate may depend on besides the tensor. */
 export interface RateContext {
-  /** Of the tensor, as the model's hooks know it. */
+  /** Name of the tensor, as the network's hooks know it. */
   name: string;
   /** Inverse temperature of soft histograms. */
   sharpness: number;
-  /** Of the elements looked at: another one at every step and for every tensor. */
+  /** Seed of the elements looked at: another one at every step and for every tensor. */
   seed: number;
 }
 
@@ -37,18 +41,18 @@ export function orderZeroRate(sampleSize = 1024): Rate {
   };
 }
 
-/** How strongly a rate presses on a network. */
-export interface Pressure {
-  /** Weight of the mean rate (bits per element) in the loss (nats). */
+/** How much a rate weighs in a loss. */
+export interface RateWeight {
+  /** Nats that a bit per element is worth, 0 or more: the mean rate times this is added to the task's loss. */
   lambda: number;
-  /** Factor of lambda for one tensor; 1 unless given. */
+  /** Factor of lambda for one tensor; 1 by default. */
   layer?: (name: string) => number;
-  /** `orderZeroRate()` unless given. */
+  /** `orderZeroRate()` by default. */
   rate?: Rate;
 }
 
-/** Collects what tensors cost. */
-export function rateMeter({ layer = () => 1, rate = orderZeroRate() }: Omit<Pressure, "lambda"> = {}) {
+/** Collects what tensors cost. Use it within `tf.tidy`. */
+export function rateMeter({ layer = () => 1, rate = orderZeroRate() }: Omit<RateWeight, "lambda"> = {}) {
   let bits: tf.Scalar = tf.scalar(0);
   let elements = 0;
   return {

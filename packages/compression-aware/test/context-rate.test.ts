@@ -1,14 +1,11 @@
+import "./setup.js";
 import { softEntropy } from "@bitdiet/entropy-loss";
 import { affineQuantizer } from "@bitdiet/fake-quant";
 import * as tf from "@tensorflow/tfjs-core";
-import { beforeAll, describe, expect, test } from "vitest";
-import { uniform } from "../../src/data/random.js";
-import { useBackend } from "../../src/training/backend.js";
-import { CONTEXTS, contextEntropy, contextRate, neighbourContexts } from "../../src/training/context-rate.js";
-import { constant, distillation } from "../../src/training/losses.js";
-import { orderZeroRate, rateMeter } from "../../src/training/rates.js";
-
-beforeAll(() => useBackend("wasm"));
+import { describe, expect, test } from "vitest";
+import { CONTEXTS, contextEntropy, contextRate, neighbourContexts } from "../src/context-rate.js";
+import { orderZeroRate } from "../src/rate.js";
+import { uniform } from "./setup.js";
 
 const random = uniform(3);
 const values = Float32Array.from({ length: 40 }, () => 4 * random());
@@ -122,55 +119,5 @@ describe("entropy given neighbours", () => {
       expect(given).toBeLessThan(0.9 * plain);
     });
     expect(tf.memory().numTensors).toBe(before);
-  });
-});
-
-describe("a rate meter", () => {
-  test("averages by size, and a layer's factor weighs its bits: 100 values of 2 bits and 300 of 1 are 1.25", () => {
-    tf.tidy(() => {
-      const quantizer = affineQuantizer({ bits: 2, scale: tf.scalar(1) });
-      const at = { sharpness: 1000, seed: 0 };
-      const two = tf.tensor1d(Array.from({ length: 100 }, (_, i) => i % 4));
-      const one = tf.tensor1d(Array.from({ length: 300 }, (_, i) => i % 2));
-      const mean = (layer: (name: string) => number) => {
-        const meter = rateMeter({ layer });
-        meter.add(two, quantizer, { name: "two", ...at });
-        meter.add(one, quantizer, { name: "one", ...at });
-        return meter.mean().dataSync()[0];
-      };
-      expect(mean(() => 1)).toBeCloseTo(1.25, 5);
-      expect(mean((name) => (name === "two" ? 2 : 1))).toBeCloseTo(1.75, 5);
-    });
-  });
-
-  test("looks at a tensor with a step a channel as at one of one step", () => {
-    tf.tidy(() => {
-      const at = { name: "w", sharpness: 5, seed: 2 };
-      const w = tf.randomNormal([30, 4], 0, 1, "float32", 1);
-      const perChannel = affineQuantizer({ bits: 4, signed: true, scale: tf.fill([4], 0.3) });
-      const single = affineQuantizer({ bits: 4, signed: true, scale: tf.scalar(0.3) });
-      const [a, b] = [perChannel, single].map((one) => orderZeroRate()(w, one, at).bits.dataSync()[0]);
-      expect(a).toBeCloseTo(b, 5);
-    });
-  });
-});
-
-describe("distillation", () => {
-  test("is 0 for equal answers, the KL divergence otherwise, and sends no gradient to a constant teacher", () => {
-    tf.tidy(() => {
-      const weight = tf.variable(tf.tensor2d([[1, 2]]));
-      const x = tf.tensor2d([[1]]);
-      const teacher = () => tf.matMul<tf.Tensor2D>(x, weight);
-      expect(distillation(teacher(), teacher()).dataSync()[0]).toBeCloseTo(0, 6);
-      const [p, q] = [Math.E / (1 + Math.E), 0.5];
-      const divergence = p * Math.log(p / q) + (1 - p) * Math.log((1 - p) / q);
-      expect(distillation(teacher(), tf.zeros([1, 2])).dataSync()[0]).toBeCloseTo(divergence, 5);
-      const { grads } = tf.variableGrads(
-        () =>
-          tf.add(distillation(constant(teacher), tf.zeros([1, 2])), tf.mul(0, tf.sum(weight))) as tf.Scalar,
-      );
-      expect([...grads[weight.name].dataSync()]).toEqual([0, 0]);
-      weight.dispose();
-    });
   });
 });
