@@ -315,7 +315,7 @@ describe("calibration", () => {
     expect(weights!.bytes).toBeGreaterThan(kernels);
     expect(weights!.layers.length).toBe(8);
     bias.dispose();
-  });
+  }, 180_000);
 });
 
 describe("CRQ", () => {
@@ -371,7 +371,7 @@ describe("quantization-aware training", () => {
     expect(side(weights) - side(layerwise.weights)).toBeGreaterThan(0.6 * more);
     expect(side(weights) - side(layerwise.weights)).toBeLessThan(1.1 * more);
     expect(tf.memory().numTensors).toBe(before);
-  });
+  }, 180_000);
 });
 
 describe("npm run methods' options", () => {
