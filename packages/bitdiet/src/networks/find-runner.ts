@@ -19,12 +19,17 @@ import type { Runner } from "./runner.js";
 export async function findRunner(model: Model): Promise<Runner | string> {
   if (model.format === "safetensors") return "safetensors files hold weights, but no network to run";
   if (model.format === "onnx") {
-    const node = await importPeer<OnnxRuntime>("onnxruntime-node");
-    const ort = node ?? (await importPeer<OnnxRuntime>("onnxruntime-web"));
+    const ort = await findOnnxRuntime();
     return ort ? onnxRunner(model, ort) : "onnxruntime-node is not installed (npm install onnxruntime-node)";
   }
   const packages = await findTfjs(model.format);
   return typeof packages === "string" ? packages : tfjsRunner(model, packages);
+}
+
+/** onnxruntime-node, else onnxruntime-web, from where the command runs; undefined if neither is installed. */
+export async function findOnnxRuntime(): Promise<OnnxRuntime | undefined> {
+  const node = await importPeer<OnnxRuntime>("onnxruntime-node");
+  return node ?? (await importPeer<OnnxRuntime>("onnxruntime-web"));
 }
 
 /** TF.js with a backend: the one that is set already, else wasm, else plain JavaScript. */

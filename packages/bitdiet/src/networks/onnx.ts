@@ -20,6 +20,7 @@ import { prepareGraph } from "./onnx-prepare.js";
 import { sensitivitiesOf } from "./onnx-sensitivities.js";
 import { type Feed, walkOf, withParameters } from "./onnx-walk.js";
 import type { OnnxRuntime } from "./run-onnx.js";
+import { checkFeeds } from "./runner.js";
 
 export interface OnnxNetwork extends RestorableNetwork {
   layers: readonly OnnxLayer[];
@@ -36,7 +37,7 @@ export interface OnnxOptions {
 /**
  * @param model of the format "onnx"
  * @param inputs a tensor for each of the model's inputs, by name, for some dozens of runs
- * @throws {TypeError} if the model is another; {RangeError} if there are no inputs, or no layers to calibrate
+ * @throws {TypeError} if the model is another; {RangeError} if there are no inputs or they are not its, or no layers to calibrate
  */
 export async function onnxNetwork(
   model: Model,
@@ -47,6 +48,7 @@ export async function onnxNetwork(
   if (model.format !== "onnx") throw new TypeError(`model: expected an ONNX model, got ${model.format}`);
   if (inputs.length === 0) throw new RangeError("inputs: expected at least one, got none");
   const { name, graph: original } = await graphOf(model);
+  for (const feed of inputs) checkFeed(original, feed);
   const graph = prepareGraph(original);
   const layers = layersOf(graph);
   if (layers.length === 0)
@@ -60,6 +62,21 @@ export async function onnxNetwork(
       sensitivitiesOf(walkable, (done, total) => onProgress("measuring sensitivities", done, total)),
     restore: (quantized) => restored(name, graph, layers, quantized),
   };
+}
+
+/** @throws {RangeError} unless the feed has a tensor of its type and extents for each input, and floats that are finite */
+function checkFeed({ inputs }: CalibrationGraph, feed: Feed): void {
+  const wanted = inputs.map(({ name, dtype, shape }) => ({
+    name,
+    dtype: dtype ?? feed.get(name)?.dtype ?? "float32",
+    shape: shape?.map((extent) => (typeof extent === "number" && extent > 0 ? extent : undefined)),
+  }));
+  checkFeeds(wanted, feed);
+  for (const { name } of wanted) {
+    const { data } = feed.get(name)!;
+    const bad = data instanceof Float32Array ? data.findIndex((value) => !Number.isFinite(value)) : -1;
+    if (bad >= 0) throw new RangeError(`inputs: ${name}[${bad}]: expected a finite number, got ${data[bad]}`);
+  }
 }
 
 /** The model as a graph with all its constants inside. */

@@ -159,7 +159,17 @@ test("other formats, no inputs and models without layers are refused by name", a
     "got safetensors",
   );
   await expect(calibrateOnnx(model, ort, [])).rejects.toThrow("inputs: expected at least one");
-  const relu = await readGraphModel(graphOf([makeNode("Relu", ["x"], ["y"])], {}, [1, 3, 6, 6]));
+  const nothing = new Map([
+    ["x", { ...tensor([2, 3, 6, 6], 1), data: new Float32Array(216).fill(Number.NaN) }],
+  ]);
+  await expect(calibrateOnnx(model, ort, [nothing])).rejects.toThrow(
+    "inputs: x[0]: expected a finite number, got NaN",
+  );
+  const small = new Map([["x", tensor([2, 3, 6, 5], 1)]]);
+  await expect(calibrateOnnx(model, ort, [small])).rejects.toThrow(
+    "feeds: x: expected float32 of [any,3,6,6]",
+  );
+  const relu = await readGraphModel(graphOf([makeNode("Relu", ["x"], ["y"])], {}, [undefined, 3, 6, 6]));
   await expect(calibrateOnnx(relu, ort, feeds)).rejects.toThrow(
     "model: expected convolutions or matrix products",
   );
