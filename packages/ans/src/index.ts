@@ -26,3 +26,6 @@ export { decompress } from "./decompress.js";
 export { decompressMap } from "./decompress-map.js";
 export { encodeBytes, encodedBits } from "./encode-bytes.js";
 export { normalizeCounts } from "./normalize.js";
+export { decodeWeightRows, decodeWeights } from "./weights-decode.js";
+export { encodedWeightBits, encodeWeights } from "./weights-encode.js";
+export type { WeightShape } from "./weights-shape.js";

@@ -1,0 +1,177 @@
+/**
+ * Weights from bytes: `decodeWeights(encodeWeights(integers, shape), integers.length, shape)` are the integers.
+ *
+ *     profile + 16 * gains · class of the mean · LEB128 bytes of low bits · low bits · payload as in payload.ts
+ */
+import { corrupt } from "./errors.js";
+import { stateCount } from "./payload.js";
+import {
+  columnRate,
+  GAINS,
+  LANES,
+  LOGARITHMS,
+  MEAN_CLASSES,
+  meanOfClass,
+  rowScales,
+  TABLE_LOG,
+} from "./weights-contexts.js";
+import { decodeKernels } from "./weights-decode-kernels.js";
+import { decodeMatrix } from "./weights-decode-matrix.js";
+import { decodePlainly } from "./weights-decode-plainly.js";
+import { PROFILES } from "./weights-frozen.js";
+import type { LowBits } from "./weights-low-bits.js";
+import { checkedShape, type WeightShape } from "./weights-shape.js";
+import { type FrozenTables, frozenTables } from "./weights-tables.js";
+
+/** Where a decoder stands: what `Walk` knows, and the bits. */
+export interface WeightDecoder {
+  readonly kind: number;
+  readonly rowLength: number;
+  readonly kernelHeight: number;
+  readonly kernelWidth: number;
+  readonly integers: Int32Array;
+  readonly tables: FrozenTables;
+  readonly rowScales: Int32Array;
+  /** The scale's part of each column. */
+  readonly columnScales: Int32Array;
+  readonly states: Int32Array;
+  /** Means of the rows of the group, in units of 1/1024. */
+  readonly rowMeans: Int32Array;
+  /** The payload, with zeros behind it; the next bit, and the one behind the last. */
+  readonly payload: Uint8Array;
+  position: number;
+  readonly end: number;
+  readonly low: LowBits;
+}
+
+/** What is decoded at once: rows row .. row + lanes - 1, of these the columns from .. to - 1. */
+export interface Group {
+  row: number;
+  lanes: number;
+  from: number;
+  to: number;
+  /** Mean of each column, in units of 1/1024, how much of its logarithm goes into scales, and how far it moves. */
+  columnMeans: Int32Array;
+  gain: number;
+  rate: number;
+}
+
+/** Zeros behind the payload: a decoder looks whether it is past the end once a column. */
+const PADDING = 64;
+/** A lane takes at least one bit in 1,023 weights, so this bounds what bytes can stand for. */
+const WEIGHTS_PER_BYTE = 8192;
+
+/**
+ * The inverse of `encodeWeights`, given the same shape.
+ *
+ * @param count number of weights; the bytes do not say
+ * @throws {RangeError} if the shape is none of `count` weights
+ * @throws {CorruptInputError} unless the bytes are exactly those of `count` weights of that shape
+ */
+export function decodeWeights(bytes: Uint8Array, count: number, shape: WeightShape = {}): Int32Array {
+  if (!(bytes instanceof Uint8Array))
+    throw new TypeError(`bytes: expected a Uint8Array, got ${typeof bytes}`);
+  const { rowLength, height, width } = checkedShape(count, shape);
+  return decodeWeightRows(bytes, count, rowLength, height, width);
+}
+
+/**
+ * `decodeWeights` without its checks of arguments, for decoders that have checked the shape themselves.
+ *
+ * @param count weights, a multiple of rowLength
+ * @param rowLength a multiple of kernelHeight * kernelWidth; all are above 0
+ * @throws {CorruptInputError} unless the bytes are exactly those of `count` weights of that shape
+ */
+export function decodeWeightRows(
+  bytes: Uint8Array,
+  count: number,
+  rowLength: number,
+  kernelHeight: number,
+  kernelWidth: number,
+): Int32Array {
+  if (count === 0 ? bytes.length > 0 : count > bytes.length * WEIGHTS_PER_BYTE) corrupt("weights: length");
+  if (count === 0) return new Int32Array(0);
+  const decoder = startDecoder(bytes, count, rowLength, kernelHeight, kernelWidth);
+  decodeRows(decoder, count);
+  const { position, end, states, low } = decoder;
+  const unread = 8 * (low.bytes.length - PADDING) - low.bit;
+  const isDone = position === end && !states.some(Boolean) && unread >= 0 && unread < 8;
+  if (!isDone || (unread > 0 && low.bytes[low.bit >>> 3] >>> (low.bit & 7) !== 0)) corrupt("weights: end");
+  return decoder.integers;
+}
+
+function startDecoder(
+  bytes: Uint8Array,
+  count: number,
+  rowLength: number,
+  kernelHeight: number,
+  kernelWidth: number,
+): WeightDecoder {
+  const [kind, meanClass] = bytes;
+  const profile = kind & 15;
+  if (!(profile < PROFILES && meanClass < MEAN_CLASSES)) corrupt("weights: header");
+  let lowBytes = 0;
+  let at = 2;
+  for (let unit = 1; ; unit *= 128) {
+    const byte = bytes[at++];
+    lowBytes += (byte & 127) * unit;
+    if (byte < 128 && (byte > 0 || unit === 1)) break;
+    if (!(byte > 127) || unit > 2 ** 28) corrupt("weights: header");
+  }
+  const start = at + lowBytes;
+  if (!bytes[start]) corrupt("weights: start");
+  const payload = new Uint8Array(bytes.length - start + PADDING);
+  payload.set(bytes.subarray(start));
+  const lows = new Uint8Array(lowBytes + PADDING);
+  lows.set(bytes.subarray(at, start));
+  const isMatrix = kernelHeight * kernelWidth === 1;
+  const gains = GAINS[kind >> 4];
+  const mean = meanOfClass(meanClass);
+  const decoder: WeightDecoder = {
+    kind,
+    rowLength,
+    kernelHeight,
+    kernelWidth,
+    integers: new Int32Array(count),
+    tables: frozenTables(isMatrix, profile),
+    rowScales: rowScales(meanClass, gains),
+    columnScales: new Int32Array(rowLength).fill(gains[1] * LOGARITHMS[mean >> 4]),
+    states: new Int32Array(LANES),
+    rowMeans: new Int32Array(LANES).fill(mean),
+    payload,
+    position: 32 - Math.clz32(payload[0] & -payload[0]),
+    end: 8 * (payload.length - PADDING),
+    low: { bytes: lows, bit: 0 },
+  };
+  const view = new DataView(payload.buffer);
+  for (let lane = 0; lane < stateCount(count); lane++, decoder.position += TABLE_LOG) {
+    const { position } = decoder;
+    decoder.states[lane] = (view.getUint32(position >>> 3, true) >>> (position & 7)) & ((1 << TABLE_LOG) - 1);
+  }
+  return decoder;
+}
+
+/** Columns between two moves of the reader's origin, so that positions stay small integers. */
+const STRETCH = 1 << 20;
+
+function decodeRows(decoder: WeightDecoder, count: number): void {
+  const { rowLength, kernelHeight, kernelWidth, rowMeans } = decoder;
+  const isMatrix = kernelHeight * kernelWidth === 1;
+  const stretch =
+    Math.max(1, Math.floor(STRETCH / (kernelHeight * kernelWidth))) * kernelHeight * kernelWidth;
+  const decodeFour = isMatrix ? decodeMatrix : decodeKernels;
+  const columnMeans = new Int32Array(rowLength).fill(rowMeans[0]);
+  const gain = GAINS[decoder.kind >> 4][1];
+  const rows = count / rowLength;
+  for (let row = 0, rowStart = rowMeans[0]; row < rows && decoder.position <= decoder.end; row += LANES) {
+    const lanes = Math.min(LANES, rows - row);
+    const group: Group = { row, lanes, from: 0, to: 0, columnMeans, gain, rate: columnRate(row / LANES) };
+    rowMeans.fill(rowStart);
+    for (; group.from < rowLength; group.from = group.to) {
+      group.to = Math.min(rowLength, group.from + stretch);
+      if (lanes === LANES && stateCount(count) === LANES) decodeFour(decoder, group);
+      else decodePlainly(decoder, group, stateCount(count));
+    }
+    rowStart = (rowStart + ((rowMeans[0] + rowMeans[1] + rowMeans[2] + rowMeans[3]) >> 2)) >> 1;
+  }
+}
