@@ -37,13 +37,17 @@ export const GAINS: readonly (readonly [row: number, column: number])[] = [
 ]; // biome-ignore format: a table
 
 /** 128 log2(mean + 1), piecewise linear, of a mean of 0 .. 4095 units of 1/64. */
-export const LOGARITHMS = Uint16Array.from({ length: 4096 }, (_, mean) => {
-  const octave = 31 - Math.clz32(mean + 1);
-  return 128 * octave + (((mean + 1 - (1 << octave)) << 7) >> octave);
-});
+export const LOGARITHMS = /* @__PURE__ */ logarithms();
+
+function logarithms(): Uint16Array {
+  return Uint16Array.from({ length: 4096 }, (_, mean) => {
+    const octave = 31 - Math.clz32(mean + 1);
+    return 128 * octave + (((mean + 1 - (1 << octave)) << 7) >> octave);
+  });
+}
 
 /** Class of an expected value's magnitude, 0 .. 5 * 63. */
-export const EXPECTED_CLASS = classesFrom(1, 2, 3, 5, 9, 17, 33);
+export const EXPECTED_CLASS = /* @__PURE__ */ classesFrom(1, 2, 3, 5, 9, 17, 33);
 
 function classesFrom(...starts: number[]): Uint8Array {
   const table = new Uint8Array(512);

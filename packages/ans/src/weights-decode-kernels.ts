@@ -16,7 +16,12 @@ import { rareValue } from "./weights-low-bits.js";
 import { ESCAPE, ownTable } from "./weights-tables.js";
 
 /** Where the tables of each expected value's class start, from the first of its scale on. */
-const CLASS_STARTS = Int32Array.from(EXPECTED_CLASS, (k) => k << TABLE_LOG);
+const CLASS_STARTS = /* @__PURE__ */ classStarts();
+
+function classStarts(): Int32Array {
+  return Int32Array.from(EXPECTED_CLASS, (k) => k << TABLE_LOG);
+}
+
 /** Where the tables of a scale start. */
 const SCALE_LOG = TABLE_LOG + 3;
 
@@ -74,7 +79,7 @@ export function decodeKernels(decoder: WeightDecoder, group: Group): void {
     let upB = line[1];
     let upC = line[2];
     let upD = line[3];
-    for (let x = 0; x < last; x = (x + 4) | 0, j = (j + 1) | 0, at = (at + 1) | 0) {
+    for (let x = 0; x < last && position <= end; x = (x + 4) | 0, j = (j + 1) | 0, at = (at + 1) | 0) {
       const column = columnScales[j];
       const rightA = line[x + 4];
       let twice = (leftA + upA) << 1;

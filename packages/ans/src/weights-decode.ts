@@ -3,7 +3,7 @@
  *
  *     profile + 16 * gains · class of the mean · LEB128 bytes of low bits · low bits · payload as in payload.ts
  */
-import { corrupt } from "./errors.js";
+import { corrupt, describe, readNumber } from "@bitdiet/stream";
 import { stateCount } from "./payload.js";
 import {
   columnRate,
@@ -20,7 +20,7 @@ import { decodeMatrix } from "./weights-decode-matrix.js";
 import { decodePlainly } from "./weights-decode-plainly.js";
 import { PROFILES } from "./weights-frozen.js";
 import type { LowBits } from "./weights-low-bits.js";
-import { checkedShape, type WeightShape } from "./weights-shape.js";
+import { checkedShape, type Rows, type WeightShape } from "./weights-shape.js";
 import { type FrozenTables, frozenTables } from "./weights-tables.js";
 
 /** Where a decoder stands: what `Walk` knows, and the bits. */
@@ -70,28 +70,20 @@ const WEIGHTS_PER_BYTE = 8192;
  */
 export function decodeWeights(bytes: Uint8Array, count: number, shape: WeightShape = {}): Int32Array {
   if (!(bytes instanceof Uint8Array))
-    throw new TypeError(`bytes: expected a Uint8Array, got ${typeof bytes}`);
-  const { rowLength, height, width } = checkedShape(count, shape);
-  return decodeWeightRows(bytes, count, rowLength, height, width);
+    throw new TypeError(`bytes: expected a Uint8Array, got ${describe(bytes)}`);
+  return decodeWeightRows(bytes, count, checkedShape(count, shape));
 }
 
 /**
- * `decodeWeights` without its checks of arguments, for decoders that have checked the shape themselves.
+ * Weights of `encodeWeights`, for decoders that have checked the shape themselves: the checks of arguments stay out of their bundle.
  *
- * @param count weights, a multiple of rowLength
- * @param rowLength a multiple of kernelHeight * kernelWidth; all are above 0
+ * @param shape rows of whole kernels, `count` being a multiple of the row length; not checked
  * @throws {CorruptInputError} unless the bytes are exactly those of `count` weights of that shape
  */
-export function decodeWeightRows(
-  bytes: Uint8Array,
-  count: number,
-  rowLength: number,
-  kernelHeight: number,
-  kernelWidth: number,
-): Int32Array {
+export function decodeWeightRows(bytes: Uint8Array, count: number, shape: Rows): Int32Array {
   if (count === 0 ? bytes.length > 0 : count > bytes.length * WEIGHTS_PER_BYTE) corrupt("weights: length");
   if (count === 0) return new Int32Array(0);
-  const decoder = startDecoder(bytes, count, rowLength, kernelHeight, kernelWidth);
+  const decoder = startDecoder(bytes, count, shape);
   decodeRows(decoder, count);
   const { position, end, states, low } = decoder;
   const unread = 8 * (low.bytes.length - PADDING) - low.bit;
@@ -103,21 +95,13 @@ export function decodeWeightRows(
 function startDecoder(
   bytes: Uint8Array,
   count: number,
-  rowLength: number,
-  kernelHeight: number,
-  kernelWidth: number,
+  { rowLength, height: kernelHeight, width: kernelWidth }: Rows,
 ): WeightDecoder {
   const [kind, meanClass] = bytes;
   const profile = kind & 15;
   if (!(profile < PROFILES && meanClass < MEAN_CLASSES)) corrupt("weights: header");
-  let lowBytes = 0;
   let at = 2;
-  for (let unit = 1; ; unit *= 128) {
-    const byte = bytes[at++];
-    lowBytes += (byte & 127) * unit;
-    if (byte < 128 && (byte > 0 || unit === 1)) break;
-    if (!(byte > 127) || unit > 2 ** 28) corrupt("weights: header");
-  }
+  const lowBytes = readNumber(() => bytes[at++]);
   const start = at + lowBytes;
   if (!bytes[start]) corrupt("weights: start");
   const payload = new Uint8Array(bytes.length - start + PADDING);

@@ -3,6 +3,7 @@
  *
  *     encodeWeights(Int32Array.of(0, 1, -1, 0, 0, 2, -3, 0), { rowLength: 4 })   // 8 bytes
  */
+import { describe, writeNumber } from "@bitdiet/stream";
 import { encodePayload, payloadBits, type SlotsOf } from "./payload.js";
 import type { EncodeTables } from "./tables.js";
 import { LANES, MAX_SYMBOL, SYMBOLS, TABLE_LOG, ZERO_SYMBOL } from "./weights-contexts.js";
@@ -42,7 +43,7 @@ interface Plan {
 
 function planOf(integers: Int32Array, shape: WeightShape): Plan | undefined {
   if (!(integers instanceof Int32Array))
-    throw new TypeError(`integers: expected an Int32Array, got ${typeof integers}`);
+    throw new TypeError(`integers: expected an Int32Array, got ${describe(integers)}`);
   const { rowLength, height, width } = checkedShape(integers.length, shape);
   const wide = integers.findIndex((value) => value > MAX_INTEGER || value < -MAX_INTEGER);
   if (wide >= 0)
@@ -53,9 +54,7 @@ function planOf(integers: Int32Array, shape: WeightShape): Plan | undefined {
   const parameters = bestParameters(integers, rowLength, [height, width]);
   const { slots, low } = codeRows(integers, rowLength, [height, width], parameters);
   const start = [parameters.profile + 16 * parameters.gains, parameters.meanClass];
-  let rest = low.length;
-  for (; rest > 127; rest >>>= 7) start.push((rest & 127) | 128);
-  start.push(rest);
+  writeNumber(start, low.length);
   return {
     start: Uint8Array.from([...start, ...low]),
     tables: encodingTables(height * width === 1, parameters.profile).tables,

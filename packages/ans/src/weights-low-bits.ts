@@ -4,7 +4,7 @@
  *
  *     excess 0 .. 7: 0 and 3 bits · 8 .. 23: 10 and 4 bits · 24 .. 55: 110 and 5 bits · …   (ones first)
  */
-import { corrupt } from "./errors.js";
+import { corrupt } from "@bitdiet/stream";
 import { ESCAPE, RARE } from "./weights-tables.js";
 
 export interface LowBits {

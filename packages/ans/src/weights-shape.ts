@@ -10,11 +10,19 @@ export interface WeightShape {
   kernel?: readonly [number, number];
 }
 
+/** A shape without defaults. */
+export interface Rows {
+  rowLength: number;
+  /** Height and width of the kernels. */
+  height: number;
+  width: number;
+}
+
 /** The shape with its defaults. @throws {RangeError} if it is none of `count` weights */
 export function checkedShape(
   count: number,
   { rowLength, kernel: [height, width] = [1, 1] }: WeightShape,
-): { rowLength: number; height: number; width: number } {
+): Rows {
   const length = rowLength ?? (count || height * width);
   if (!Number.isSafeInteger(count) || count < 0) {
     throw new RangeError(`count: expected a whole number, got ${count}`);

@@ -121,7 +121,7 @@ describe("weights", () => {
     for (const value of integers) counts.set(value, (counts.get(value) ?? 0) + 1);
     let entropy = 0;
     for (const count of counts.values()) entropy -= count * Math.log2(count / integers.length);
-    expect(encodedWeightBits(integers, { rowLength: 576 })).toBeLessThan(0.93 * entropy);
+    expect(encodedWeightBits(integers, { rowLength: 576 })).toBeLessThan(0.97 * entropy);
   });
 });
 
@@ -130,6 +130,7 @@ describe("bytes of weights that are not their encoder's", () => {
     { integers: weights(12, 90, 3, 2), shape: { rowLength: 90, kernel: [3, 3] as const } },
     { integers: weights(10, 64, 1, 30), shape: { rowLength: 64 } },
     { integers: weights(3, 20, 1, 0.3), shape: { rowLength: 20 } },
+    { integers: weights(4, 200, 200, 5), shape: { rowLength: 200, kernel: [1, 200] as const } },
   ].map((one) => ({ ...one, coded: encodeWeights(one.integers, one.shape) }));
 
   test("raise CorruptInputError, or decode to other integers: never hang, never another error", () => {
