@@ -1,6 +1,7 @@
 /** Second moments of a layer's inputs in TF.js, and of the error that it has to make good, from a sample of the patches it sees. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { InputStatistics } from "./network.js";
+import { shrinkCorrelations } from "./shrink.js";
 import { asImages } from "./tfjs-matrix.js";
 import type { ProgramLayer } from "./tfjs-program.js";
 
@@ -26,7 +27,7 @@ export function momentsOf(layer: ProgramLayer, count: number, next: () => number
   const n = columns + 1;
   const gram = new Float64Array(groups * n * n);
   const residual = new Float64Array(rows * n);
-  let samples = 0;
+  let [samples, independent] = [0, 0];
   return {
     add: (input, error) =>
       tf.tidy(() => {
@@ -42,12 +43,16 @@ export function momentsOf(layer: ProgramLayer, count: number, next: () => number
         addTo(gram, tf.matMul(tf.transpose(x, [0, 2, 1]), x));
         addTo(residual, tf.matMul(e, x));
         samples += sampled;
+        // Patches of one image have much in common.
+        independent += images * Math.sqrt(perImage);
       }),
     means: () => {
       const means = {
         gram: gram.map((sum) => sum / samples),
         residual: residual.map((sum) => sum / samples),
       };
+      for (let g = 0; g < groups; g++)
+        shrinkCorrelations(means.gram.subarray(g * n * n, (g + 1) * n * n), n, independent);
       if (!hasBias) forgetMeans(means, groups, n);
       return means;
     },
