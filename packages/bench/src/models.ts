@@ -16,7 +16,7 @@ import { useBackend } from "@bitdiet/zoo/training/backend";
 import * as tf from "@tensorflow/tfjs-core";
 import { type LayersModel, loadLayersModel } from "@tensorflow/tfjs-layers";
 import { compressModel, floatBytes, floatValues } from "bitdiet";
-import { type CalibrationData, calibrate } from "bitdiet/calibrate";
+import { calibrate } from "bitdiet/calibrate";
 import { fromBitdiet } from "bitdiet/tfjs";
 import { darknetClasses, darknetInput, readDarknet } from "./models-darknet.js";
 import { dataFolder } from "./sources.js";
@@ -30,13 +30,19 @@ interface Subject {
   name: string;
   /** Its weights are kernels, output channels last, and biases; its outputs logits. */
   network: LayersModel;
-  calibration: CalibrationData;
-  test: CalibrationData;
+  calibration: Pictures;
+  test: Pictures;
   labels: ArrayLike<number>;
   /** Bytes that calibrated files may have, ascending. */
   sizes: number[];
   /** Bytes at DIVERGENCES as stated for these weights: by NNCodec 0.3.1's best setting, and by the prototype of this method. */
   quoted: { nncodec: (number | null)[]; prototype: number[] };
+}
+
+/** shape[0] inputs, one after another. */
+interface Pictures {
+  inputs: Float32Array;
+  shape: number[];
 }
 
 /** One point of a curve. */
@@ -158,7 +164,7 @@ function print({ setting, bytes, divergence, right }: Point, images: number): vo
 }
 
 /** Logits, images x classes. */
-function outputs(network: LayersModel, { inputs, shape: [count, ...shape] }: CalibrationData): Float32Array {
+function outputs(network: LayersModel, { inputs, shape: [count, ...shape] }: Pictures): Float32Array {
   const size = inputs.length / count;
   const parts: Float32Array[] = [];
   for (let from = 0; from < count; from += BATCH) {

