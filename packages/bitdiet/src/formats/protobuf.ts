@@ -93,7 +93,10 @@ export function integers(fields: Field[]): number[] {
 
 /** Repeated floats, one by one or packed. */
 export function floats(fields: Field[]): number[] {
-  return fields.flatMap(({ payload }) => [...new Float32Array(payload.slice(0, payload.length & ~3).buffer)]);
+  return fields.flatMap(({ payload }) => [
+    // A copy even of Node's Buffer, whose slice is none.
+    ...new Float32Array(new Uint8Array(payload.subarray(0, payload.length & ~3)).buffer),
+  ]);
 }
 
 /** Signed 64-bit number of a varint's payload, rounded beyond 2^53. */

@@ -1,5 +1,6 @@
 /** Gradient rules of operators with a window: convolutions, pooling, resizing. */
 
+import { resize } from "./onnx-gradients-resize.js";
 import { intOf, intsOf, type OnnxNode, textOf } from "./onnx-graph.js";
 import type { Rule, Tape } from "./onnx-tape.js";
 
@@ -137,19 +138,6 @@ const maxPool: Rule = (node, [dy], tape) => {
   const flat = (value: string) => tape.emit("Reshape", [value, tape.ints([-1])]);
   const sums = tape.emit("ScatterElements", [zeros, flat(places), flat(dy!)], { axis: 0, reduction: "add" });
   tape.give(x, tape.emit("Reshape", [sums, tape.ints(shape)]));
-  return true;
-};
-
-/** Nearest neighbours, whole times larger: each number is there a whole block of times. */
-const resize: Rule = (node, [dy], tape) => {
-  const [x] = node.inputs;
-  const [input, output] = [tape.shapeOf(x), tape.shapeOf(node.outputs[0])];
-  const times = input.map((extent, axis) => output[axis] / extent);
-  if ((textOf(node, "mode") || "nearest") !== "nearest" || !times.every(Number.isInteger)) return false;
-  const blocks = input.flatMap((extent, axis) => [extent, times[axis]]);
-  const axes = input.map((_, axis) => 2 * axis + 1);
-  const split = tape.emit("Reshape", [dy!, tape.ints(blocks)]);
-  tape.give(x, tape.emit("Reshape", [tape.emit("ReduceSum", [split, tape.ints(axes)]), tape.ints(input)]));
   return true;
 };
 

@@ -60,6 +60,18 @@ const flat = [2, 3];
 const image = [1, 2, 4, 6];
 const alpha = (value: number) => ({ alpha: Float32Array.of(value) });
 
+const resized = (height: number, width: number, attributes: Record<string, string>, place: string): Case => ({
+  title: ["Resize to", height, width, ...Object.values(attributes), place].join(" "),
+  shape: image,
+  nodes: [
+    makeNode("Resize", ["z", "", "", "sizes"], ["y"], {
+      ...attributes,
+      coordinate_transformation_mode: place,
+    }),
+  ],
+  constants: { sizes: ints(1, 2, height, width) },
+});
+
 const cases: Case[] = [
   ...[
     "Relu",
@@ -188,18 +200,14 @@ const cases: Case[] = [
   one("GlobalAveragePool", image),
   one("ReduceMean", image, { axes: [1, -1], keepdims: 0 }),
   one("ReduceSum", image, { keepdims: 1 }, { axes: ints(2) }),
-  chain(
-    "Resize to twice the size",
-    image,
-    [
-      makeNode("Resize", ["z", "", "scales"], ["y"], {
-        mode: "nearest",
-        nearest_mode: "floor",
-        coordinate_transformation_mode: "asymmetric",
-      }),
-    ],
-    { scales: floatConstant(Float32Array.of(1, 1, 2, 3), [4]) },
+  ...["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"].flatMap((nearest_mode) =>
+    ["asymmetric", "half_pixel"].map((place) => resized(7, 9, { mode: "nearest", nearest_mode }, place)),
   ),
+  resized(8, 18, { mode: "nearest", nearest_mode: "floor" }, "asymmetric"),
+  ...["asymmetric", "half_pixel", "align_corners", "pytorch_half_pixel"].flatMap((place) => [
+    resized(8, 9, { mode: "linear" }, place),
+    resized(3, 1, { mode: "linear" }, place),
+  ]),
   one("Transpose", image, { perm: [2, 0, 3, 1] }),
   one("Reshape", image, {}, { to: ints(4, -1) }),
   one("Flatten", image),

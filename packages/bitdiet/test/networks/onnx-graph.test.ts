@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { ModelFileError } from "../../src/model.js";
 import {
   floatConstant,
+  floatOf,
   floatsIn,
   int64Constant,
   intsOf,
@@ -41,6 +42,12 @@ test("tensors beside the model are found, and missed by name where they are not"
   const graph = readGraph(files["model.onnx"], external);
   expect(floatsIn(graph.constants.get("kernel")!)).toEqual(normals(216, 1, 0.3));
   expect(() => readGraph(files["model.onnx"])).toThrow("expected the file model.onnx.data beside the model");
+});
+
+test("a Buffer of Node's is read as any bytes are", () => {
+  const node = makeNode("LeakyRelu", ["x"], ["y"], { alpha: Float32Array.of(0.25) });
+  const graph = readGraph(Buffer.from(writeGraph(graphOf([node], {}, [1]))));
+  expect(floatOf(graph.nodes[0], "alpha", 0)).toBe(0.25);
 });
 
 test("damaged bytes are refused", () => {
