@@ -15,7 +15,7 @@ import { fromWeights } from "./quantize/from-weights.js";
 import { lambdaOfQuality, type Quantize, qualityOfLambda } from "./quantize/quantize.js";
 import { search } from "./quantize/search.js";
 import { type CompressTarget, checkTarget, goalOf } from "./quantize/target.js";
-import type { CompressReport } from "./report.js";
+import type { CompressReport, Judgement } from "./report.js";
 
 /** The wanted size cannot be had. */
 export class BudgetError extends Error {
@@ -25,8 +25,10 @@ export class BudgetError extends Error {
 export interface CompressOptions {
   /** How integers are chosen. Default: by the weights alone. */
   quantize?: Quantize;
-  /** How far off a model is, as a decoder gives it; 0 = not at all. Needed for the target `divergence`. */
-  judge?(decoded: Model): Promise<number>;
+  /** How far off a model is, as a decoder gives it. Needed for the target `divergence`. */
+  judge?(decoded: Model): Promise<Judgement>;
+  /** Keeps the low bits of integers behind everything else: a coarse model first, refined as the rest arrives. */
+  progressive?: boolean;
   /** The lambda where the search begins, such as a report has for the same model and another size. */
   start?: number;
   onProgress?(step: string, done: number, total: number): void;
@@ -58,18 +60,17 @@ export async function compressToPieces(
   options: CompressOptions = {},
 ): Promise<{ pieces: Uint8Array[]; report: CompressReport }> {
   checkTarget(target);
-  const { quantize = fromWeights(model), judge, onProgress = () => {} } = options;
+  const { quantize = fromWeights(model), judge } = options;
   if ("divergence" in target && !judge)
     throw new TypeError("judge: expected a function that says how far a model diverges, got none");
   const judged = async (encoded: EncodedModel): Promise<EncodedModel> =>
-    judge && encoded.divergence === undefined
-      ? { ...encoded, divergence: await judge(await decodedModel(encoded)) }
-      : encoded;
+    judge ? { ...encoded, judgement: await judge(await decodedModel(encoded)) } : encoded;
   const attempt = async (lambda: number): Promise<EncodedModel> => {
-    const encoded = await encodedModel(model, await quantize(lambda), lambda, onProgress);
+    const encoded = await encodedModel(model, await quantize(lambda), lambda, options);
     return "divergence" in target ? judged(encoded) : encoded;
   };
-  const result = await judged(await meet(model, target, attempt, options));
+  const met = await meet(model, target, attempt, options);
+  const result = met.judgement ? met : await judged(met);
   return { pieces: result.pieces, report: reportOf(model, result) };
 }
 
@@ -77,13 +78,10 @@ async function meet(
   model: Model,
   target: CompressTarget,
   attempt: (lambda: number) => Promise<EncodedModel>,
-  { start, onProgress = () => {} }: CompressOptions,
+  options: CompressOptions,
 ): Promise<EncodedModel> {
   if ("quality" in target) return attempt(lambdaOfQuality(target.quality));
-  const losslessly = async () => ({
-    ...(await encodedModel(model, { tensors: new Map() }, 0, onProgress)),
-    divergence: 0,
-  });
+  const losslessly = () => encodedModel(model, { tensors: new Map() }, 0, options);
   if ("maxBytes" in target && target.maxBytes >= LOSSLESS_SHARE * sizeOf(model.tensors)) {
     const lossless = await losslessly();
     if (lossless.bytes <= target.maxBytes) return lossless;
@@ -91,11 +89,8 @@ async function meet(
   const weights = elementsIn(model.tensors.filter(isQuantizable));
   if (weights === 0 && "bits" in target) throw new BudgetError(NOTHING);
   const goal = goalOf(target, weights);
-  const { best, trials } = await search(
-    goal,
-    start ?? (await likelyLambda(model, target, onProgress)),
-    attempt,
-  );
+  const start = options.start ?? (await likelyLambda(model, target, options));
+  const { best, trials } = await search(goal, start, attempt);
   if (best) return best.made;
   // Outputs that no fine step leaves as they are: what depends on every bit is kept bit for bit.
   if ("divergence" in target) return losslessly();
@@ -109,7 +104,7 @@ async function meet(
 async function likelyLambda(
   model: Model,
   target: Exclude<CompressTarget, { quality: number }>,
-  onProgress: NonNullable<CompressOptions["onProgress"]>,
+  options: CompressOptions,
 ): Promise<number> {
   if ("divergence" in target) return lambdaOfQuality(70);
   const weights = elementsIn(model.tensors.filter(isQuantizable));
@@ -120,7 +115,7 @@ async function likelyLambda(
   const sample = leadingParts(model, SAMPLE_WEIGHTS / weights);
   const goal = goalOf({ bits: Math.max(0.05, bits) }, elementsIn(sample.tensors));
   const { best } = await search(goal, guess, async (lambda) =>
-    encodedModel(sample, await fromWeights(sample)(lambda), lambda, onProgress),
+    encodedModel(sample, await fromWeights(sample)(lambda), lambda, options),
   );
   return best?.lambda ?? guess;
 }
@@ -158,7 +153,7 @@ function sizeOf(tensors: readonly ModelTensor[]): number {
 
 function reportOf(
   model: Model,
-  { tensors, bytes, originalBytes, bits, lambda, divergence }: EncodedModel,
+  { tensors, bytes, originalBytes, bits, lambda, judgement }: EncodedModel,
 ): CompressReport {
   const coded = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
   return {
@@ -168,7 +163,7 @@ function reportOf(
     overheadBytes: bytes - coded,
     bits,
     ...(lambda !== undefined && { lambda, quality: qualityOfLambda(lambda) }),
-    ...(divergence !== undefined && { divergence }),
+    ...(judgement && { divergence: judgement }),
     tensors,
   };
 }

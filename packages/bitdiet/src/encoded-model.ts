@@ -30,6 +30,12 @@ export interface EncodedModel extends Sized {
   lambda?: number;
 }
 
+export interface EncodeModelOptions {
+  onProgress?(step: string, done: number, total: number): void;
+  /** Keeps the low bits of integers behind everything else. */
+  progressive?: boolean;
+}
+
 /** Bits that floats beside the weights keep beyond those of a weight: biases and normalizations then err far less. */
 const MORE_SIGNIFICANT_BITS = 5;
 const MIN_SIGNIFICANT_BITS = 7;
@@ -37,9 +43,9 @@ const MIN_SIGNIFICANT_BITS = 7;
 /** The whole file with these integers; tensors are read one at a time. @param lambda rounds the other floats; 0 keeps every bit */
 export async function encodedModel(
   original: Model,
-  { tensors: quantized, model = original }: QuantizedModel,
+  { tensors: quantized, model = original, notes = new Map() }: QuantizedModel,
   lambda: number,
-  onProgress: (step: string, done: number, total: number) => void = () => {},
+  { onProgress = () => {}, progressive = false }: EncodeModelOptions = {},
 ): Promise<EncodedModel> {
   const parts: EncodedTensor[] = [];
   const tensors: CompressedTensor[] = [];
@@ -47,14 +53,13 @@ export async function encodedModel(
   for (const [index, tensor] of model.tensors.entries()) {
     onProgress("encoding", index, model.tensors.length);
     const bytes = plainBytes(await tensor.bytes());
-    const { source, why, encoded, isWeight } = await smallest(
-      tensor,
-      bytes,
-      quantized.get(tensor.name),
+    const { source, why, encoded, isWeight } = await smallest(tensor, bytes, quantized.get(tensor.name), {
       lambda,
-    );
+      progressive,
+    });
     parts.push(encoded);
-    const report = tensorReport(tensor, bytes, { source, why }, encoded);
+    const note = notes.get(tensor.name);
+    const report = tensorReport(tensor, bytes, { source, why: note ? `${why}; ${note}` : why }, encoded);
     tensors.push(report);
     originalBytes += bytes.length;
     if (!isWeight) continue;
@@ -76,15 +81,15 @@ async function smallest(
   { name, dtype, shape, use }: ModelTensor,
   bytes: Uint8Array,
   quantized: QuantizedTensor | (() => Promise<QuantizedTensor | undefined>) | undefined,
-  lambda: number,
+  { lambda, progressive }: { lambda: number; progressive: boolean },
 ): Promise<{ source: SourceTensor; why: string; encoded: EncodedTensor; isWeight: boolean }> {
   const exact = { name, dtype, shape, bytes };
   const made = typeof quantized === "function" ? await quantized() : quantized;
   if (made) {
-    const source = { name, dtype, quantized: made };
+    const source = { name, dtype, quantized: made, ...(progressive && refinementOf(made)) };
     const encoded = encodeTensor(source);
     const lossless = encodeTensor(exact);
-    if (lossless.bytes.length > encoded.bytes.length)
+    if (lossless.bytes.length > lengthOf(encoded))
       return { source, why: use.reason, encoded, isWeight: true };
     return { source: exact, why: "takes no more with every bit", encoded: lossless, isWeight: true };
   }
@@ -94,6 +99,18 @@ async function smallest(
   }
   const why = lambda === 0 ? "every bit fits" : quantized ? "zeros, or not finite" : use.reason;
   return { source: exact, why, encoded: encodeTensor(exact), isWeight: false };
+}
+
+function lengthOf({ bytes, refinement }: EncodedTensor): number {
+  return bytes.length + (refinement?.length ?? 0);
+}
+
+/** Low bits that come last: all but about two of a usual integer's. */
+function refinementOf({ integers }: QuantizedTensor): { refinementBits?: number } {
+  let squares = 0;
+  for (const integer of integers) squares += integer * integer;
+  const bits = Math.round(Math.log2(Math.sqrt(squares / integers.length)));
+  return bits > 0 ? { refinementBits: bits } : {};
 }
 
 /** float32 numbers with their significands rounded, half away from 0: the last bytes then take no room. */

@@ -30,6 +30,16 @@ export interface CompressedTensor {
   hash: number;
 }
 
+/** How far a model is off. */
+export interface Judgement {
+  /** 0 = not at all; NaN where nobody can say. */
+  value: number;
+  /** What the value is, such as "kl" in nats, or "relative" squared error. */
+  kind?: string;
+  /** Share of answers that are the same. */
+  agreement?: number;
+}
+
 export interface CompressReport {
   format: string;
   /** Size of the whole file. */
@@ -43,8 +53,8 @@ export interface CompressReport {
   /** The rate-distortion knob that led here, and the same on a scale from 0 (coarse) to 100 (fine); absent where nothing was lost. */
   lambda?: number;
   quality?: number;
-  /** How far the outputs are off, by the judge of the caller's. */
-  divergence?: number;
+  /** How far the outputs are off, by the caller's judge. */
+  divergence?: Judgement;
   tensors: CompressedTensor[];
 }
 

@@ -8,90 +8,56 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { xxHash32 } from "@bitdiet/stream";
-import { BudgetError, compressToPieces } from "../compress.js";
+import { BudgetError } from "../compress.js";
 import { FileExistsError } from "../formats/node-files.js";
 import { openBitdiet } from "../loaders/open.js";
 import { openSource } from "../loaders/source.js";
 import type { Model } from "../model.js";
-import type { CompressTarget } from "../quantize/target.js";
+import { keeping } from "../quantize/exceptions.js";
 import type { CompressReport } from "../report.js";
+import { brotliSize } from "./brotli.js";
+import { type Choice, choose } from "./choose.js";
 import { type CompressResult, describeReport } from "./describe-report.js";
-import { loadEvaluation } from "./evaluate.js";
 import { type OpenedModel, openPath } from "./open.js";
-import { UsageError } from "./options.js";
-import { formatBytes, formatNumber, jsonNumbers, type Progress } from "./print.js";
+import { asUsage, UsageError } from "./options.js";
+import { jsonNumbers, type Progress } from "./print.js";
 import { writeWhole } from "./write-file.js";
 
-export interface CompressCommand {
+export interface CompressCommand extends Choice {
   output: string;
-  /** Absent: the lowest quality that --max-drop allows, else 70. */
-  target?: CompressTarget;
-  /** A module that gives inputs to calibrate with. */
-  calibrate?: string;
-  evaluate?: string;
-  maxDrop?: number;
+  /** Patterns of tensors that keep every bit. */
+  keep: readonly string[];
+  /** Outputs that moved far are a failure, not a warning. */
+  strict: boolean;
   force: boolean;
   json: boolean;
 }
 
-const DEFAULT_QUALITY = 70;
-
 /**
  * @returns what to print
- * @throws {BudgetError} if size or score are missed; nothing is written then
+ * @throws {BudgetError} if size, score or (strictly) outputs are missed; nothing is written then
  */
 export async function compress(path: string, command: CompressCommand, progress: Progress): Promise<string> {
-  const { output, force, maxDrop } = command;
+  const { output, force, keep, strict, json } = command;
   if (!force && existsSync(output)) throw new FileExistsError(`${output} exists already`);
-  if (maxDrop !== undefined && !command.evaluate)
+  if (command.maxDrop !== undefined && !command.evaluate)
     throw new UsageError("--max-drop: needs --evaluate, which says what drops");
   const opened = await openPath(path);
   if (opened.bitdiet) throw new UsageError(`${path}: is compressed already`);
   await refuseOwnFiles(output, opened);
-  const { model } = opened;
 
-  const score = command.evaluate ? await loadEvaluation(command.evaluate) : undefined;
-  const before = score && (await score(model));
-  const quantize = command.calibrate
-    ? await (await calibration()).loadCalibration(command.calibrate, model, progress)
-    : undefined;
-  const target =
-    command.target ?? (maxDrop === undefined ? { quality: DEFAULT_QUALITY } : { divergence: maxDrop });
-  const { pieces, report } = await compressToPieces(model, target, {
-    quantize,
-    judge: score && (async (decoded) => before! - (await noted(score, decoded, progress))),
-    onProgress: progress.step,
-  });
-  const { divergence: drop, ...rest } = report;
-  if (maxDrop !== undefined && drop! > maxDrop)
-    throw new BudgetError(
-      `${formatBytes(report.bytes)}: the score fell from ${before} to ${before! - drop!}, by more than ${maxDrop}`,
-    );
+  const model = asUsage("--keep", () => keeping(opened.model, keep));
+  const { pieces, report, ...chosen } = await choose(model, command, progress);
+  if (strict && chosen.outputs.warning) throw new BudgetError(`--strict: ${chosen.outputs.warning}`);
 
   await refuseOwnFiles(output, opened);
-  await writeWhole(output, pieces, {
-    force,
-    check: (written) => checkWritten(written, model, report, progress),
-  });
+  const check = (written: string) => checkWritten(written, model, report, progress);
+  await writeWhole(output, pieces, { force, check });
+  const brotliBytes = await brotliSize(opened.files, report.bytes);
   progress.stop();
-  const result: CompressResult = {
-    file: output,
-    sha256: sha256(pieces),
-    ...rest,
-    method: quantize ? "calibrated" : "weights only",
-    scores: before === undefined ? undefined : { before, after: before - drop! },
-  };
-  return command.json ? JSON.stringify(result, jsonNumbers) : describeReport(result);
-}
-
-async function noted(
-  score: (model: Model) => Promise<number>,
-  model: Model,
-  progress: Progress,
-): Promise<number> {
-  const after = await score(model);
-  progress.note(`score ${formatNumber(after, 4)}`);
-  return after;
+  const { divergence: _, ...sizes } = report;
+  const result: CompressResult = { file: output, sha256: sha256(pieces), brotliBytes, ...sizes, ...chosen };
+  return json ? JSON.stringify(result, jsonNumbers) : describeReport(result);
 }
 
 /** @throws {UsageError} if the output is one of the files that the model was read from, the only original perhaps */
@@ -101,16 +67,6 @@ async function refuseOwnFiles(output: string, { files }: OpenedModel): Promise<v
   for (const file of files) {
     if ((await realpath(file).catch(() => undefined)) === real)
       throw new UsageError(`--output: ${output} is a file of the model that is compressed`);
-  }
-}
-
-/** The part of the command that runs networks, for which TF.js has to be installed beside this package. */
-async function calibration(): Promise<typeof import("./calibrate.js")> {
-  try {
-    return await import("./calibrate.js");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw error;
-    throw new UsageError("--calibrate: TF.js runs the model: npm install @tensorflow/tfjs");
   }
 }
 

@@ -4,22 +4,24 @@
  *     describeReport(result); // "tensor  shape  bytes …"
  */
 import type { CompressedTensor, CompressReport } from "../report.js";
+import type { Chosen, Outputs } from "./choose.js";
 import { formatBytes, formatNumber, formatTable, timesSmaller } from "./print.js";
 
 /** What the file is and how it came about, beside the report of its tensors. */
-export interface CompressResult extends CompressReport {
+export interface CompressResult
+  extends Omit<CompressReport, "divergence">,
+    Omit<Chosen, "pieces" | "report"> {
   file: string;
   sha256: string;
-  /** What the integers were chosen from. */
-  method: "weights only" | "calibrated";
-  scores?: { before: number; after: number };
+  /** Bytes of the model's own files by brotli -q 11, where that is about as small. */
+  brotliBytes?: number;
 }
 
 /** Tensors that get a row of their own. */
 const MAX_ROWS = 24;
 
 export function describeReport(result: CompressResult): string {
-  const { file, bytes, originalBytes, overheadBytes, bits, method, sha256, tensors, scores } = result;
+  const { file, bytes, originalBytes, overheadBytes, bits, sha256, tensors, scores, brotliBytes } = result;
   const quantized = tensors
     .filter(({ kept }) => kept === "quantized")
     .sort((a, b) => b.byteLength - a.byteLength);
@@ -34,13 +36,33 @@ export function describeReport(result: CompressResult): string {
     `${file}: ${formatBytes(bytes)}, ${timesSmaller(bytes, originalBytes)} than ${formatBytes(originalBytes)} of tensors` +
       (quantized.length ? `, ${formatNumber(bits, 3)} bits per quantized weight` : ""),
     `SHA-256 ${sha256}`,
+    ...(brotliBytes !== undefined && brotliBytes < bytes
+      ? [`brotli -q 11 makes ${formatBytes(brotliBytes)} of the original, less than this file takes`]
+      : []),
     quantized.length === 0
-      ? "Nothing to quantize: every tensor is stored without loss or rounded."
-      : `Integers chosen from ${method === "calibrated" ? "calibration data" : "the weights only"}.`,
+      ? "Nothing was quantized: every tensor is kept bit for bit, or but for its last bits."
+      : methodLine(result),
     "The file was decoded and compared.",
+    ...outputLines(result.outputs),
     ...(scores ? [`Score ${scores.before} → ${scores.after}`] : []),
   ].join("\n");
 }
+
+function methodLine({ method, rivals }: CompressResult): string {
+  const others = rivals.map((rival) => `${rival.method} ${significant(rival.divergence)}`);
+  return `Integers chosen by ${method}${others.length ? ` (divergence at this size by ${others.join(", by ")})` : ""}.`;
+}
+
+function outputLines({ unchecked, inputs, kind, divergence, agreement, limit, warning }: Outputs): string[] {
+  if (unchecked !== undefined) return [`Outputs were not checked: ${unchecked}`];
+  const unit = kind === "kl" ? "KL divergence" : "relative squared error";
+  const parts = [`${unit} ${significant(divergence!)}${limit === undefined ? "" : ` (limit ${limit})`}`];
+  if (agreement !== undefined) parts.push(`${formatNumber(100 * agreement, 1)} % the same answers`);
+  return [`Outputs on ${inputs}: ${parts.join(", ")}`, ...(warning ? [`WARNING: ${warning}.`] : [])];
+}
+
+/** Two digits that count. */
+const significant = (value: number) => String(Number(value.toPrecision(2)));
 
 function rowOf({ name, shape, byteLength, bits, signalToNoise, coder }: CompressedTensor): string[] {
   return [

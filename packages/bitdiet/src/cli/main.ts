@@ -14,7 +14,15 @@ import type { CompressTarget } from "../quantize/target.js";
 import { compress } from "./compress.js";
 import { decompress } from "./decompress.js";
 import { inspect } from "./inspect.js";
-import { bytesOption, dropOption, numberOption, textOption, UsageError } from "./options.js";
+import {
+  bitsForOptions,
+  bytesOption,
+  dropOption,
+  numberOption,
+  textOption,
+  textOptions,
+  UsageError,
+} from "./options.js";
 import { terminalProgress } from "./print.js";
 import { verify } from "./verify.js";
 import { removeUnfinishedAtExit } from "./write-file.js";
@@ -49,10 +57,14 @@ cli
   .option("--quality <number>", "0 (coarse) to 100 (fine)")
   .option(
     "--calibrate <module>",
-    "A module whose default export gives inputs to calibrate with (TF.js layers models)",
+    "A module whose default export gives inputs (TF.js layers models); synthetic: made-up ones; none: run nothing",
   )
   .option("--evaluate <module>", "A module whose default export gives the model's score")
   .option("--max-drop <drop>", "By how much the score may fall, e.g. 0.5% or 0.005")
+  .option("--keep <pattern>", "Tensors that keep every bit, e.g. 'embed*'; may be given several times")
+  .option("--bits-for <rule>", "Bits of some tensors, e.g. 'head/*=6'; may be given several times")
+  .option("--progressive", "A coarse model first, refined as the rest arrives")
+  .option("--strict", "Exit 1 if the outputs moved far, rather than warn")
   .option("--force", "Write over an existing file")
   .option("--json", "Print the report as JSON")
   .example("bitdiet compress model.json --max-bytes 3MB -o model.bitdiet")
@@ -65,6 +77,10 @@ cli
         calibrate: text(options, "calibrate", "--calibrate"),
         evaluate: text(options, "evaluate", "--evaluate"),
         maxDrop: options["maxDrop"] === undefined ? undefined : dropOption("--max-drop", options["maxDrop"]),
+        keep: textOptions("--keep", options["keep"]),
+        bitsFor: bitsForOptions("--bits-for", options["bitsFor"]),
+        progressive: flag(options, "progressive"),
+        strict: flag(options, "strict"),
         force: flag(options, "force"),
         json: flag(options, "json"),
       },

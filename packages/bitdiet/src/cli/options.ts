@@ -10,6 +10,16 @@ export class UsageError extends Error {
   override name = "UsageError";
 }
 
+/** What a call gives; errors of ranges are the user's. @throws {UsageError} naming the option */
+export function asUsage<Value>(option: string, call: () => Value): Value {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(`${option}: ${error.message}`);
+    throw error;
+  }
+}
+
 const units: Record<string, number> = {
   "": 1,
   b: 1,
@@ -53,4 +63,19 @@ export function textOption(name: string, value: unknown): string {
   if (typeof value === "boolean" || value === undefined || String(value) === "")
     throw new UsageError(`${name}: expected a value, got none`);
   return String(value);
+}
+
+/** Values of an option that may be given several times. @throws {UsageError} */
+export function textOptions(name: string, value: unknown): string[] {
+  if (value === undefined) return [];
+  return [value].flat().map((each) => textOption(name, each));
+}
+
+/** PATTERN=BITS, several times perhaps. @throws {UsageError} */
+export function bitsForOptions(name: string, value: unknown): { pattern: string; bits: number }[] {
+  return textOptions(name, value).map((text) => {
+    const at = text.lastIndexOf("=");
+    if (at < 1) throw new UsageError(`${name}: expected PATTERN=BITS such as "head/*=6", got ${text}`);
+    return { pattern: text.slice(0, at), bits: numberOption(name, text.slice(at + 1), 0.05, 16) };
+  });
 }

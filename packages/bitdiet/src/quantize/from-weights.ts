@@ -3,23 +3,49 @@
  *
  *     const { tensors } = await fromWeights(model)(4 ** -4);   // about 4 bits a weight
  */
+import type { QuantizedTensor } from "../file/quantized-tensor.js";
 import { floatValues } from "../formats/floats.js";
-import { channelAxis, type FloatDtype, type Model, type ModelTensor } from "../model.js";
+import { channelAxis, elementCount, type FloatDtype, type Model, type ModelTensor } from "../model.js";
 import { finenessOf, type Quantize } from "./quantize.js";
 import { quantizeWeights } from "./weights.js";
 
-/** One tensor after the other, read when it is asked for: a model need not fit into memory. */
+/**
+ * A network's small tensors are its sensitive ones: steps grow with the fourth root of the number of weights. Measured on ResNet-20,
+ * against the same step for all: 5 % fewer bytes at equal KL divergence of the outputs.
+ */
+const TYPICAL_SIZE = 2 ** 14;
+const SIZE_POWER = 0.25;
+const MAX_OCTAVES_BY_SIZE = 1;
+/** Bits more for kernels of depthwise convolutions: a hundredth of the weights, and half of what the outputs lose. */
+const DEPTHWISE_BITS = 3;
+
 export function fromWeights(model: Model): Quantize {
-  return async (lambda) => {
-    const quantized = (tensor: ModelTensor, axis: number) => async () => {
-      const { dtype, shape } = tensor;
-      const values = floatValues(dtype as FloatDtype, await tensor.bytes());
-      return quantizeWeights({ values, shape, axis }, finenessOf(lambda));
-    };
-    const tensors = model.tensors.flatMap((tensor) => {
+  return async (lambda) => ({
+    tensors: quantizedTensors(model, (tensor) => finenessOf(lambda) + likelyOffset(tensor)),
+  });
+}
+
+/** Bits by which a tensor should be finer than others, as far as its size and use tell. */
+function likelyOffset({ shape, use }: ModelTensor): number {
+  const octaves = SIZE_POWER * Math.log2(elementCount(shape) / TYPICAL_SIZE);
+  const bySize = Math.max(-MAX_OCTAVES_BY_SIZE, Math.min(MAX_OCTAVES_BY_SIZE, octaves));
+  return (use.kind === "depthwise" ? DEPTHWISE_BITS : 0) - bySize;
+}
+
+/** One tensor after the other, read when it is asked for: a model need not fit into memory. */
+export function quantizedTensors(
+  model: Model,
+  fineness: (tensor: ModelTensor) => number,
+): Map<string, () => Promise<QuantizedTensor | undefined>> {
+  const quantized = (tensor: ModelTensor, axis: number) => async () => {
+    const { dtype, shape } = tensor;
+    const values = floatValues(dtype as FloatDtype, await tensor.bytes());
+    return quantizeWeights({ values, shape, axis }, fineness(tensor));
+  };
+  return new Map(
+    model.tensors.flatMap((tensor) => {
       const axis = channelAxis(tensor);
       return axis === undefined ? [] : [[tensor.name, quantized(tensor, axis)] as const];
-    });
-    return { tensors: new Map(tensors) };
-  };
+    }),
+  );
 }

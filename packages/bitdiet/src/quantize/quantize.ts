@@ -18,6 +18,8 @@ export type Quantize = (lambda: number) => Promise<QuantizedModel>;
 export interface QuantizedModel {
   /** Quantized tensors by name, or what makes them when they are asked for; undefined if there is nothing to quantize. */
   tensors: ReadonlyMap<string, QuantizedTensor | (() => Promise<QuantizedTensor | undefined>)>;
+  /** What was decided for a tensor, in a few words, by its name. */
+  notes?: ReadonlyMap<string, string>;
   /** The model with biases and norms as quantization changed them. Absent: unchanged. */
   model?: Model;
 }

@@ -20,8 +20,8 @@ export interface Sized {
   bytes: number;
   /** Mean coded bits of the numbers that were quantized; NaN where none were. */
   bits: number;
-  /** By the judge, where there is one. */
-  divergence?: number;
+  /** How far off it is, where somebody has looked. */
+  judgement?: { value: number };
 }
 
 /** Shares of the limit that may stay unused: of bytes, of bits, of a divergence (which costs about a fifth of that in bytes). */
@@ -52,7 +52,8 @@ export function goalOf(target: Exclude<CompressTarget, { quality: number }>, wei
     return {
       limit: log(target.divergence),
       slack: Math.log2(1 / (1 - DIVERGENCE_SLACK)),
-      measure: ({ divergence = Number.NaN }) => (Number.isNaN(divergence) ? Infinity : log(divergence)),
+      measure: ({ judgement }) =>
+        judgement && !Number.isNaN(judgement.value) ? log(judgement.value) : Infinity,
       slope: 1,
       precision: 0.1,
     };

@@ -58,11 +58,11 @@ describe("search", () => {
             4 ** -5,
             async (lambda) => ({
               ...sized(0),
-              divergence: divergenceAt(lambda),
+              judgement: { value: divergenceAt(lambda) },
             }),
           );
-          expect(best?.made.divergence).toBeLessThanOrEqual(limit);
-          expect(best?.made.divergence).toBeGreaterThan(0.7 * limit);
+          expect(best?.made.judgement.value).toBeLessThanOrEqual(limit);
+          expect(best?.made.judgement.value).toBeGreaterThan(0.7 * limit);
           expect(trials.length).toBeLessThanOrEqual(14);
         },
       ),
@@ -72,7 +72,7 @@ describe("search", () => {
   it("finds a step, such as a score that falls: of equal drops the coarsest lambda", async () => {
     const { best } = await search(goalOf({ divergence: 0.005 }, 1000), 4 ** -5, async (lambda) => ({
       ...sized(0),
-      divergence: lambda < 0.013 ? -0.001 : 0.2,
+      judgement: { value: lambda < 0.013 ? -0.001 : 0.2 },
     }));
     expect(best?.lambda).toBeLessThan(0.013);
     expect(best?.lambda).toBeGreaterThan(0.013 / 1.2);
@@ -89,7 +89,7 @@ describe("search", () => {
     expect(jump.best?.made.bytes).toBe(800);
     const unsteady = await search(goalOf({ divergence: 0.01 }, 10), 0.1, async () => ({
       ...sized(0),
-      divergence: Number.NaN,
+      judgement: { value: Number.NaN },
     }));
     expect(unsteady.best).toBeUndefined();
   });

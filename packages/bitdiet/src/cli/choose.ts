@@ -1,0 +1,182 @@
+/**
+ * How the file is chosen: the model is run where it can be, on the user's inputs or on made-up ones, so that bits go where outputs
+ * depend on them and the report can say what became of the outputs.
+ *
+ *     const { pieces, report, outputs } = await choose(model, { target: { maxBytes: 3e6 }, calibrate: "data.js" }, progress);
+ */
+import { BudgetError, compressToPieces } from "../compress.js";
+import {
+  type Candidate,
+  checkOutputs,
+  compressChecked,
+  defaultCandidates,
+  type OutputCheck,
+  SAFE_DIVERGENCE,
+  WARNING_DIVERGENCE,
+} from "../compress-checked.js";
+import { openBitdiet } from "../loaders/open.js";
+import { joinPieces, openSource } from "../loaders/source.js";
+import { type Model, tensorBytes } from "../model.js";
+import { findRunner } from "../networks/find-runner.js";
+import type { Feeds } from "../networks/made-up-inputs.js";
+import type { Runner } from "../networks/runner.js";
+import { type BitsRule, withBits } from "../quantize/exceptions.js";
+import { fromWeights } from "../quantize/from-weights.js";
+import type { Quantize } from "../quantize/quantize.js";
+import type { CompressTarget } from "../quantize/target.js";
+import type { CompressReport } from "../report.js";
+import { loadEvaluation } from "./evaluate.js";
+import { asUsage, UsageError } from "./options.js";
+import { formatBytes, formatNumber, type Progress } from "./print.js";
+
+export interface Choice {
+  /** Absent: the smallest file that --max-drop allows, or whose outputs stay. */
+  target?: CompressTarget;
+  /** A module that gives inputs, "synthetic" for made-up ones, or "none": the model is not run then. */
+  calibrate?: string;
+  evaluate?: string;
+  maxDrop?: number;
+  bitsFor: readonly BitsRule[];
+  progressive: boolean;
+}
+
+/** What became of the outputs. */
+export interface Outputs {
+  /** Which inputs they were compared on. */
+  inputs?: string;
+  kind?: string;
+  divergence?: number;
+  agreement?: number;
+  /** How far they could move where no size was asked for. */
+  limit?: number;
+  /** Why they were not compared. */
+  unchecked?: string;
+  /** In plain words, if they moved far. */
+  warning?: string;
+}
+
+export interface Chosen {
+  pieces: Uint8Array[];
+  report: CompressReport;
+  /** What the integers were chosen from, and how far off other ways were at the same size. */
+  method: string;
+  rivals: { method: string; divergence: number }[];
+  outputs: Outputs;
+  scores?: { before: number; after: number };
+}
+
+/** Where nobody can say how far outputs move: about 7 bits a weight. */
+const BLIND_QUALITY = 85;
+/** Larger models are not run: twice their weights would have to be in memory. */
+const MAX_RUN_BYTES = 400e6;
+
+/** @throws {BudgetError} if size or score are missed; {UsageError} if a module of the user's is not what it should be */
+export async function choose(model: Model, choice: Choice, progress: Progress): Promise<Chosen> {
+  const { maxDrop } = choice;
+  const score = choice.evaluate ? await loadEvaluation(choice.evaluate) : undefined;
+  const before = score && (await score(model));
+  const dropOf = async (decoded: Model) => {
+    const after = await score!(decoded);
+    progress.note(`score ${formatNumber(after, 4)}`);
+    return { value: before! - after };
+  };
+  const { check, candidates } = await look(model, choice, progress);
+  const target = choice.target ?? (maxDrop === undefined ? undefined : { divergence: maxDrop });
+  const options = { progressive: choice.progressive, onProgress: progress.step };
+  let chosen: Omit<Chosen, "outputs">;
+  if (typeof check !== "string" && (choice.target || maxDrop === undefined)) {
+    const { pieces, report } = await compressChecked(model, target, check, { ...options, candidates });
+    chosen = { pieces, report, method: report.method, rivals: report.rivals };
+  } else {
+    const [{ name: method, quantize }] = candidates;
+    const judge = choice.target ? undefined : score && dropOf;
+    const made = await compressToPieces(model, target ?? { quality: BLIND_QUALITY }, {
+      ...options,
+      quantize,
+      judge,
+    });
+    chosen = { ...made, method, rivals: [] };
+  }
+  const decoded = (await openBitdiet(await openSource(joinPieces(chosen.pieces)), 2 ** 31)).model;
+  if (score) {
+    const after = await score(decoded);
+    chosen.scores = { before: before!, after };
+    if (maxDrop !== undefined && before! - after > maxDrop)
+      throw new BudgetError(
+        `${formatBytes(chosen.report.bytes)}: the score fell from ${before} to ${after}, by more than ${maxDrop}`,
+      );
+  }
+  return { ...chosen, outputs: await outputsOf(check, decoded, target === undefined) };
+}
+
+/** What is known of the model's outputs, or why nothing is; and the ways to choose integers, the likeliest first. */
+async function look(
+  model: Model,
+  { calibrate, bitsFor }: Choice,
+  progress: Progress,
+): Promise<{ check: OutputCheck | string; candidates: Candidate[] }> {
+  const candidates: Candidate[] = [];
+  const runner = calibrate === "none" ? "--calibrate none" : await runnerOf(model);
+  let feeds: Feeds[] | undefined;
+  if (calibrate !== undefined && calibrate !== "none") {
+    const { loadCalibration } = await calibration();
+    const given = await loadCalibration(calibrate, model, runner, progress);
+    candidates.push({ name: given.name, quantize: given.quantize });
+    feeds = given.feeds;
+  }
+  const check = typeof runner === "string" ? runner : await checkOf(model, runner, feeds, progress);
+  if (typeof runner !== "string") progress.stop();
+  candidates.push(
+    ...(typeof check === "string"
+      ? [{ name: "the weights alone", quantize: fromWeights(model) }]
+      : defaultCandidates(model, check)),
+  );
+  const ruled = (quantize: Quantize) => asUsage("--bits-for", () => withBits(model, quantize, bitsFor));
+  return { check, candidates: candidates.map(({ name, quantize }) => ({ name, quantize: ruled(quantize) })) };
+}
+
+async function runnerOf(model: Model): Promise<Runner | string> {
+  const bytes = model.tensors.reduce((sum, { dtype, shape }) => sum + (tensorBytes(dtype, shape) ?? 0), 0);
+  if (bytes > MAX_RUN_BYTES) return `models above ${formatBytes(MAX_RUN_BYTES)} are not run`;
+  return findRunner(model).catch((error: Error) => firstLine(error));
+}
+
+async function checkOf(
+  model: Model,
+  runner: Runner,
+  feeds: Feeds[] | undefined,
+  progress: Progress,
+): Promise<OutputCheck | string> {
+  try {
+    return await checkOutputs(model, runner, { feeds, onProgress: progress.step });
+  } catch (error) {
+    // The model wants other inputs than a signature tells.
+    return firstLine(error as Error);
+  }
+}
+
+const firstLine = ({ message }: Error) => message.split("\n")[0];
+
+async function outputsOf(check: OutputCheck | string, decoded: Model, isSafe: boolean): Promise<Outputs> {
+  if (typeof check === "string") return { unchecked: check };
+  const { kind, inputs } = check;
+  const { value, agreement } = await check.judge(decoded);
+  const outputs: Outputs = { inputs, kind, divergence: value, agreement };
+  if (isSafe) outputs.limit = SAFE_DIVERGENCE[kind];
+  if (value <= WARNING_DIVERGENCE[kind]) return outputs;
+  const same =
+    agreement === undefined ? "" : `, ${formatNumber(100 * agreement, 0)} % of the answers are the same`;
+  const unit = kind === "kl" ? "KL divergence" : "relative squared error";
+  const warning = `this model answers differently: ${unit} ${formatNumber(value, 3)}${same} (${inputs}). More bytes, or no size at all, keep its answers`;
+  return { ...outputs, warning };
+}
+
+/** The part of the command that calibrates, for which TF.js has to be installed beside this package. */
+async function calibration(): Promise<typeof import("./calibrate.js")> {
+  try {
+    return await import("./calibrate.js");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw error;
+    throw new UsageError("--calibrate: TF.js runs the model: npm install @tensorflow/tfjs");
+  }
+}

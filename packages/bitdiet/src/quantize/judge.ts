@@ -1,0 +1,39 @@
+/**
+ * A model's outputs on given inputs, and how far those of the models are that were made from it.
+ *
+ *     const judge = await outputJudge(model, runner, feeds);
+ *     await judge(decoded); // { kind: "kl", value: 0.004, agreement: 0.98 }
+ */
+import { floatValues } from "../formats/floats.js";
+import { isFloat, type Model } from "../model.js";
+import { type Divergence, divergence } from "../networks/divergence.js";
+import type { Feeds } from "../networks/made-up-inputs.js";
+import { runInputs } from "../networks/run-inputs.js";
+import type { Runner } from "../networks/runner.js";
+
+/** @throws as `Runner.run` */
+export async function outputJudge(
+  model: Model,
+  runner: Runner,
+  feeds: readonly Feeds[],
+): Promise<(decoded: Model) => Promise<Divergence>> {
+  const reference = await runInputs(runner, feeds);
+  return async (decoded) => {
+    const outputs = await runInputs(runner, feeds, await changedValues(model, decoded));
+    return divergence(outputs, reference);
+  };
+}
+
+/** Values of the float tensors that are not what they were. */
+async function changedValues(model: Model, decoded: Model): Promise<Map<string, Float32Array>> {
+  const originals = new Map(model.tensors.map((tensor) => [tensor.name, tensor]));
+  const changed = new Map<string, Float32Array>();
+  for (const { name, dtype, bytes } of decoded.tensors) {
+    const original = originals.get(name);
+    if (!original || !isFloat(dtype)) continue;
+    const [before, after] = [await original.bytes(), await bytes()];
+    if (before.length === after.length && before.every((byte, i) => byte === after[i])) continue;
+    changed.set(name, floatValues(dtype, after));
+  }
+  return changed;
+}

@@ -1,0 +1,82 @@
+/**
+ * How much a model's outputs depend on each of its weights: one run per tensor, with that tensor rounded coarsely.
+ *
+ *     const losses = await measureLosses(model, runner, feeds);
+ *     losses.get("conv1/kernel"); // 0.02: the outputs' relative squared error at steps of a sixth of the weights' rms
+ *
+ * Probabilities are compared as centred logarithms: a KL divergence is ruled by few rows, and saturates where a softmax is sure.
+ */
+import { dequantize } from "../file/quantized-tensor.js";
+import { floatValues } from "../formats/floats.js";
+import { channelAxis, type FloatDtype, type Model } from "../model.js";
+import { divergence, relativeError } from "../networks/divergence.js";
+import type { Feeds } from "../networks/made-up-inputs.js";
+import { runInputs } from "../networks/run-inputs.js";
+import type { Runner, RunTensor } from "../networks/runner.js";
+import { quantizeWeights } from "./weights.js";
+
+/** Fineness of the rounding: steps of 1/6 of a row's rms, small enough for losses that grow with their square. */
+export const PROBE_FINENESS = 1 + Math.log2(6);
+/** Smaller probabilities are all the same. */
+const MIN_PROBABILITY = 1e-12;
+
+type Outputs = readonly ReadonlyMap<string, RunTensor>[];
+
+/**
+ * The outputs' squared error with one tensor rounded, by the tensor's name, for all that may be quantized.
+ *
+ * @throws as `Runner.run`
+ */
+export async function measureLosses(
+  model: Model,
+  runner: Runner,
+  feeds: readonly Feeds[],
+  onProgress: (done: number, total: number) => void = () => {},
+): Promise<Map<string, number>> {
+  const reference = comparable(await runInputs(runner, feeds));
+  const losses = new Map<string, number>();
+  const tensors = model.tensors.filter((tensor) => channelAxis(tensor) !== undefined);
+  for (const [index, tensor] of tensors.entries()) {
+    onProgress(index, tensors.length);
+    const { name, dtype, shape, bytes } = tensor;
+    const values = floatValues(dtype as FloatDtype, await bytes());
+    const rounded = quantizeWeights({ values, shape, axis: channelAxis(tensor)! }, PROBE_FINENESS);
+    if (!rounded) continue;
+    const outputs = comparable(await runInputs(runner, feeds, new Map([[name, dequantize(rounded)]])));
+    const errors = reference.map((exact, i) => relativeError(outputs[i], exact));
+    losses.set(name, errors.reduce((sum, error) => sum + error, 0) / errors.length);
+  }
+  onProgress(tensors.length, tensors.length);
+  return losses;
+}
+
+/** Each output of all batches as numbers whose squared error says how far the model is off. */
+function comparable(batches: Outputs): Float32Array[] {
+  const areDistributions = divergence(batches, batches).kind === "kl";
+  const names = [...batches[0].keys()].filter((name) => batches[0].get(name)!.dtype === "float32");
+  return names.map((name) => {
+    const parts = batches.map((batch) => batch.get(name)!);
+    const all = new Float32Array(parts.reduce((sum, { data }) => sum + data.length, 0));
+    let at = 0;
+    for (const { shape, data } of parts) {
+      const values = data as Float32Array;
+      const width = shape.at(-1) ?? 1;
+      all.set(areDistributions ? centredLogs(values, width, /logit/i.test(name)) : values, at);
+      at += values.length;
+    }
+    return all;
+  });
+}
+
+/** Logarithms of rows of probabilities, less their mean; of a probability alone against its opposite. */
+function centredLogs(values: Float32Array, width: number, areLogs: boolean): Float32Array {
+  const log = (p: number) => (areLogs ? p : Math.log(Math.max(p, MIN_PROBABILITY)));
+  if (width === 1) return values.map((p) => log(p) - log(1 - p));
+  const logs = values.map(log);
+  for (let from = 0; from < logs.length; from += width) {
+    let sum = 0;
+    for (let i = from; i < from + width; i++) sum += logs[i];
+    for (let i = from; i < from + width; i++) logs[i] -= sum / width;
+  }
+  return logs;
+}
