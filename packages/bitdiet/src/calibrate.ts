@@ -16,6 +16,7 @@ import type { Program } from "./networks/tfjs-program.js";
 import { fittingRange, trainingDistance } from "./networks/tfjs-training-distance.js";
 import { calibrated } from "./quantize/calibrated.js";
 import { fromWeights } from "./quantize/from-weights.js";
+import { probed } from "./quantize/probed.js";
 import type { Quantize } from "./quantize/quantize.js";
 
 /** Inputs of a model with one input, or of any model by name. */
@@ -35,6 +36,8 @@ export type CalibrationData = (
 };
 
 export interface CalibrateOptions {
+  /** What outputs lose by each tensor (`measureLosses`): taken instead of gradients, which not every backend has. */
+  losses?: ReadonlyMap<string, number>;
   /** How the tensors are quantized that calibration does not reach. Default: by the weights alone. */
   rest?: Quantize;
   onProgress?(step: string, done: number, total: number): void;
@@ -56,7 +59,7 @@ const MADE_UP = { count: 200, seed: 1 };
 export async function calibrate(
   model: Model,
   data?: CalibrationData,
-  { rest = fromWeights(model), onProgress = () => {}, onWarning = () => {} }: CalibrateOptions = {},
+  { losses, rest = fromWeights(model), onProgress = () => {}, onWarning = () => {} }: CalibrateOptions = {},
 ): Promise<Quantize> {
   const program = await tfjsProgram(model);
   for (const output of program.outputs) output.isClassifier ||= data?.logits ?? false;
@@ -67,6 +70,7 @@ export async function calibrate(
   );
   const warning = rangeWarning(trainingDistance(program, feeds));
   if (warning) onWarning(warning);
+  if (losses) return probed(network, losses, rest);
   onProgress("measuring sensitivities", 0, 1);
   return calibrated(network, rest);
 }

@@ -133,6 +133,10 @@ export async function compressChecked(
 export function defaultCandidates(model: Model, { losses }: OutputCheck): Candidate[] {
   return [
     { name: "bits where outputs depend on them", quantize: allocated(model, losses) },
-    { name: "the weights alone", quantize: fromWeights(model) },
+    weightsOnly(model),
   ];
+}
+
+export function weightsOnly(model: Model): Candidate {
+  return { name: "the weights alone", quantize: fromWeights(model) };
 }

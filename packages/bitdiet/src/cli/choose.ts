@@ -13,6 +13,7 @@ import {
   type OutputCheck,
   SAFE_DIVERGENCE,
   WARNING_DIVERGENCE,
+  weightsOnly,
 } from "../compress-checked.js";
 import { openBitdiet } from "../loaders/open.js";
 import { joinPieces, openSource } from "../loaders/source.js";
@@ -21,7 +22,6 @@ import { findRunner } from "../networks/find-runner.js";
 import type { Feeds } from "../networks/made-up-inputs.js";
 import type { Runner } from "../networks/runner.js";
 import { type BitsRule, withBits } from "../quantize/exceptions.js";
-import { fromWeights } from "../quantize/from-weights.js";
 import type { Quantize } from "../quantize/quantize.js";
 import type { CompressTarget } from "../quantize/target.js";
 import type { CompressReport } from "../report.js";
@@ -112,25 +112,28 @@ export async function choose(model: Model, choice: Choice, progress: Progress): 
 /** What is known of the model's outputs, or why nothing is; and the ways to choose integers, the likeliest first. */
 async function look(
   model: Model,
-  { calibrate, bitsFor }: Choice,
+  { target, calibrate, bitsFor }: Choice,
   progress: Progress,
 ): Promise<{ check: OutputCheck | string; candidates: Candidate[] }> {
-  const candidates: Candidate[] = [];
+  const isMadeUp = calibrate === "synthetic";
+  // First the module, which may choose TF.js's backend.
+  const data =
+    calibrate === undefined || calibrate === "none" || isMadeUp
+      ? undefined
+      : await (await calibration()).loadCalibrationData(calibrate);
   const runner = calibrate === "none" ? "--calibrate none" : await runnerOf(model);
-  let feeds: Feeds[] | undefined;
-  if (calibrate !== undefined && calibrate !== "none") {
-    const { loadCalibration } = await calibration();
-    const given = await loadCalibration(calibrate, model, runner, progress);
-    candidates.push({ name: given.name, quantize: given.quantize });
-    feeds = given.feeds;
-  }
+  const feeds = data && typeof runner !== "string" ? (await calibration()).feedsOf(data, runner) : undefined;
   const check = typeof runner === "string" ? runner : await checkOf(model, runner, feeds, progress);
-  if (typeof runner !== "string") progress.stop();
-  candidates.push(
-    ...(typeof check === "string"
-      ? [{ name: "the weights alone", quantize: fromWeights(model) }]
-      : defaultCandidates(model, check)),
-  );
+  const candidates = typeof check === "string" ? [weightsOnly(model)] : defaultCandidates(model, check);
+  if (data) candidates.unshift(await (await calibration()).calibratedCandidate(data, model, check, progress));
+  if (isMadeUp) {
+    if (typeof runner === "string" || typeof check === "string")
+      throw new UsageError(`--calibrate synthetic: ${check}`);
+    // Made-up inputs flatter what was made with them: no search may go by what they say of it.
+    if (!target)
+      throw new UsageError("--calibrate synthetic: expected a size, --max-bytes or --bits, with it");
+    candidates.unshift(await (await calibration()).syntheticCandidate(model, runner, check, progress));
+  }
   const ruled = (quantize: Quantize) => asUsage("--bits-for", () => withBits(model, quantize, bitsFor));
   return { check, candidates: candidates.map(({ name, quantize }) => ({ name, quantize: ruled(quantize) })) };
 }

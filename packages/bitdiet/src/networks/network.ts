@@ -9,6 +9,8 @@
 /** A layer with weights, batch norm already folded into it. */
 export interface CalibrationLayer {
   name: string;
+  /** Name of the model's tensor that the weights were made of. */
+  tensor?: string;
   /** Outputs: output channels. */
   rows: number;
   /** Inputs of one output: input channels times kernel positions. */

@@ -54,6 +54,7 @@ export function foldedLayer(
   const trained = norm && trainedStatistics(norm, rows);
   return {
     name,
+    tensor: names.kernel,
     rows,
     columns,
     kernel: matrix.kernel,

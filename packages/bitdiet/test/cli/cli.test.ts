@@ -76,7 +76,8 @@ describe("exit code 0", () => {
     expect(compressed.code).toBe(0);
     const report = JSON.parse(compressed.stdout);
     expect(report.bytes).toBe((await stat(join(folder, "layers.bitdiet"))).size);
-    expect(report.method).toBe("weights only");
+    expect(report.method).toBe("bits where outputs depend on them");
+    expect(report.outputs).toMatchObject({ kind: "kl", inputs: "32 made-up inputs, seed 2" });
     expect((await bitdiet("verify", "layers.bitdiet")).stdout).toContain("every hash fits");
     expect((await bitdiet("decompress", "layers.bitdiet", "-o", "out/layers")).code).toBe(0);
     const [before, after] = [
@@ -163,7 +164,10 @@ describe("exit code 0", () => {
       "--json",
     );
     expect({ code, stderr }).toMatchObject({ code: 0 });
-    expect(JSON.parse(stdout).method).toBe("calibrated");
+    expect(JSON.parse(stdout)).toMatchObject({
+      method: expect.stringMatching(/calibration data|bits where/),
+      outputs: { inputs: "4 inputs of yours, held out" },
+    });
     expect((await bitdiet("decompress", "calibrated.bitdiet", "-o", "out/calibrated")).code).toBe(0);
     const [before, after] = [
       await runLayers(await readAll("layers")),
