@@ -175,7 +175,7 @@ describe("exit code 0", () => {
     ];
     expect(Math.max(...before.map((value, i) => Math.abs(value - after[i])))).toBeLessThan(0.1);
     const torch = await bitdiet("compress", "torch", "--calibrate", "data.mjs", "-o", "no.bitdiet");
-    expect(torch).toMatchObject({ code: 2, stderr: expect.stringContaining("expected a layers model") });
+    expect(torch).toMatchObject({ code: 2, stderr: expect.stringContaining("expected a model of TF.js") });
   });
 
   test("--force writes over what is there", async () => {
