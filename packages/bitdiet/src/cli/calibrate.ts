@@ -10,18 +10,11 @@ import { type CalibrationData, calibrate } from "../calibrate.js";
 import { type Candidate, type OutputCheck, weightsOnly } from "../compress-checked.js";
 import type { Model } from "../model.js";
 import type { Feeds } from "../networks/made-up-inputs.js";
-import { runnableInputs } from "../networks/run-inputs.js";
 import type { Runner } from "../networks/runner.js";
-import { tfjsNetwork, tfjsProgram } from "../networks/tfjs-network.js";
 import { allocated } from "../quantize/allocated.js";
-import { probed } from "../quantize/probed.js";
 import { loadHook } from "./hook.js";
 import { UsageError } from "./options.js";
 import type { Progress } from "./print.js";
-
-/** Made-up inputs of `--calibrate synthetic`, and their seed: not those that judge. */
-const MADE_UP = 64;
-const SEED = 3;
 
 /** @throws {UsageError} if the module cannot be loaded, or fails */
 export async function loadCalibrationData(path: string): Promise<CalibrationData> {
@@ -29,7 +22,9 @@ export async function loadCalibrationData(path: string): Promise<CalibrationData
 }
 
 /** Inputs of the user's one by one, as a runner takes them; undefined if they are not what it takes. */
-export function feedsOf({ inputs, shape }: CalibrationData, runner: Runner): Feeds[] | undefined {
+export function feedsOf(data: CalibrationData, runner: Runner): readonly Feeds[] | undefined {
+  if ("feeds" in data) return data.feeds;
+  const { inputs, shape } = data;
   if (!(inputs instanceof Float32Array) || !Array.isArray(shape) || runner.inputs.length !== 1)
     return undefined;
   const [count, ...rest] = shape;
@@ -56,35 +51,29 @@ export async function calibratedCandidate(
   await tf.ready();
   const losses = typeof check === "string" || hasGradients() ? undefined : check.losses;
   const rest = typeof check === "string" ? weightsOnly(model).quantize : allocated(model, check.losses);
-  const quantize = await calibrate(model, data, { losses, rest, onProgress: progress.step }).catch(
-    (error) => {
-      // TF.js does not know the model's layers, or the inputs are not its.
-      throw new UsageError(`--calibrate: ${error.message}`);
-    },
-  );
+  const quantize = await calibrate(model, data, {
+    losses,
+    rest,
+    onProgress: progress.step,
+    onWarning: progress.note,
+  }).catch((error) => {
+    // TF.js does not know the model's layers, or the inputs are not its.
+    throw new UsageError(`--calibrate: ${error.message}`);
+  });
   return { name: "calibration data", quantize };
 }
 
 /** @throws {UsageError} if the model is not one that is calibrated */
 export async function syntheticCandidate(
   model: Model,
-  runner: Runner,
   { losses }: OutputCheck,
   progress: Progress,
 ): Promise<Candidate> {
-  try {
-    const feeds = await runnableInputs(runner, model, { count: MADE_UP, seed: SEED });
-    const program = await tfjsProgram(model);
-    const network = tfjsNetwork(model, program, feeds, (layer) =>
-      progress.step("calibrating", layer, program.layers.length),
-    );
-    return {
-      name: "made-up calibration inputs",
-      quantize: probed(network, losses, allocated(model, losses)),
-    };
-  } catch (error) {
-    throw new UsageError(`--calibrate synthetic: ${(error as Error).message}`);
-  }
+  const options = { losses, rest: allocated(model, losses), onProgress: progress.step };
+  const quantize = await calibrate(model, undefined, options).catch((error) => {
+    throw new UsageError(`--calibrate synthetic: ${error.message}`);
+  });
+  return { name: "made-up calibration inputs", quantize };
 }
 
 /** Whether the current backend has what gradients of convolutions take; the wasm backend as it comes has not. */

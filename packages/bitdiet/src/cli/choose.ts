@@ -97,7 +97,7 @@ export async function choose(model: Model, choice: Choice, progress: Progress): 
     });
     chosen = { ...made, method, rivals: [] };
   }
-  const decoded = (await openBitdiet(await openSource(joinPieces(chosen.pieces)), 2 ** 31)).model;
+  const decoded = (await openBitdiet(await openSource(joinPieces(chosen.pieces)))).model;
   if (score) {
     const after = await score(decoded);
     chosen.scores = { before: before!, after };
@@ -132,7 +132,7 @@ async function look(
     // Made-up inputs flatter what was made with them: no search may go by what they say of it.
     if (!target)
       throw new UsageError("--calibrate synthetic: expected a size, --max-bytes or --bits, with it");
-    candidates.unshift(await (await calibration()).syntheticCandidate(model, runner, check, progress));
+    candidates.unshift(await (await calibration()).syntheticCandidate(model, check, progress));
   }
   const ruled = (quantize: Quantize) => asUsage("--bits-for", () => withBits(model, quantize, bitsFor));
   return { check, candidates: candidates.map(({ name, quantize }) => ({ name, quantize: ruled(quantize) })) };
@@ -147,7 +147,7 @@ async function runnerOf(model: Model): Promise<Runner | string> {
 async function checkOf(
   model: Model,
   runner: Runner,
-  feeds: Feeds[] | undefined,
+  feeds: readonly Feeds[] | undefined,
   progress: Progress,
 ): Promise<OutputCheck | string> {
   try {

@@ -6,6 +6,7 @@
  *
  * Probabilities are compared as centred logarithms: a KL divergence is ruled by few rows, and saturates where a softmax is sure.
  */
+import { xxHash32 } from "@bitdiet/stream";
 import { dequantize } from "../file/quantized-tensor.js";
 import { floatValues } from "../formats/floats.js";
 import { channelAxis, type FloatDtype, type Model } from "../model.js";
@@ -35,11 +36,16 @@ export async function measureLosses(
 ): Promise<Map<string, number>> {
   const reference = comparable(await runInputs(runner, feeds));
   const losses = new Map<string, number>();
+  /** Names of tensors that are equal: they shall stay so, as a file has them once. */
+  const twins = new Map<string, string[]>();
   const tensors = model.tensors.filter((tensor) => channelAxis(tensor) !== undefined);
   for (const [index, tensor] of tensors.entries()) {
     onProgress(index, tensors.length);
     const { name, dtype, shape, bytes } = tensor;
-    const values = floatValues(dtype as FloatDtype, await bytes());
+    const stored = await bytes();
+    const values = floatValues(dtype as FloatDtype, stored);
+    const content = `${xxHash32(stored)} ${dtype} ${shape}`;
+    twins.set(content, [...(twins.get(content) ?? []), name]);
     const rounded = quantizeWeights({ values, shape, axis: channelAxis(tensor)! }, PROBE_FINENESS);
     if (!rounded) continue;
     const outputs = comparable(await runInputs(runner, feeds, new Map([[name, dequantize(rounded)]])));
@@ -47,6 +53,10 @@ export async function measureLosses(
     losses.set(name, errors.reduce((sum, error) => sum + error, 0) / errors.length);
   }
   onProgress(tensors.length, tensors.length);
+  for (const names of twins.values()) {
+    const all = names.reduce((sum, name) => sum + (losses.get(name) ?? 0), 0);
+    for (const name of names) if (losses.has(name)) losses.set(name, all);
+  }
   return losses;
 }
 
