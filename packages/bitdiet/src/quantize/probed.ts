@@ -27,7 +27,7 @@ export function probed(
   const unit = unitOf(network.layers, sensitivities);
   return async (lambda) => {
     const { layers } = await quantizeCalibrated(network, sensitivities, unit * lambda);
-    const { model, tensors } = network.restore(layers);
+    const { model, tensors } = await network.restore(layers);
     const others = await rest(lambda);
     return { model, notes: others.notes, tensors: new Map([...others.tensors, ...tensors]) };
   };
