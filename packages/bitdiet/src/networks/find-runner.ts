@@ -42,8 +42,9 @@ async function findTfjs(format: string): Promise<TfjsPackages | string> {
     return `${missing} is not installed (npm install @tensorflow/tfjs)`;
   }
   if (core.engine().backendNames().length === 0) {
-    const backend = (await useWasm(core)) || (await importPeer<object>("@tensorflow/tfjs-backend-cpu"));
-    if (!backend) return "no backend of TF.js is installed (npm install @tensorflow/tfjs-backend-wasm)";
+    const plain = await importPeer<object>("@tensorflow/tfjs-backend-cpu");
+    if (!(await useWasm(core)) && !plain)
+      return "no backend of TF.js is installed (npm install @tensorflow/tfjs-backend-wasm)";
   }
   await core.ready();
   return { core, [kind]: loader };

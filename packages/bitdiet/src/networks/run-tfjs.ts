@@ -80,7 +80,10 @@ export async function tfjsRunner(model: Model, packages: TfjsPackages): Promise<
       await replace(replaced);
       const given = Object.fromEntries(inputs.map(({ name }) => [name, toTensor(core, feeds.get(name)!)]));
       try {
-        const found = await loaded.run(given).catch(asRunError);
+        const found = await loaded
+          .run(given)
+          .catch((error) => onPlainBackend(core, error, () => loaded.run(given)))
+          .catch(asRunError);
         const named = await Promise.all(
           found.map(
             async (tensor, i): Promise<[string, RunTensor]> => [outputs[i], await fromTensor(tensor)],
@@ -97,6 +100,17 @@ export async function tfjsRunner(model: Model, packages: TfjsPackages): Promise<
       loaded.dispose();
     },
   };
+}
+
+/** Runs again on the plain JavaScript backend, from now on, what the current one has no kernel for: wasm has no FFT, for one. */
+async function onPlainBackend<Result>(
+  core: TfjsPackages["core"],
+  error: Error,
+  run: () => Promise<Result>,
+): Promise<Result> {
+  if (!error.message.includes("not registered for backend") || !core.findBackendFactory("cpu")) throw error;
+  await core.setBackend("cpu");
+  return run();
 }
 
 async function loadModel(model: Model, { core, layers, converter }: TfjsPackages): Promise<LoadedModel> {

@@ -118,6 +118,20 @@ test("findRunner loads TF.js by itself", async () => {
   await runner.dispose();
 });
 
+test("what a backend has no kernel for is run on the plain one", async () => {
+  const before = core.getBackend();
+  // A backend that has all but the kernel of matrix products.
+  core.registerBackend("lacking", () => core.backend());
+  core.copyRegisteredKernels(before, "lacking");
+  core.unregisterKernel("BatchMatMul", "lacking");
+  await core.setBackend("lacking");
+  const runner = await tfjsRunner(await read(graphModelFiles()), packages);
+  const outputs = firstOf(await runner.run(feed([2, 6, 6, 2])));
+  expect(core.getBackend()).toBe("cpu");
+  await runner.dispose();
+  expect(outputs).toEqual(await runGraph(graphModelFiles()));
+});
+
 test("a package that is not given, and a model of another kind, are refused by name", async () => {
   const model = await read(graphModelFiles());
   await expect(tfjsRunner(model, { core, layers })).rejects.toThrow(
