@@ -11,10 +11,10 @@ import { readTfjs } from "../../src/formats/tfjs.js";
 import { onnxFileFromBitdiet, onnxFromBitdiet } from "../../src/loaders/onnx.js";
 import { openBitdiet } from "../../src/loaders/open.js";
 import { openSource } from "../../src/loaders/source.js";
-import { bitdietCache } from "../../src/loaders/transformers.js";
+import { bitdietCache, bitdietFetch } from "../../src/loaders/transformers.js";
 import { channelAxis, isFloat, type Model, type ModelTensor } from "../../src/model.js";
 import { type OnnxCase, onnxCases } from "../formats/onnx-cases.js";
-import { collect, layersModelFiles, normals, onnxModel } from "../formats/small-models.js";
+import { collect, layersModelFiles, normals, onnxMessage, onnxModel } from "../formats/small-models.js";
 
 ort.env.wasm.numThreads = 1;
 
@@ -114,6 +114,8 @@ test("another format is refused by name", async () => {
   await expect(onnxFromBitdiet(bytes)).rejects.toThrow("bytes: expected an ONNX model, got tfjs-layers");
 });
 
+const hub = "https://huggingface.co/Xenova/tiny/resolve/main";
+
 test("bitdietCache gives transformers.js an .onnx file for the URL that it asks for, and leaves the rest to others", async () => {
   const kept = new Map<string, Response>();
   const fallback = {
@@ -121,7 +123,6 @@ test("bitdietCache gives transformers.js an .onnx file for the URL that it asks 
     put: async (request: string, response: Response) => void kept.set(request, response),
   };
   const cache = bitdietCache({ "Xenova/tiny/onnx/model.onnx": await compressed() }, fallback);
-  const hub = "https://huggingface.co/Xenova/tiny/resolve/main";
   const response = await cache.match(`${hub}/onnx/model.onnx`);
   const bytes = new Uint8Array(await response!.arrayBuffer());
   expect(response!.headers.get("Content-Length")).toBe(String(bytes.length));
@@ -133,4 +134,82 @@ test("bitdietCache gives transformers.js an .onnx file for the URL that it asks 
   ).toBeUndefined();
   await cache.put(`${hub}/config.json`, new Response("{}"));
   expect(await (await cache.match(`${hub}/config.json`))!.text()).toBe("{}");
+});
+
+test("a cache tells why a model cannot be had when it is read: transformers.js takes an error before for an absent file", async () => {
+  const cache = bitdietCache({ "Xenova/tiny/onnx/model.onnx": "no/such.bitdiet" });
+  const response = await cache.match(`${hub}/onnx/model.onnx`);
+  await expect(response!.arrayBuffer()).rejects.toThrow("no/such.bitdiet");
+});
+
+test("bitdietFetch downloads and decodes a model once, says its size before, and hands on bytes as they are decoded", async () => {
+  const file = await compressed();
+  let downloads = 0;
+  const served = async (url: string | URL | Request) => {
+    if (String(url).endsWith(".bitdiet")) downloads++;
+    return new Response(String(url).endsWith(".bitdiet") ? (file as BlobPart) : "other");
+  };
+  const get = bitdietFetch(
+    { "Xenova/tiny/onnx/model.onnx": "https://example.com/m.bitdiet" },
+    { fetchFunc: served as typeof fetch, others: served as typeof fetch },
+  );
+  const size = await get(`${hub}/onnx/model_quantized.onnx`, { headers: { Range: "bytes=0-0" } });
+  expect(size.status).toBe(206);
+  const [first, second] = await Promise.all([
+    get(`${hub}/onnx/model_quantized.onnx`),
+    get(new URL(`${hub}/onnx/model_quantized.onnx`)),
+  ]);
+  expect(first.status).toBe(200);
+  const reader = first.body!.getReader();
+  const pieces: Uint8Array[] = [];
+  for (let piece = await reader.read(); !piece.done; piece = await reader.read()) pieces.push(piece.value);
+  expect(pieces.length).toBeGreaterThan(3);
+  const bytes = new Uint8Array(Buffer.concat(pieces));
+  expect(new Uint8Array(await second.arrayBuffer())).toEqual(bytes);
+  expect(downloads).toBe(1);
+  expect(first.headers.get("Content-Length")).toBe(String(bytes.length));
+  expect(size.headers.get("Content-Range")).toBe(`bytes 0-0/${bytes.length}`);
+  expect((await run(bytes)).length).toBe(10);
+  // All numbers are inside: files of external data that a configuration asks for have nothing more.
+  expect((await (await get(`${hub}/onnx/model.onnx_data`)).arrayBuffer()).byteLength).toBe(1);
+  expect(await (await get(`${hub}/config.json`)).text()).toBe("other");
+});
+
+test("bitdietFetch gives one file of a model that had several, and of numbers stored as varints", async () => {
+  const halves = Array.from({ length: 1024 }, (_, i) => 0x2c00 + i);
+  const graph = onnxMessage("Model", {
+    graph: { name: "g", initializer: [{ dims: [32, 32], dataType: 10, name: "t", int32Data: halves }] },
+  });
+  for (const [files, name] of [
+    [onnxModel({ external: true }), "model.onnx"],
+    [{ "m.onnx": graph }, "m.onnx"],
+  ] as const) {
+    const model = await readOnnx(memoryFiles(files), name);
+    const bytes = encodeModel({
+      metadata: Object.entries({ format: new TextEncoder().encode("onnx"), ...model.metadata }).map(
+        ([key, value]) => ({ name: key, bytes: value }),
+      ),
+      tensors: await Promise.all(
+        model.tensors.map(async ({ bytes: read, use: _, ...rest }) => ({ ...rest, bytes: await read() })),
+      ),
+    });
+    const get = bitdietFetch({ "a/m.onnx": bytes });
+    const given = new Uint8Array(await (await get("https://x.co/a/m.onnx")).arrayBuffer());
+    expect(given).toEqual(new Uint8Array(Buffer.concat(await onnxFile(model))));
+  }
+});
+
+test("bitdietFetch tells why a model cannot be had, and asks again the next time", async () => {
+  const file = await compressed();
+  const answers = [
+    new Response("<!doctype html>"),
+    new Response("<!doctype html>"),
+    new Response(file as BlobPart),
+  ];
+  const get = bitdietFetch(
+    { "a/m.onnx": "https://example.com/m.bitdiet" },
+    { fetchFunc: (async () => answers.shift()) as unknown as typeof fetch },
+  );
+  await expect(get("https://x.co/a/m.onnx")).rejects.toThrow("HTML");
+  expect((await (await get("https://x.co/a/m.onnx")).arrayBuffer()).byteLength).toBeGreaterThan(1000);
 });

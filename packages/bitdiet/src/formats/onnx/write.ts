@@ -75,8 +75,13 @@ export async function onnxFiles(parts: OnnxParts): Promise<Map<string, Uint8Arra
 
 /** Pieces of one .onnx file that has all numbers in it, also those that were beside it. @throws {ModelFileError} as `writeOnnx` */
 export async function onnxFile(parts: OnnxParts): Promise<Uint8Array[]> {
+  if (layoutOf(parts.metadata).files.length === 0) {
+    const pieces: Uint8Array[] = [];
+    for await (const { bytes } of writeOnnx(parts)) pieces.push(bytes);
+    return pieces;
+  }
   const [[, model], ...beside] = await onnxFiles(parts);
-  return beside.length === 0 ? [model] : inside(model, new Map(beside), () => true);
+  return inside(model, new Map(beside), () => true);
 }
 
 /**
