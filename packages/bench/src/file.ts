@@ -19,7 +19,7 @@ import {
 } from "bitdiet";
 import { decodeModel, readHeader } from "bitdiet/decode";
 import { folderFiles } from "bitdiet/node";
-import { onnxFromBitdiet } from "bitdiet/onnx";
+import { fromBitdiet } from "bitdiet/tfjs";
 import { markdownTable, type Row } from "./report.js";
 import { dataFolder, laplaceSource } from "./sources.js";
 import { median } from "./timing.js";
@@ -45,8 +45,8 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
           [coder, () => decodeModel(file)],
           [`${coder}, 1 Worker`, () => decodeIn(running.slice(1), file)],
           [`${coder}, 2 Workers`, () => decodeIn(running, file)],
-          [`${coder}, loaded`, () => onnxFromBitdiet(file)],
-          [`${coder}, loaded in Workers`, () => onnxFromBitdiet(file, { worker, workers: 2 })],
+          [`${coder}, loaded`, async () => fromBitdiet(file).load?.()],
+          [`${coder}, loaded in Workers`, async () => fromBitdiet(file, { worker, workers: 2 }).load?.()],
         ]),
       ),
       quick ? 2 : 7,
@@ -149,11 +149,14 @@ async function resnetModel(): Promise<Record<string, QuantizedTensor[]>> {
   return { "ResNet-56, 4 bits": tensors.filter((tensor) => tensor !== undefined) };
 }
 
-/** Such as onnxFromBitdiet loads. */
+/** Such as fromBitdiet loads. */
 function fileOf(tensors: readonly QuantizedTensor[], minGain: number): Uint8Array {
   const metadata = [
-    { name: "format", bytes: new TextEncoder().encode("onnx") },
-    { name: "graph.onnx", bytes: new Uint8Array(8) },
+    { name: "format", bytes: new TextEncoder().encode("tfjs-graph") },
+    {
+      name: "model.json",
+      bytes: new TextEncoder().encode('{"modelTopology":{"node":[]},"weightsManifest":[]}'),
+    },
   ];
   const named = tensors.map((quantized, i) => ({ name: `w${i}`, dtype: "float32" as const, quantized }));
   return encodeModel({ metadata, tensors: named }, { minGain });
