@@ -12,17 +12,15 @@ export async function hintsOf(model: Model): Promise<InputHints> {
   return { vocabulary: vocabularyOf(model), range: rangeOf(model) };
 }
 
+/** Rows of the largest table that words are looked up in. Positions and types have tables, too. */
 function vocabularyOf({ tensors }: Model): number | undefined {
-  const tables = tensors.filter(({ shape }) => shape.length === 2);
-  const named = tables.filter(
-    ({ name }) => /embed|wte|token|lookup/i.test(name) && !/position|type|wpe|segment/i.test(name),
-  );
-  const likely =
-    named.length > 0
-      ? named
-      : tables.filter(({ shape: [rows, width] }) => rows >= MIN_WORDS && rows > 2 * width);
-  const rows = likely.map(({ shape }) => Math.max(...shape));
-  return rows.length > 0 ? Math.max(...rows) : undefined;
+  const isOther = (name: string) => /position|type|wpe|segment/i.test(name);
+  const tables = tensors.filter(({ name, shape }) => shape.length === 2 && !isOther(name));
+  const embeddings = tables.filter(({ use }) => use.kind === "embedding");
+  const named = tables.filter(({ name }) => /embed|wte|token|lookup/i.test(name));
+  const likely = tables.filter(({ shape: [rows, width] }) => rows >= MIN_WORDS && rows > 2 * width);
+  const found = [embeddings, named, likely].find((list) => list.length > 0) ?? [];
+  return found.length > 0 ? Math.max(...found.map(({ shape }) => Math.max(...shape))) : undefined;
 }
 
 /** Of a layers model that begins by rescaling pixels of 0 to 255 (x / 255, or x / 127.5 - 1): those. */
