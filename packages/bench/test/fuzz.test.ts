@@ -1,33 +1,64 @@
 import { countSymbols, shannonEntropy } from "@bitdiet/huffman";
+import { CorruptInputError, decodeModel } from "bitdiet";
 import { describe, expect, it } from "vitest";
 import { selfDescribing } from "../src/coders.js";
 import { fuzz } from "../src/fuzz.js";
+import { alteredFiles, bothReaders, forgedFiles, hasPython } from "../src/fuzz-files.js";
+import { streams, streamsOf } from "../src/fuzz-streams.js";
 import { featureMapSource, laplaceSource, uniformSource } from "../src/sources.js";
 
+const slice = { cases: 1000, seconds: 50, seed: 7 };
+const few = { cases: 50, seconds: 50, seed: 1 };
+const untyped = () => {
+  throw new RangeError("Offset is outside the bounds of the DataView");
+};
+
 describe("the mutation fuzzer", () => {
-  it.each(selfDescribing.map((coder) => [coder.name, coder] as const))(
+  it.each(streams.map((subject) => [subject.name, subject] as const))(
     "finds no hang, no untyped throw and no wrong decoding in a slice of %s",
-    (_, coder) => {
-      const [report] = fuzz([coder], { cases: 1000, seconds: 50, seed: 7 });
+    (_, subject) => {
+      const report = fuzz(subject, slice);
       expect(report.failures).toEqual([]);
       expect(report.cases).toBe(1000);
       expect(report.refused).toBeGreaterThan(900);
     },
   );
 
-  it("notices a decoder that returns other symbols, and one that throws what is no corrupt-input error", () => {
+  it("finds none in a slice of altered files", () => {
+    const report = fuzz(alteredFiles(), slice);
+    expect(report.failures).toEqual([]);
+    expect(report.refused).toBeGreaterThan(950);
+  });
+
+  it("finds none in a slice of forged files, of which some are models", () => {
+    const report = fuzz(forgedFiles(), slice);
+    expect(report.failures).toEqual([]);
+    expect(report.refused).toBeGreaterThan(500);
+    expect(report.other).toBeGreaterThan(30);
+  });
+
+  it.skipIf(!hasPython())("finds none on which the readers disagree", () => {
+    const report = fuzz(bothReaders, { ...slice, cases: 300 });
+    expect(report.failures).toEqual([]);
+    expect(report.other).toBeGreaterThan(10);
+  });
+
+  it("notices a decoder that gives other values, and one that throws what is no corrupt-input error", () => {
     const [coder] = selfDescribing;
-    const limits = { cases: 50, seconds: 50, seed: 1 };
-    const careless = { ...coder, decode: () => Uint8Array.of(1, 2, 3) };
-    const untyped = {
-      ...coder,
-      decode: () => {
-        throw new RangeError("Offset is outside the bounds of the DataView");
-      },
-    };
-    for (const [report] of [fuzz([careless], limits), fuzz([untyped], limits)]) {
-      expect(report.failures.length).toBeGreaterThan(40);
-    }
+    const nothing = { tensors: [], metadata: [] };
+    for (const subject of [
+      streamsOf({ ...coder, decode: () => Uint8Array.of(1, 2, 3) }),
+      streamsOf({ ...coder, decode: untyped }),
+      alteredFiles(() => nothing),
+      alteredFiles(untyped),
+      forgedFiles(untyped),
+    ])
+      expect(fuzz(subject, few).failures.length).toBeGreaterThan(30);
+    const refusing = alteredFiles((bytes) => {
+      decodeModel(bytes);
+      throw new CorruptInputError("never");
+    });
+    expect(fuzz(refusing, few).failures).toEqual([]);
   });
 });
 

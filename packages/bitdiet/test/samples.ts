@@ -3,6 +3,7 @@ import type { SourceModel, SourceTensor } from "../src/file/encode.js";
 import type { QuantizedTensor } from "../src/file/quantized-tensor.js";
 import { toRows } from "../src/file/rows.js";
 import { nearestOnGrid } from "../src/file/step-grid.js";
+import { dtypeNames, tensorBytes } from "../src/model.js";
 
 /** Uniform in (0, 1), from a seed. */
 export function random(seed: number): () => number {
@@ -170,6 +171,55 @@ export function longStreams(): SourceModel {
           steps: Float32Array.of(0.125),
         },
       },
+    ],
+  };
+}
+
+/** Types of every size, planes with strides and by lz, tensors that equal others, a transform to one coefficient, a long text. */
+export function otherKinds(): SourceModel {
+  const next = random(9);
+  const types = dtypeNames.map((dtype, i): SourceTensor => {
+    const shape = [3, 8];
+    const size = tensorBytes(dtype, shape) ?? 7;
+    return {
+      name: `type ${dtype}`,
+      dtype,
+      shape,
+      bytes: new Uint8Array(size).map((_, k) => (k * k) % (i + 7)),
+    };
+  });
+  const index = BigInt64Array.from({ length: 400 }, (_, i) => BigInt(3 * i));
+  const grid = Float32Array.from({ length: 600 }, (_, i) => 8 * (i & 1 ? Math.floor(i / 40) : (i >> 1) % 20));
+  const values = Float32Array.from({ length: 16 }, next);
+  const palette = Float32Array.from({ length: 500 }, () => values[Math.floor(16 * next() ** 3)]);
+  const quantized = weight([4, 30], 0, 2, 20);
+  const one: SourceTensor = {
+    name: "one coefficient",
+    dtype: "float64",
+    quantized: { shape: [6, 1], integers: laplace(6, 3, 21), axis: 0, steps: Float32Array.of(0.25) },
+    transform: { shape: [6, 5], axis: 0, rows: 1, size: 5, synthesis: values.slice(0, 5) },
+  };
+  const layers = Array.from({ length: 2200 }, (_, i) => ({
+    name: `layer${i}`,
+    units: 8 * (i % 9),
+    axis: [i % 4],
+  }));
+  return {
+    tensors: [
+      ...types,
+      { name: "index", dtype: "int64", shape: [400], bytes: bytesOf(index) },
+      { name: "grid", dtype: "float32", shape: [300, 2], bytes: bytesOf(grid) },
+      { name: "palette", dtype: "float32", shape: [500], bytes: bytesOf(palette) },
+      { name: "tied.0", dtype: "float32", quantized },
+      { name: "tied.1", dtype: "float32", quantized },
+      { name: "tied.2", dtype: "float32", quantized, refinementBits: 2 },
+      { name: "tied.3", dtype: "float32", quantized, refinementBits: 2 },
+      { name: "grid again", dtype: "float32", shape: [300, 2], bytes: bytesOf(grid) },
+      one,
+    ],
+    metadata: [
+      { name: "layers", bytes: text(JSON.stringify(layers)) },
+      { name: "__proto__", bytes: text("no object") },
     ],
   };
 }

@@ -6,7 +6,7 @@
 import { type Dtype, dtypeNames, isFloat, tensorBytes } from "../model.js";
 import { must, named } from "./errors.js";
 import { decoders } from "./integers.js";
-import { NAME_LIMIT, nameReader, nameWriter } from "./names.js";
+import { maxNameBytes, nameReader, nameWriter } from "./names.js";
 import { elementsOf, type Reader, readNumber, writeNumber } from "./numbers.js";
 import { fitsRows, type TransformEntry } from "./transform.js";
 
@@ -76,19 +76,20 @@ export function partsOf({ metadata, tensors }: Entries): Part[] {
   ];
 }
 
-/** Entries to fields. Where parts start is not asked. @throws {RangeError} if a name is there twice, or none that can be written */
+/** Entries to fields. Where parts start is not asked. @throws {RangeError} if a name is there twice, or names cannot be written */
 export function writeEntries({ metadata, tensors }: Entries): Uint8Array {
   const fields: number[] = [];
   const numbers = (...list: number[]) => {
     for (const number of list) writeNumber(fields, number);
   };
-  const writeBlobName = nameWriter(fields, "metadata");
+  const budget = { used: 0 };
+  const writeBlobName = nameWriter(fields, "metadata", budget);
   numbers(metadata.length);
   for (const { name, size, coder, part } of metadata) {
     writeBlobName(name);
     numbers(size, coder, part.length);
   }
-  const writeTensorName = nameWriter(fields, "tensors");
+  const writeTensorName = nameWriter(fields, "tensors", budget);
   numbers(tensors.length);
   tensors.forEach(({ name, dtype, shape, size, quantized, same, part, refinementPart }, index) => {
     writeTensorName(name);
@@ -108,6 +109,10 @@ export function writeEntries({ metadata, tensors }: Entries): Uint8Array {
     numbers(part.length);
     if (refinementPart) numbers(refinementPart.length);
   });
+  if (budget.used > maxNameBytes(fields.length))
+    throw new RangeError(
+      `names: expected at most ${maxNameBytes(fields.length)} bytes in all, got ${budget.used}`,
+    );
   return Uint8Array.from(fields);
 }
 
@@ -115,7 +120,7 @@ export function writeEntries({ metadata, tensors }: Entries): Uint8Array {
 export function readEntries(reader: Reader): Entries {
   const next = () => readNumber(reader);
   const part = (): Part => ({ start: 0, length: next(), hash: 0 });
-  const budget = { left: NAME_LIMIT + 64 * reader.bytes.length };
+  const budget = { left: maxNameBytes(reader.bytes.length) };
   const list = <Entry>(read: (name: string, before: readonly Entry[]) => Entry): Entry[] => {
     const readName = nameReader(reader, budget);
     const entries: Entry[] = [];

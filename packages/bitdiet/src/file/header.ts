@@ -6,7 +6,7 @@
  * Parts follow the header without gaps, so that an entry needs lengths only and no two can overlap.
  */
 import { xxHash32 } from "@bitdiet/stream";
-import { packBytes, unpackBytes } from "./byte-coders.js";
+import { type PackedBytes, packBytes, unpackBytes } from "./byte-coders.js";
 import { type MetadataEntry, partsOf, readEntries, type TensorEntry, writeEntries } from "./entries.js";
 import { CorruptInputError, must, named } from "./errors.js";
 import { checkLimits, type DecodeLimits } from "./limits.js";
@@ -96,13 +96,20 @@ export function writeHeader(metadata: readonly MetadataEntry[], tensors: readonl
   const entries = { metadata: [...metadata], tensors: [...tensors] };
   const fields = writeEntries(entries);
   const parts = partsOf(entries);
-  const packed = packBytes(fields);
+  const packed = packedFields(fields);
   const start = [...new TextEncoder().encode("BITD"), VERSION, packed.coder];
   for (const number of [parts.length, fields.length, packed.bytes.length]) writeNumber(start, number);
   const hashes = Uint32Array.from(parts, ({ hash }) => hash);
   const rest = join([packed.bytes, new Uint8Array(hashes.buffer)]);
   const hash = Uint32Array.of(headerHash(Uint8Array.from(start), rest));
   return join([start, new Uint8Array(hash.buffer), rest]);
+}
+
+/** Fields in so few bytes that readers refuse them stay as they are. */
+function packedFields(fields: Uint8Array): PackedBytes {
+  const packed = packBytes(fields);
+  const isFine = fields.length <= Math.max(MAX_SMALL_FIELDS, MAX_FIELDS_PER_BYTE * packed.bytes.length);
+  return isFine ? packed : { coder: 0, bytes: fields };
 }
 
 /** Hash of the first bytes, and with that as its seed of all that follows the hash. */

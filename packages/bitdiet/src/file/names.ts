@@ -6,8 +6,8 @@
 import { must } from "./errors.js";
 import { type Reader, readBytes, readNumber, writeNumber } from "./numbers.js";
 
-/** Bytes that all names together may have, with 64 more for each byte of the fields: shared starts cost nothing to write. */
-export const NAME_LIMIT = 2 ** 22;
+/** Bytes that all names together may have, shared starts counted each time: they cost nothing to write. */
+export const maxNameBytes = (fieldsLength: number): number => 2 ** 22 + 64 * fieldsLength;
 
 /** Reads names, none of them twice. @param budget bytes that names may still have, shared ones counted */
 export function nameReader(reader: Reader, budget: { left: number }): () => string {
@@ -39,8 +39,16 @@ function decoded(utf8: TextDecoder, bytes: Uint8Array): string {
   }
 }
 
-/** @throws {RangeError} for names that are there twice, or are no text that UTF-8 can hold */
-export function nameWriter(fields: number[], argument: string): (name: string) => void {
+/**
+ * Writes names, and counts their bytes.
+ *
+ * @throws {RangeError} for names that are there twice, or are no text that UTF-8 can hold
+ */
+export function nameWriter(
+  fields: number[],
+  argument: string,
+  budget: { used: number },
+): (name: string) => void {
   let before = new Uint8Array(0);
   const seen = new Set<string>();
   return (name) => {
@@ -49,6 +57,7 @@ export function nameWriter(fields: number[], argument: string): (name: string) =
     const bytes = new TextEncoder().encode(name);
     if (new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes) !== name)
       throw new RangeError(`${argument}: expected names of whole characters, got ${JSON.stringify(name)}`);
+    budget.used += bytes.length;
     let shared = 0;
     while (shared < bytes.length && bytes[shared] === before[shared]) shared++;
     writeNumber(fields, shared);

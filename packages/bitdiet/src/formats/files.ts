@@ -60,11 +60,33 @@ export async function readJson(files: ModelFiles, name: string): Promise<unknown
 
 /** @throws {ModelFileError} naming what was parsed if it is no JSON in UTF-8 */
 export function parseJson(bytes: Uint8Array, name: string): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {
     throw new ModelFileError(`${name}: not JSON: ${(error as Error).message}`);
   }
+  if (depthOf(bytes) > MAX_DEPTH)
+    throw new ModelFileError(`${name}: expected JSON of at most ${MAX_DEPTH} levels, got more`);
+  return value;
+}
+
+/** Deepest JSON: whatever writes it again has a stack to think of. */
+const MAX_DEPTH = 1000;
+
+/** How many brackets are open at once in valid JSON. */
+function depthOf(json: Uint8Array): number {
+  const [quote, backslash] = [0x22, 0x5c];
+  let [depth, deepest, isText] = [0, 0, false];
+  for (let i = 0; i < json.length; i++) {
+    const byte = json[i];
+    if (isText && byte === backslash) i++;
+    else if (byte === quote) isText = !isText;
+    else if (isText) continue;
+    else if (byte === 0x5b || byte === 0x7b) deepest = Math.max(deepest, ++depth);
+    else if (byte === 0x5d || byte === 0x7d) depth--;
+  }
+  return deepest;
 }
 
 /** A JSON value that must be an object. */

@@ -213,6 +213,47 @@ describe("a quantized tensor", () => {
   });
 });
 
+test("a transform of 384 by 384 and one to a single coefficient come back", () => {
+  for (const [size, rows] of [
+    [384, 384],
+    [6, 1],
+  ]) {
+    const synthesis = Float32Array.from({ length: size * rows }, random(3));
+    const quantized = {
+      shape: [2, rows],
+      integers: laplace(2 * rows, 2, 1),
+      axis: 0,
+      steps: Float32Array.of(0.5),
+    };
+    const transform = { shape: [2, size], axis: 0, rows, size, synthesis };
+    const { tensor } = throughFile({ ...source(quantized), transform });
+    const coefficients = dequantize(quantized);
+    let sum = 0;
+    for (let k = 0; k < rows; k++) sum += coefficients[rows + k] * synthesis[k * size + 5];
+    expect(tensor.values[size + 5]).toBe(Math.fround(sum));
+  }
+});
+
+test("progressive files give a coarse model from their first half", () => {
+  const tensors = [1, 2, 3].map(
+    (i): SourceTensor => ({ ...source(weight([20, 90], 0, 12, i)), name: `w${i}` }),
+  );
+  const bytes = encodeModel({ tensors }, { progressive: true });
+  const header = readHeader(bytes);
+  const end = header.tensors[2].part.start + header.tensors[2].part.length;
+  expect(end).toBeLessThan(0.6 * bytes.length);
+  const exact = decodeModel(bytes).tensors[0].values;
+  expect(exact).toEqual(decodeModel(encodeModel({ tensors })).tensors[0].values);
+  const coarse = decodeTensor(bytes, { ...header.tensors[0], refinementPart: undefined }).values;
+  let [signal, noise] = [0, 0];
+  exact.forEach((value, i) => {
+    signal += value ** 2;
+    noise += (value - coarse[i]) ** 2;
+  });
+  expect(10 * Math.log10(signal / noise)).toBeGreaterThan(8);
+  expect(noise).toBeGreaterThan(0);
+});
+
 describe("a lossless tensor", () => {
   test("comes back bit by bit, whatever its type", () => {
     fc.assert(

@@ -14,12 +14,14 @@ import { describe, expect, test } from "vitest";
 import { decodeModel } from "../../src/file/decode.js";
 import { type EncodeOptions, encodeModel, type SourceModel } from "../../src/file/encode.js";
 import { type Dtype, dtypeBits } from "../../src/model.js";
-import { bytesOf, everyKind, longStreams } from "../samples.js";
+import { bytesOf, everyKind, longStreams, otherKinds } from "../samples.js";
 
 const golden: [string, () => SourceModel, EncodeOptions][] = [
   ["cabac.bitdiet", everyKind, {}],
   ["ans.bitdiet", everyKind, { minGain: 1 }],
   ["long-streams.bitdiet", longStreams, { minGain: 1 }],
+  ["progressive.bitdiet", longStreams, { progressive: true }],
+  ["other-kinds.bitdiet", otherKinds, {}],
 ];
 const pathOf = (name: string) => fileURLToPath(new URL(`golden/${name}`, import.meta.url));
 /** Whether numpy has the type: reader.py gives bytes of others, without a shape. */

@@ -167,6 +167,41 @@ describe("a header that lies is refused, its hash notwithstanding:", () => {
   });
 });
 
+describe("names", () => {
+  const named = (...names: Uint8Array[]) =>
+    forge(
+      join([
+        fieldsOf(0, names.length),
+        ...names.map((name) => join([fieldsOf(0, name.length), name, fieldsOf(INT32, 1, 2, stored.length)])),
+      ]),
+      names.map(() => stored),
+    );
+
+  test("of any length are read, and those that are no UTF-8 refused", () => {
+    const long = new Uint8Array(200_000).fill(97);
+    expect(readHeader(named(long)).tensors[0].name).toBe("a".repeat(200_000));
+    expect(() => readHeader(named(Uint8Array.of(0xff)))).toThrow(
+      new CorruptInputError("header: a name is no UTF-8"),
+    );
+  });
+
+  test("that share long starts are bounded together, by the encoder as by the decoder", () => {
+    const part = fieldsOf(INT32, 1, 2, stored.length);
+    const long = join([fieldsOf(0, 60_000), new Uint8Array(60_000).fill(97), part]);
+    const more = Array.from({ length: 400 }, (_, i) => join([fieldsOf(60_000, 3, `${100 + i}`), part]));
+    const many = forge(join([fieldsOf(0, 401), long, ...more]), new Array(401).fill(stored));
+    expect(() => readHeader(many)).toThrow("names are too long");
+    const tensor = { dtype: "int8" as const, shape: [0], bytes: new Uint8Array(0) };
+    const tensorsOf = (count: number) =>
+      Array.from({ length: count }, (_, i) => ({ ...tensor, name: "a".repeat(60_000) + i }));
+    expect(() => encodeModel({ tensors: tensorsOf(401) })).toThrow("names: expected at most");
+    expect(decodeModel(encodeModel({ tensors: tensorsOf(20) })).tensors.length).toBe(20);
+    expect(() => encodeModel({ tensors: [{ ...tensor, name: "\ud800" }] })).toThrow(
+      "expected names of whole",
+    );
+  });
+});
+
 describe("a tensor that is not what its entry says is refused, its hash notwithstanding:", () => {
   const gigabytes = 2.5 * 2 ** 30;
   const manyZeros = encodeWeights(new Int32Array(100_000), { rowLength: 1000 });

@@ -311,3 +311,11 @@ test("a manifest without a network, as older programs have, is read and written"
   const again = await readTfjs(memoryFiles(written), "face-weights_manifest.json");
   expect(await again.tensors[0].bytes()).toEqual(bytesOf(values));
 });
+
+test("JSON nested so deep that nobody could write it again is refused by name", async () => {
+  const deep = `{"modelTopology":${"[".repeat(20_000)}${"]".repeat(20_000)}}`;
+  const files = memoryFiles({ "model.json": new TextEncoder().encode(deep) });
+  await expect(readTfjs(files, "model.json")).rejects.toThrow(
+    new ModelFileError("model.json: expected JSON of at most 1000 levels, got more"),
+  );
+});

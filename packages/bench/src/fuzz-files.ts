@@ -1,0 +1,153 @@
+/**
+ * What the fuzzer tries of whole files: bytes altered at random, and files forged with hashes that fit, which reach the decoders behind
+ * them. Those are given to the Python reader, too: both must refuse the same files, and read the same from the others.
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { fileURLToPath } from "node:url";
+import { decodeModel, encodeModel, type SourceTensor } from "bitdiet";
+import { disassembled, forge } from "./forge.js";
+import type { Case, Subject } from "./fuzz.js";
+import { altered, alteredForgery } from "./fuzz-mutate.js";
+import { random } from "./sources.js";
+
+/** The most that one may give out, in bytes and in seconds of its estimate. */
+const LIMITS = { maxBytes: 2 ** 20, maxSeconds: 4 };
+type Decode = (bytes: Uint8Array) => ReturnType<typeof decodeModel>;
+const limited: Decode = (bytes) => decodeModel(bytes, LIMITS);
+
+/** A model of a few small tensors of many kinds, some of them equal. */
+export function modelOf(seed: number): Uint8Array {
+  const next = random(seed);
+  const below = (n: number) => Math.floor(next() * n);
+  const tensors: SourceTensor[] = [];
+  for (let i = 0, count = 1 + below(5); i < count; i++) {
+    const name = `layer${i}.${below(2) === 0 ? "weight" : "bias"}`;
+    const equal = below(6) === 0 ? tensors[below(tensors.length)] : undefined;
+    tensors.push(equal ? { ...equal, name } : tensorOf(name, next));
+  }
+  const metadata = below(2) === 0 ? [{ name: "topology", bytes: new Uint8Array(below(200)).fill(97) }] : [];
+  return encodeModel({ tensors, metadata }, { minGain: below(2), progressive: below(3) === 0 });
+}
+
+function tensorOf(name: string, next: () => number): SourceTensor {
+  const below = (n: number) => Math.floor(next() * n);
+  const shape = Array.from({ length: below(5) }, () => 1 + below(4));
+  const size = shape.reduce((a, b) => a * b, 1);
+  if (below(4) === 0) {
+    const bytes = Uint8Array.from({ length: 4 * size }, () => below(below(2) === 0 ? 3 : 256));
+    return { name, dtype: below(2) === 0 ? "float32" : "int32", shape, bytes };
+  }
+  const axis = below(Math.max(1, shape.length));
+  const rows = shape[axis] ?? 1;
+  const spread = 3 ** below(8);
+  const onGrid = below(2) === 0;
+  const steps = Float32Array.from({ length: below(2) === 0 ? 1 : rows }, () =>
+    below(6) === 0 ? 0 : onGrid ? 2 ** -below(9) : next(),
+  );
+  const refinementBits = below(4) === 0 ? 1 + below(3) : undefined;
+  const integersOf = (count: number) =>
+    Int32Array.from({ length: count }, () => Math.round((next() - next()) * spread));
+  if (below(4) > 0)
+    return {
+      name,
+      dtype: "float32",
+      quantized: { shape, integers: integersOf(size), axis, steps },
+      refinementBits,
+    };
+  const length = size / rows;
+  const kept = 1 + below(length);
+  const synthesis = Float32Array.from({ length: kept * length }, next);
+  const quantized = { shape: [rows, kept], integers: integersOf(rows * kept), axis: 0, steps };
+  const transform = { shape, axis, rows: kept, size: length, synthesis };
+  return { name, dtype: "float32", quantized, transform };
+}
+
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
+
+/** A hash of everything in a model, as fuzz-reader.py makes it. */
+export function digestOf({ tensors, metadata }: ReturnType<typeof decodeModel>): string {
+  const made = createHash("sha256");
+  for (const { name, values } of tensors) {
+    // Engines differ in the bits of what is no number.
+    const known =
+      values instanceof Float32Array ? values.map((x) => (Number.isNaN(x) ? Number.NaN : x)) : values;
+    made
+      .update(name)
+      .update("\0")
+      .update(new Uint8Array(known.buffer, known.byteOffset, known.byteLength));
+    made.update("\0");
+  }
+  for (const { name, bytes } of metadata) made.update(name).update("\0").update(bytes).update("\0");
+  return made.digest("hex");
+}
+
+/** Files altered anywhere: they are refused, or the same model. @param decode what is tried */
+export const alteredFiles = (decode: Decode = limited): Subject => ({
+  name: "files, altered",
+  cases(seed) {
+    const [file, another] = [modelOf(seed), modelOf(seed + 1)];
+    const original = digestOf(decodeModel(file));
+    const next = random(seed);
+    return Array.from({ length: 100 }, (): Case => {
+      const bytes = altered(file, [another], next);
+      const isAnother = hex(bytes) === hex(another);
+      return {
+        bytes,
+        decode: () => (isAnother || digestOf(decode(bytes)) === original ? "same" : "wrong"),
+      };
+    });
+  },
+});
+
+/** Files forged with hashes that fit: they are refused, or another model. @param decode what is tried */
+export const forgedFiles = (decode: Decode = limited): Subject => ({
+  name: "files, forged",
+  cases(seed) {
+    const [file, another] = [modelOf(seed), modelOf(seed + 1)].map(disassembled);
+    const next = random(seed);
+    return Array.from({ length: 100 }, (): Case => {
+      const bytes = forge(alteredForgery(file, another, next));
+      return { bytes, decode: () => (digestOf(decode(bytes)) === "" ? "wrong" : "other") };
+    });
+  },
+});
+
+const script = fileURLToPath(new URL("fuzz-reader.py", import.meta.url));
+const reader = fileURLToPath(new URL("../../bitdiet/python/reader.py", import.meta.url));
+export const hasPython = (): boolean => spawnSync("python3", ["-c", "import numpy"]).status === 0;
+
+/** Forged files once more, by both readers. */
+export const bothReaders: Subject = {
+  name: "files, forged, TypeScript against Python",
+  cases(seed) {
+    const verdicts = forgedFiles()
+      .cases(seed)
+      .map(({ bytes }) => ({ bytes, verdict: verdictOf(bytes) }))
+      // What only a limit refuses the Python reader, which has none, would try.
+      .filter(({ verdict }) => verdict !== "limit");
+    const lines = execFileSync("python3", [script, reader], {
+      input: verdicts.map(({ bytes }) => `${hex(bytes)}\n`).join(""),
+      encoding: "utf8",
+      maxBuffer: 2 ** 26,
+    });
+    const printed = lines.trim().split("\n");
+    return verdicts.map(
+      ({ bytes, verdict }, i): Case => ({
+        bytes,
+        decode: () => {
+          if (printed[i] === verdict) return verdict === "refused" ? "refused" : "other";
+          throw new Error(`TypeScript: ${verdict}, Python: ${printed[i]}`);
+        },
+      }),
+    );
+  },
+};
+
+function verdictOf(bytes: Uint8Array): string {
+  try {
+    return digestOf(limited(bytes));
+  } catch (error) {
+    return /maxBytes is|maxSeconds is/.test((error as Error).message) ? "limit" : "refused";
+  }
+}
