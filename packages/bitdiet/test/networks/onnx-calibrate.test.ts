@@ -7,7 +7,13 @@ import { readOnnx } from "../../src/formats/onnx.js";
 import { openBitdiet } from "../../src/loaders/open.js";
 import { openSource } from "../../src/loaders/source.js";
 import { onnxNetwork } from "../../src/networks/onnx.js";
-import { type CalibrationGraph, floatConstant, makeNode, writeGraph } from "../../src/networks/onnx-graph.js";
+import {
+  type CalibrationGraph,
+  floatConstant,
+  makeNode,
+  type OnnxNode,
+  writeGraph,
+} from "../../src/networks/onnx-graph.js";
 import { quantizeCalibrated } from "../../src/quantize/calibrated.js";
 import { collect, normals } from "../formats/small-models.js";
 import { graphOf, runModel, runtime, tensor } from "./small-onnx.js";
@@ -143,6 +149,38 @@ test("sensitivities tell the relative error of the logits that noise on the last
   }
   expect(estimated / measured).toBeGreaterThan(0.75);
   expect(estimated / measured).toBeLessThan(1.33);
+});
+
+test("layers that gradients do not reach are told by probes what gradients tell of the same function", async () => {
+  // x / (1 + |x|), once as an operator that has no rule.
+  const nodes = (activation: OnnxNode[]) => [
+    makeNode("Conv", ["x", "w1"], ["z"]),
+    ...activation,
+    makeNode("Conv", ["a", "w2"], ["c"]),
+    makeNode("GlobalAveragePool", ["c"], ["y"]),
+  ];
+  const constants = {
+    w1: weight([8, 3, 3, 3], 1),
+    w2: weight([5, 8, 1, 1], 2),
+    one: vector(Float32Array.of(1)),
+  };
+  const written = [
+    makeNode("Abs", ["z"], ["m"]),
+    makeNode("Add", ["m", "one"], ["n"]),
+    makeNode("Div", ["z", "n"], ["a"]),
+  ];
+  const sensitivitiesWith = async (activation: OnnxNode[]) => {
+    const graph = graphOf(nodes(activation), constants, [undefined, 3, 6, 6]);
+    return (await onnxNetwork(await readGraphModel(graph), ort, feeds)).sensitivities();
+  };
+  const byGradients = await sensitivitiesWith(written);
+  const byProbes = await sensitivitiesWith([makeNode("Softsign", ["z"], ["a"])]);
+  for (const [r, value] of byProbes[1].entries()) expect(value / byGradients[1][r]).toBeCloseTo(1, 5);
+  const mean = (values: Float64Array) => values.reduce((sum, v) => sum + v, 0) / values.length;
+  // One number for the layer.
+  expect(new Set(byProbes[0]).size).toBe(1);
+  expect(mean(byProbes[0]) / mean(byGradients[0])).toBeGreaterThan(0.4);
+  expect(mean(byProbes[0]) / mean(byGradients[0])).toBeLessThan(2.5);
 });
 
 async function runLogits(bytes: Uint8Array, x: ReturnType<typeof tensor>): Promise<Float32Array> {
