@@ -121,7 +121,18 @@ interface Networks {
 
 /** Writes report.json and report.html into the folder, each whole or not at all. */
 export async function writeReport(folder: string, report: Report, trained: Networks): Promise<void> {
-  const sections: Section[] = [
+  const sections = await sectionsOf(report, trained);
+  writeWhole(
+    join(folder, "report.html"),
+    page("Digits, trained to be compressible", report.summary, sections),
+  );
+  for (const name of NETWORK_NAMES)
+    writeWhole(join(folder, `${kebab(name)}.bitdiet`), trained.deployments[name].file);
+  writeWhole(join(folder, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
+}
+
+async function sectionsOf(report: Report, trained: Networks): Promise<Section[]> {
+  return [
     {
       title: "Result",
       text:
@@ -173,13 +184,6 @@ export async function writeReport(folder: string, report: Report, trained: Netwo
       body: `<pre>${JSON.stringify(report.options, null, 2)}</pre>`,
     },
   ];
-  writeWhole(
-    join(folder, "report.html"),
-    page("Digits, trained to be compressible", report.summary, sections),
-  );
-  for (const name of NETWORK_NAMES)
-    writeWhole(join(folder, `${kebab(name)}.bitdiet`), trained.deployments[name].file);
-  writeWhole(join(folder, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
 }
 
 type NetworkReport = Report["quantized"];

@@ -68,32 +68,41 @@ async function run(options: Options): Promise<void> {
       title: NETWORK_TITLES[name],
       tuning: { ...tunings[name], checkpoint: checkpoint(name) },
     })),
-    report: async (float, results, seconds) => {
-      await save(options, start, "float", float);
-      for (const [i, name] of NETWORK_NAMES.entries()) {
-        const shipped = dequantizedParameters(results[i]);
-        await save(options, start, name, shipped);
-        writeWhole(join(options.out, `${kebab(name)}.bitdiet`), results[i].file);
-        tf.dispose(shipped);
-      }
-      const answers = Object.entries(data.development).map(([set, texts]) => [
-        set,
-        predict(texts, (input) => bert(float, data.config, input)),
-      ]);
-      const floatBytes = 4 * Object.values(float).reduce((total, { size }) => total + size, 0);
-      const deployments = Object.fromEntries(
-        NETWORK_NAMES.map((name, i) => [name, { widths: tunings[name], deployment: results[i] }]),
-      ) as unknown as Record<NetworkName, { widths: BitWidths; deployment: Deployment }>;
-      const report = reportOf(
-        { options, task, config: data.config, seconds: seconds() },
-        { scores: scoresOf(task, Object.fromEntries(answers)), bytes: floatBytes },
-        deployments,
-      );
-      await writeReport(options.out, report, deployments);
-      print(options, report);
-    },
+    report: (float, results, seconds) => report({ options, task, start, data }, float, results, seconds()),
   });
   tf.dispose(start.parameters);
+}
+
+/** Saves every network, judges what was decoded, and writes the report. */
+async function report(
+  { options, task, start, data }: { options: Options; task: Task; start: Start; data: TaskData },
+  float: Parameters,
+  results: readonly Deployment[],
+  seconds: number,
+): Promise<void> {
+  const tunings = tuningsOf(options);
+  await save(options, start, "float", float);
+  for (const [i, name] of NETWORK_NAMES.entries()) {
+    const shipped = dequantizedParameters(results[i]);
+    await save(options, start, name, shipped);
+    writeWhole(join(options.out, `${kebab(name)}.bitdiet`), results[i].file);
+    tf.dispose(shipped);
+  }
+  const answers = Object.entries(data.development).map(([set, texts]) => [
+    set,
+    predict(texts, (input) => bert(float, data.config, input)),
+  ]);
+  const floatBytes = 4 * Object.values(float).reduce((total, { size }) => total + size, 0);
+  const deployments = Object.fromEntries(
+    NETWORK_NAMES.map((name, i) => [name, { widths: tunings[name], deployment: results[i] }]),
+  ) as unknown as Record<NetworkName, { widths: BitWidths; deployment: Deployment }>;
+  const made = reportOf(
+    { options, task, config: data.config, seconds },
+    { scores: scoresOf(task, Object.fromEntries(answers)), bytes: floatBytes },
+    deployments,
+  );
+  await writeReport(options.out, made, deployments);
+  print(options, made);
 }
 
 /**

@@ -108,47 +108,17 @@ function checkedOptions(flags: Flags): Options {
   const d = DEFAULTS;
   const number = (flag: string, fallback: number, least: number, most: number, whole: boolean) =>
     numberFlag(flags, flag, { fallback, least, most, whole });
-  const text = (flag: string): string | undefined => {
-    const value = flags[flag];
-    if (value === undefined) return undefined;
-    if (typeof value === "string" && value !== "") return value;
-    // A folder or column called 12 arrives as a number.
-    if (typeof value === "number") return String(value);
-    throw new UsageError(`--${kebab(flag)}: expected one name, got ${JSON.stringify(value)}`);
-  };
-  const folder = (flag: string): string | undefined => {
-    if (flags[flag] === undefined) return undefined;
-    const found = pathFlag(flags, flag);
-    if (!existsSync(found)) {
-      throw new UsageError(`--${kebab(flag)}: there is no folder ${found}`);
-    }
-    return found;
-  };
-
-  const task = text("task") ?? d.task;
-  if (!TASK_NAMES.includes(task)) {
-    throw new UsageError(`--task: expected one of ${TASK_NAMES.join(", ")}, got "${task}"`);
-  }
-  const data = folder("data");
-  if (task !== "spam" && data === undefined) throw new UsageError(`--data: expected the folder of ${task}`);
-  if (task === "spam" && data !== undefined) throw new UsageError("--data: the mails come with the install");
-  const [first, second, label] = [text("first"), text("second"), text("label")];
-  if (task !== "tsv" && (first ?? second ?? label) !== undefined) {
-    throw new UsageError("--first, --second and --label: only with --task tsv");
-  }
-  if (task === "tsv" && (first === undefined || label === undefined)) {
-    throw new UsageError("--task tsv: expected --first and --label, the names of its columns");
-  }
+  const { task, data, columns } = checkedTask(flags);
   const backend = flags["backend"] ?? d.backend;
   if (backend !== "wasm" && backend !== "cpu") {
     throw new UsageError(`--backend: expected wasm or cpu, got ${JSON.stringify(backend)}`);
   }
-  const checkpoint = folder("checkpoint");
+  const checkpoint = folderFlag(flags, "checkpoint");
   const rates = checkpoint === undefined ? SCRATCH : PRETRAINED;
   return {
     task,
     data,
-    columns: first !== undefined && label !== undefined ? { first, second, label } : undefined,
+    columns,
     checkpoint,
     bits: number("bits", d.bits, 2, 8, true),
     weightBits: number("weightBits", d.weightBits, 2, 8, true),
@@ -167,4 +137,40 @@ function checkedOptions(flags: Flags): Options {
     backend,
     json: flags["json"] === true,
   };
+}
+
+/** Task, its folder and its columns, which go together. */
+function checkedTask(flags: Flags): Pick<Options, "task" | "data" | "columns"> {
+  const task = textFlag(flags, "task") ?? DEFAULTS.task;
+  if (!TASK_NAMES.includes(task)) {
+    throw new UsageError(`--task: expected one of ${TASK_NAMES.join(", ")}, got "${task}"`);
+  }
+  const data = folderFlag(flags, "data");
+  if (task !== "spam" && data === undefined) throw new UsageError(`--data: expected the folder of ${task}`);
+  if (task === "spam" && data !== undefined) throw new UsageError("--data: the mails come with the install");
+  const [first, second, label] = ["first", "second", "label"].map((flag) => textFlag(flags, flag));
+  if (task !== "tsv" && (first ?? second ?? label) !== undefined) {
+    throw new UsageError("--first, --second and --label: only with --task tsv");
+  }
+  if (task === "tsv" && (first === undefined || label === undefined)) {
+    throw new UsageError("--task tsv: expected --first and --label, the names of its columns");
+  }
+  const columns = first !== undefined && label !== undefined ? { first, second, label } : undefined;
+  return { task, data, columns };
+}
+
+function textFlag(flags: Flags, flag: string): string | undefined {
+  const value = flags[flag];
+  if (value === undefined) return undefined;
+  if (typeof value === "string" && value !== "") return value;
+  // A folder or column called 12 arrives as a number.
+  if (typeof value === "number") return String(value);
+  throw new UsageError(`--${kebab(flag)}: expected one name, got ${JSON.stringify(value)}`);
+}
+
+function folderFlag(flags: Flags, flag: string): string | undefined {
+  if (flags[flag] === undefined) return undefined;
+  const found = pathFlag(flags, flag);
+  if (!existsSync(found)) throw new UsageError(`--${kebab(flag)}: there is no folder ${found}`);
+  return found;
 }

@@ -51,42 +51,43 @@ export interface Run {
   seconds: number;
 }
 
+type NetworkReport = ReturnType<typeof networkReport>;
+
+function networkReport(task: Task, { widths, deployment }: { widths: BitWidths; deployment: Deployment }) {
+  const { activations, weights, predictions } = deployment;
+  const part = (of: "graph" | "decoded") =>
+    scoresOf(
+      task,
+      Object.fromEntries(Object.entries(predictions).map(([set, answers]) => [set, answers[of]])),
+    );
+  const values = sum(activations, (one) => one.values);
+  const weightValues = sum(weights.layers, (layer) => layer.values);
+  return {
+    bits: widths.activationBits,
+    weightBits: widths.weightBits,
+    scores: part("graph"),
+    decodedScores: part("decoded"),
+    values,
+    entropyBitsPerValue: mapBits(activations).entropy,
+    codedBitsPerValue: mapBits(activations).coded,
+    codedBytes: sum(activations, (one) => one.codedBytes),
+    weightBytes: weights.bytes,
+    packedBrotliWeightBytes: Math.round((weights.packedBrotli * weightValues) / 8),
+    byteBrotliWeightBytes: deployment.byteBrotliBytes,
+    activations: activations.map(({ counts: _, ...one }) => one),
+    weights: weights.layers,
+  };
+}
+
 /** Everything as plain data; times, commit and machine aside it depends on the options alone. */
 export function reportOf(
   { options, task, config, seconds }: Run,
   float: { scores: Scores; bytes: number },
   deployments: Record<NetworkName, { widths: BitWidths; deployment: Deployment }>,
 ) {
-  const network = (name: NetworkName) => {
-    const { widths, deployment } = deployments[name];
-    const { activations, weights, predictions } = deployment;
-    const part = (of: "graph" | "decoded") =>
-      scoresOf(
-        task,
-        Object.fromEntries(Object.entries(predictions).map(([set, answers]) => [set, answers[of]])),
-      );
-    const values = sum(activations, (one) => one.values);
-    const weightValues = sum(weights.layers, (layer) => layer.values);
-    return {
-      bits: widths.activationBits,
-      weightBits: widths.weightBits,
-      scores: part("graph"),
-      decodedScores: part("decoded"),
-      values,
-      entropyBitsPerValue: mapBits(activations).entropy,
-      codedBitsPerValue: mapBits(activations).coded,
-      codedBytes: sum(activations, (one) => one.codedBytes),
-      weightBytes: weights.bytes,
-      packedBrotliWeightBytes: Math.round((weights.packedBrotli * weightValues) / 8),
-      byteBrotliWeightBytes: deployment.byteBrotliBytes,
-      activations: activations.map(({ counts: _, ...one }) => one),
-      weights: weights.layers,
-    };
-  };
-  const networks = Object.fromEntries(NETWORK_NAMES.map((name) => [name, network(name)])) as Record<
-    NetworkName,
-    ReturnType<typeof network>
-  >;
+  const networks = Object.fromEntries(
+    NETWORK_NAMES.map((name) => [name, networkReport(task, deployments[name])]),
+  ) as Record<NetworkName, NetworkReport>;
   const { quantized, compressionAware: aware } = networks;
   const activationRatio = aware.codedBitsPerValue / quantized.codedBitsPerValue;
   const weightRatio = aware.weightBytes / quantized.weightBytes;
@@ -182,11 +183,21 @@ export async function writeReport(
   report: Report,
   deployments: Record<NetworkName, { deployment: Deployment }>,
 ): Promise<void> {
+  const title = `BERT for ${report.task.name}, trained to be compressible`;
+  const sections = await sectionsOf(report, deployments);
+  writeWhole(join(folder, "report.html"), page(title, report.summary, sections));
+  writeWhole(join(folder, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
+}
+
+async function sectionsOf(
+  report: Report,
+  deployments: Record<NetworkName, { deployment: Deployment }>,
+): Promise<Section[]> {
   const perNetwork = <T>(rows: (deployment: Deployment) => T[]) =>
     NETWORK_NAMES.flatMap((name) =>
       rows(deployments[name].deployment).map((row) => ({ ...row, network: NETWORK_TITLES[name] })),
     );
-  const sections: Section[] = [
+  return [
     {
       title: "Result",
       text:
@@ -200,10 +211,7 @@ export async function writeReport(
       text: "As coded, tables included. L0, L1, … are the layers.",
       body: await layerBitsPlot(
         perNetwork(({ activations }) =>
-          activations.map(({ name, codedBytes, values }) => ({
-            layer: shortName(name),
-            bits: (8 * codedBytes) / values,
-          })),
+          activations.map(({ name, codedBytes, values }) => bitsOf(name, codedBytes, values)),
         ),
         "coded bits per value",
       ),
@@ -213,10 +221,7 @@ export async function writeReport(
       text: "Each tensor's part of the file: steps and integers.",
       body: await layerBitsPlot(
         perNetwork(({ weights }) =>
-          weights.layers.map(({ name, bytes, values }) => ({
-            layer: shortName(name),
-            bits: (8 * bytes) / values,
-          })),
+          weights.layers.map(({ name, bytes, values }) => bitsOf(name, bytes, values)),
         ),
         "coded bits per weight",
       ),
@@ -240,9 +245,10 @@ export async function writeReport(
       body: `<pre>${JSON.stringify(report.options, null, 2)}</pre>`,
     },
   ];
-  const title = `BERT for ${report.task.name}, trained to be compressible`;
-  writeWhole(join(folder, "report.html"), page(title, report.summary, sections));
-  writeWhole(join(folder, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
+}
+
+function bitsOf(name: string, bytes: number, values: number) {
+  return { layer: shortName(name), bits: (8 * bytes) / values };
 }
 
 /** What fits under a bar: "bert.encoder.layer.0.attention.self.query" is "L0 query". */

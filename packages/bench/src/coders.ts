@@ -216,12 +216,7 @@ function compare(source: Source, quick: boolean): Row[] {
   const coders = codersOf(source);
   const inputs = coders.map(({ slow }) => (slow ? source.symbols.subarray(0, MIB) : source.symbols));
   const streams = coders.map(({ encode }, k) => encode(inputs[k]));
-  for (const [k, { name, decode }] of coders.entries()) {
-    const decoded = decode(streams[k]);
-    if (decoded.length !== inputs[k].length || inputs[k].some((symbol, i) => symbol !== decoded[i])) {
-      throw new Error(`${name} does not decode ${source.name} to what it was`);
-    }
-  }
+  checkDecoded(source, coders, inputs, streams);
   const rounds = quick ? 3 : 7;
   const encodeMs = inTurn(
     coders.map(
@@ -250,6 +245,24 @@ function compare(source: Source, quick: boolean): Row[] {
     encodeMBs: inputs[k].length / 1000 / encodeMs[k],
     decodeMBs: inputs[k].length / 1000 / decodeMs[k],
   }));
+  print(source, rows, entropy);
+  return rows;
+}
+
+function checkDecoded(
+  source: Source,
+  coders: ReturnType<typeof codersOf>,
+  inputs: readonly Uint8Array[],
+  streams: readonly Uint8Array[],
+): void {
+  for (const [k, { name, decode }] of coders.entries()) {
+    const decoded = decode(streams[k]);
+    if (decoded.length !== inputs[k].length || inputs[k].some((symbol, i) => symbol !== decoded[i]))
+      throw new Error(`${name} does not decode ${source.name} to what it was`);
+  }
+}
+
+function print(source: Source, rows: readonly Row[], entropy: number): void {
   const zlibRow = rows.find(({ coder }) => coder === "zlib HUFFMAN_ONLY")!;
   console.log(`\n${source.name}: ${source.symbols.length} symbols, entropy ${entropy.toFixed(4)} bits`);
   const parts = source.maps ?? [];
@@ -274,7 +287,6 @@ function compare(source: Source, quick: boolean): Row[] {
       )}`,
     );
   }
-  return rows;
 }
 
 /** Engines optimize what has run for a while: this long without being measured, in milliseconds. */

@@ -15,7 +15,7 @@ import { readResnetLayers } from "@bitdiet/zoo/nets/resnet-layers";
 import { useBackend } from "@bitdiet/zoo/training/backend";
 import * as tf from "@tensorflow/tfjs-core";
 import { type LayersModel, loadLayersModel } from "@tensorflow/tfjs-layers";
-import { compressModel, floatBytes, floatValues } from "bitdiet";
+import { compressModel, floatBytes, floatValues, type Model } from "bitdiet";
 import { calibrate } from "bitdiet/calibrate";
 import { fromBitdiet } from "bitdiet/tfjs";
 import { darknetClasses, darknetInput, readDarknet } from "./models-darknet.js";
@@ -105,20 +105,12 @@ async function measure({ name, network, calibration, test, labels, sizes, quoted
   console.log(`\n${name}: ${floatSize} float32 bytes, ${right(float, labels, classes)} of ${images} right`);
 
   const model = await modelOf(network);
-  let started = performance.now();
-  const seconds = () => (performance.now() - started) / 1000;
-  const quantize = await calibrate(model, { ...calibration, logits: true });
-  const sensitivitySeconds = seconds();
-  const calibrated: (Point & { seconds: number; overheadBytes: number })[] = [];
-  let start: number | undefined;
-  for (const maxBytes of sizes) {
-    started = performance.now();
-    const { bytes, report } = await compressModel(model, { maxBytes }, { quantize, start });
-    const about = { seconds: seconds(), overheadBytes: report.overheadBytes };
-    calibrated.push({ ...(await judgedFile(`calibrated, ${maxBytes} bytes`, bytes)), ...about });
-    start = report.lambda;
-  }
-
+  const { sensitivitySeconds, points: calibrated } = await calibratedPoints(
+    model,
+    calibration,
+    sizes,
+    judgedFile,
+  );
   const weightOnly: Point[] = [];
   for (const quality of QUALITIES) {
     const { bytes } = await compressModel(model, { quality });
@@ -140,9 +132,7 @@ async function measure({ name, network, calibration, test, labels, sizes, quoted
     "bitdiet, weights alone": DIVERGENCES.map((kl) => bytesAt(weightOnly, kl)),
     "bitdiet, calibrated": DIVERGENCES.map((kl) => bytesAt(calibrated, kl)),
   };
-  console.log(`\n${name}, bytes at KL ${DIVERGENCES.join(" / ")}`);
-  for (const [row, bytes] of Object.entries(rows))
-    console.log(`  ${row.padEnd(32)}${bytes.map((b) => `${b ?? "–"}`.padStart(10)).join("")}`);
+  printRows(name, rows);
   return {
     name,
     floatBytes: floatSize,
@@ -156,6 +146,35 @@ async function measure({ name, network, calibration, test, labels, sizes, quoted
     weightOnly,
     calibrated,
   };
+}
+
+/** Files of the sizes wanted, each search starting where the one before ended. */
+async function calibratedPoints(
+  model: Model,
+  calibration: Pictures,
+  sizes: readonly number[],
+  judgedFile: (setting: string, file: Uint8Array) => Promise<Point>,
+) {
+  let started = performance.now();
+  const seconds = () => (performance.now() - started) / 1000;
+  const quantize = await calibrate(model, { ...calibration, logits: true });
+  const sensitivitySeconds = seconds();
+  const points: (Point & { seconds: number; overheadBytes: number })[] = [];
+  let start: number | undefined;
+  for (const maxBytes of sizes) {
+    started = performance.now();
+    const { bytes, report } = await compressModel(model, { maxBytes }, { quantize, start });
+    const about = { seconds: seconds(), overheadBytes: report.overheadBytes };
+    points.push({ ...(await judgedFile(`calibrated, ${maxBytes} bytes`, bytes)), ...about });
+    start = report.lambda;
+  }
+  return { sensitivitySeconds, points };
+}
+
+function printRows(name: string, rows: Record<string, readonly (number | null)[]>): void {
+  console.log(`\n${name}, bytes at KL ${DIVERGENCES.join(" / ")}`);
+  for (const [row, bytes] of Object.entries(rows))
+    console.log(`  ${row.padEnd(32)}${bytes.map((b) => `${b ?? "–"}`.padStart(10)).join("")}`);
 }
 
 function print({ setting, bytes, divergence, right }: Point, images: number): void {

@@ -89,56 +89,80 @@ function fewRows(size: number): number {
   return size * Math.max(8, Math.floor(2 ** 22 / size / size));
 }
 
+type Peer = Awaited<ReturnType<typeof scipy>>;
+
+/** A question to the other process costs about as much as one transform, so that one asks for four. */
+const REPEATS = 4;
+/** Values a run works on. */
+const TOTAL = 2 ** 18;
+
+/** Million values a second, of the best turn. */
+function rate(times: readonly Timing[], name: string, values: number): number | undefined {
+  const timing = times.find((entry) => entry.name === name);
+  return timing && values / timing.minMs / 1000;
+}
+
+const printed = (value: number | undefined): string =>
+  value === undefined ? "" : value.toFixed(value < 10 ? 1 : 0);
+
 export async function run({ quick }: { quick: boolean }): Promise<unknown> {
   // Many short turns, of which the best counts: one that another process interrupts does no harm.
   const rounds = quick ? 9 : 100;
   await tf.setBackend("wasm");
   const peer = await scipy();
   if (!peer) console.log("Without SciPy (set PYTHON to an interpreter that has it): its columns stay empty.");
-  const total = 2 ** 18;
-  // A question to the other process costs about as much as one transform, so that one asks for four.
-  const repeats = 4;
-  const x = uniform(total, 1);
-  const rate = (times: Timing[], name: string, values: number): number | undefined => {
-    const timing = times.find((entry) => entry.name === name);
-    return timing && values / timing.minMs / 1000;
-  };
-  const show = (value: number | undefined): string =>
-    value === undefined ? "" : value.toFixed(value < 10 ? 1 : 0);
-
   const rows = [];
-  for (const size of [64, 96, 256, 384, 512, 2048]) {
-    const transform = dctTransform(size);
-    const few = x.subarray(0, fewRows(size));
-    const count = Math.floor(total / size);
-    const all = x.subarray(0, count * size);
-    const tensor = tf.tensor2d(few, [few.length / size, size]);
-    const times = await alternate(
-      {
-        naive: () => naiveProduct(few, transform.basis, size),
-        matrix: () => forward(transform, few),
-        tensor: () => tf.tidy(() => training.forward(transform, tensor).dataSync()),
-        dct: () => dct(all, size),
-        idct: () => idct(all, size),
-        ...(peer && {
-          scipy: () => peer.ask(`dct ${size} ${count} ${repeats}`),
-          scipyInverse: () => peer.ask(`idct ${size} ${count} ${repeats}`),
-        }),
-      },
-      { rounds, minMs: 0 },
-    );
-    tensor.dispose();
-    rows.push({
-      size,
-      dct: rate(times, "dct", all.length),
-      idct: rate(times, "idct", all.length),
-      naive: rate(times, "naive", few.length),
-      matrix: rate(times, "matrix", few.length),
-      tfjsWasm: rate(times, "tensor", few.length),
-      scipy: rate(times, "scipy", repeats * all.length),
-      scipyInverse: rate(times, "scipyInverse", repeats * all.length),
-    });
-  }
+  for (const size of [64, 96, 256, 384, 512, 2048]) rows.push(await dctRates(size, rounds, peer));
+  printDct(rows, rounds);
+
+  const blocks = await blockRates(rounds, peer);
+  console.log("8 × 8 blocks, million values a second");
+  console.table(Object.fromEntries(Object.entries(blocks).map(([name, value]) => [name, printed(value)])));
+
+  const eigen = [];
+  for (const size of quick ? [64, 256] : [64, 256, 512, 1024])
+    eigen.push(await eigenTimes(size, rounds, peer));
+  console.log("Eigenvalues and eigenvectors of a symmetric matrix, ms (best)");
+  console.table(eigen);
+  peer?.stop();
+  return { rows, blocks, eigen };
+}
+
+async function dctRates(size: number, rounds: number, peer: Peer) {
+  const x = uniform(TOTAL, 1);
+  const transform = dctTransform(size);
+  const few = x.subarray(0, fewRows(size));
+  const count = Math.floor(TOTAL / size);
+  const all = x.subarray(0, count * size);
+  const tensor = tf.tensor2d(few, [few.length / size, size]);
+  const times = await alternate(
+    {
+      naive: () => naiveProduct(few, transform.basis, size),
+      matrix: () => forward(transform, few),
+      tensor: () => tf.tidy(() => training.forward(transform, tensor).dataSync()),
+      dct: () => dct(all, size),
+      idct: () => idct(all, size),
+      ...(peer && {
+        scipy: () => peer.ask(`dct ${size} ${count} ${REPEATS}`),
+        scipyInverse: () => peer.ask(`idct ${size} ${count} ${REPEATS}`),
+      }),
+    },
+    { rounds, minMs: 0 },
+  );
+  tensor.dispose();
+  return {
+    size,
+    dct: rate(times, "dct", all.length),
+    idct: rate(times, "idct", all.length),
+    naive: rate(times, "naive", few.length),
+    matrix: rate(times, "matrix", few.length),
+    tfjsWasm: rate(times, "tensor", few.length),
+    scipy: rate(times, "scipy", REPEATS * all.length),
+    scipyInverse: rate(times, "scipyInverse", REPEATS * all.length),
+  };
+}
+
+function printDct(rows: readonly Awaited<ReturnType<typeof dctRates>>[], rounds: number): void {
   console.log(
     `DCT of float32 rows, million values a second (best of ${rounds} alternating rounds, ${cpus()[0]?.model}, Node ${process.version})`,
   );
@@ -147,51 +171,47 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
       rows.map((row) => [
         row.size,
         {
-          dct: show(row.dct),
-          idct: show(row.idct),
-          "forward (matrix)": show(row.matrix),
-          "three loops": show(row.naive),
-          "tfjs-wasm matMul": show(row.tfjsWasm),
-          "SciPy dct": show(row.scipy),
-          "dct / three loops": show(row.dct! / row.naive!),
+          dct: printed(row.dct),
+          idct: printed(row.idct),
+          "forward (matrix)": printed(row.matrix),
+          "three loops": printed(row.naive),
+          "tfjs-wasm matMul": printed(row.tfjsWasm),
+          "SciPy dct": printed(row.scipy),
+          "dct / three loops": printed(row.dct! / row.naive!),
           "dct / SciPy": row.scipy ? (row.dct! / row.scipy).toFixed(2) : "",
         },
       ]),
     ),
   );
+}
 
-  const blockTimes = await alternate(
+async function blockRates(rounds: number, peer: Peer): Promise<Record<string, number | undefined>> {
+  const x = uniform(TOTAL, 1);
+  const times = await alternate(
     {
       dct8x8: () => dct8x8(x),
       idct8x8: () => idct8x8(x),
-      ...(peer && { scipy: () => peer.ask(`blocks 8 ${total / 64} ${repeats}`) }),
+      ...(peer && { scipy: () => peer.ask(`blocks 8 ${TOTAL / 64} ${REPEATS}`) }),
     },
     { rounds, minMs: 0 },
   );
-  const blocks = Object.fromEntries(
-    blockTimes.map(({ name }) => [name, rate(blockTimes, name, name === "scipy" ? repeats * total : total)]),
+  return Object.fromEntries(
+    times.map(({ name }) => [name, rate(times, name, name === "scipy" ? REPEATS * TOTAL : TOTAL)]),
   );
-  console.log("8 × 8 blocks, million values a second");
-  console.table(Object.fromEntries(Object.entries(blocks).map(([name, value]) => [name, show(value)])));
+}
 
-  const eigen = [];
-  for (const size of quick ? [64, 256] : [64, 256, 512, 1024]) {
-    const values = uniform(size * size, size);
-    const matrix = Float64Array.from(
-      values,
-      (value, at) => value + values[(at % size) * size + Math.floor(at / size)],
-    );
-    const times = await alternate(
-      {
-        symmetricEigen: () => symmetricEigen(matrix, size),
-        ...(peer && { numpy: () => peer.ask(`eigh ${size} 1 1`) }),
-      },
-      { rounds: Math.max(2, Math.floor(rounds / (size / 32))), minMs: 0 },
-    );
-    eigen.push({ size, ...Object.fromEntries(times.map(({ name, minMs }) => [name, minMs])) });
-  }
-  console.log("Eigenvalues and eigenvectors of a symmetric matrix, ms (best)");
-  console.table(eigen);
-  peer?.stop();
-  return { rows, blocks, eigen };
+async function eigenTimes(size: number, rounds: number, peer: Peer) {
+  const values = uniform(size * size, size);
+  const matrix = Float64Array.from(
+    values,
+    (value, at) => value + values[(at % size) * size + Math.floor(at / size)],
+  );
+  const times = await alternate(
+    {
+      symmetricEigen: () => symmetricEigen(matrix, size),
+      ...(peer && { numpy: () => peer.ask(`eigh ${size} 1 1`) }),
+    },
+    { rounds: Math.max(2, Math.floor(rounds / (size / 32))), minMs: 0 },
+  );
+  return { size, ...Object.fromEntries(times.map(({ name, minMs }) => [name, minMs])) };
 }
