@@ -45,8 +45,10 @@ export interface CalibrateOptions {
   onWarning?(message: string): void;
 }
 
-/** Made-up inputs, where none are given. */
+/** Made-up inputs, where none are given: fewer of large ones, which are all in memory at once. */
 const MADE_UP = { count: 200, seed: 1 };
+const MIN_MADE_UP = 32;
+const MAX_NUMBERS = 2 ** 24;
 
 /**
  * Measures once; what is returned quantizes for one lambda after another.
@@ -79,7 +81,11 @@ export async function calibrate(
 async function madeUpFor(model: Model, program: Program): Promise<Feeds[]> {
   const hints = await hintsOf(model);
   const range = hints.range ?? fittingRange(program, MADE_UP.seed);
-  return madeUpInputs(program.inputs, { ...MADE_UP, hints: { ...hints, range } });
+  const options = { ...MADE_UP, hints: { ...hints, range } };
+  const [first] = madeUpInputs(program.inputs, { ...options, count: 1 });
+  const size = [...first.values()].reduce((sum, { data }) => sum + data.length, 0);
+  const count = Math.min(MADE_UP.count, Math.max(MIN_MADE_UP, Math.floor(MAX_NUMBERS / size)));
+  return madeUpInputs(program.inputs, { ...options, count });
 }
 
 function feedsOf(data: CalibrationData, wanted: readonly RunInput[]): readonly Feeds[] {
