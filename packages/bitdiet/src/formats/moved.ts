@@ -17,7 +17,12 @@ export const unmoved: Moved = {
 };
 
 /** Several tensors one after another along an axis, which is longer then. */
-export const concatenated: Moved = { ...unmoved, forward: () => undefined };
+export const concatenated: Moved = {
+  kind: "moved",
+  outputs: [0],
+  back: (axis) => axis,
+  forward: () => undefined,
+};
 
 /** @param order the axes in their new order; undefined if it is not known */
 export function permuted(order: readonly number[] | undefined): Moved {

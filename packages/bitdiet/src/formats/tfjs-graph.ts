@@ -187,13 +187,14 @@ const byOperation: Record<string, Inputs> = {
   Rank: () => [{ kind: "ignored" }],
 };
 
+// Calls that are marked so are left out of bundles that only load models.
 const words = (text: string) => new Set(text.split(" "));
-const linear = words(
+const linear = /* @__PURE__ */ words(
   "Conv1D Conv2D MatMul BatchMatMul BatchMatMulV2 Add AddV2 Sub Mul Neg RealDiv Div DivNoNan Identity Cast Transpose Reshape Squeeze " +
     "ExpandDims Slice StridedSlice Split SplitV ConcatV2 Pack Unpack Pad PadV2 MirrorPad GatherV2 Sum Mean AvgPool Const Shape Range",
 );
-const centring = words("Sub Mean");
-const magnitudes = words("Abs ComplexAbs Square Sqrt SquaredDifference Atan2 RFFT");
+const centring = /* @__PURE__ */ words("Sub Mean");
+const magnitudes = /* @__PURE__ */ words("Abs ComplexAbs Square Sqrt SquaredDifference Atan2 RFFT");
 
 /** Scales one after another that a bias may stand behind. */
 const MAX_FACTORS = 4;

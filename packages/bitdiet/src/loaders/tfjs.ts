@@ -14,7 +14,7 @@ import { readTfjs, tfjsArtifacts } from "../formats/tfjs.js";
 import { tensorBytes as byteLength } from "../model.js";
 import type { CompressTarget } from "../quantize/target.js";
 import { type ArrivingModel, type BitdietSource, type FetchOptions, fetchBitdiet } from "./fetch.js";
-import { formatOf, modelOf, tensorBytes } from "./open.js";
+import { formatOf, tensorBytes } from "./open.js";
 
 export { CorruptInputError } from "../file/errors.js";
 export type { BitdietSource, DecodeWorker } from "./fetch.js";
@@ -43,9 +43,8 @@ export function fromBitdiet(source: BitdietSource, options: FromBitdietOptions =
         await arriving.close();
         throw new CorruptInputError(`${arriving.name}: expected a TF.js model, got ${format}`);
       }
-      const { metadata } = modelOf(arriving.metadata, []);
       const { topology, weights } = tfjsArtifacts({
-        metadata,
+        metadata: Object.fromEntries(arriving.metadata),
         tensors: arriving.header.tensors,
       });
       const artifacts: io.ModelArtifacts = {
@@ -86,17 +85,13 @@ async function allWeights({ header, tensors }: ArrivingModel): Promise<ArrayBuff
 
 /** A topology that says what it is of to the loader for the other kind of model, which would fail without a reason. */
 function forItsLoader(topology: Record<string, unknown>, format: "tfjs-layers" | "tfjs-graph") {
-  const isLayers = format === "tfjs-layers";
-  const [kind, loader] = isLayers ? ["layers", "loadLayersModel"] : ["graph", "loadGraphModel"];
-  // What the other loader looks at first, and this one never.
+  const [key, kind] = format === "tfjs-layers" ? ["versions", "Layers"] : ["model_config", "Graph"];
+  // What the other loader looks at first, and its own never.
   const { modelTopology } = topology;
-  if (typeof modelTopology === "object" && modelTopology !== null)
-    Object.defineProperty(modelTopology, isLayers ? "versions" : "model_config", {
-      configurable: true,
-      get: () => {
-        throw new TypeError(
-          `expected a ${isLayers ? "graph" : "layers"} model, got a ${kind} model: tf.${loader} loads it`,
-        );
+  if (modelTopology)
+    Object.defineProperty(modelTopology, key, {
+      get() {
+        throw new TypeError(`expected another kind of model: tf.load${kind}Model loads this one`);
       },
     });
   return topology as Pick<io.ModelArtifacts, "modelTopology">;
