@@ -1,0 +1,109 @@
+// `node scripts/rehearse-release.mjs`: a release against a registry of its own on this machine (verdaccio, from npm): raises the
+// versions as pending changesets say, packs, publishes, and uses what was published in empty folders: the command by npx,
+// each package alone as ES module and as CommonJS. Works on a copy: nothing here changes. Build first.
+import { execFileSync, spawn } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { packAll } from "./pack.mjs";
+import { publishedPackages, root } from "./packages.mjs";
+
+const scratch = mkdtempSync(join(tmpdir(), "bitdiet-release-"));
+const upstream = execFileSync("npm", ["config", "get", "registry"], { encoding: "utf8" }).trim();
+const port = await new Promise((settle) => {
+  const probe = createServer().listen(0, () => {
+    const { port } = probe.address();
+    probe.close(() => settle(port));
+  });
+});
+const registry = `http://localhost:${port}/`;
+const npmrc = join(scratch, "npmrc");
+const env = { ...process.env, NPM_CONFIG_USERCONFIG: npmrc, NPM_CONFIG_REGISTRY: registry };
+delete env.npm_config_registry;
+const run = (command, args, cwd) =>
+  execFileSync(command, args, { cwd, env, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+
+/** The committed tree with what was built here. */
+function copyOfTree() {
+  const copy = join(scratch, "tree");
+  execFileSync("git", ["clone", "--quiet", root, copy]);
+  symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+  for (const { folder } of publishedPackages()) {
+    cpSync(join(folder, "dist"), join(copy, folder.slice(root.length), "dist"), { recursive: true });
+  }
+  return copy;
+}
+
+async function startRegistry() {
+  writeFileSync(npmrc, `registry=${registry}\n//localhost:${port}/:_authToken=rehearsal\n`);
+  const config = join(scratch, "verdaccio.yaml");
+  writeFileSync(
+    config,
+    `storage: ${join(scratch, "storage")}
+uplinks:
+  npm:
+    url: ${upstream}
+packages:
+  "@bitdiet/*": { access: $all, publish: $all }
+  bitdiet: { access: $all, publish: $all }
+  "**": { access: $all, proxy: npm }
+max_body_size: 100mb
+log: { type: stdout, format: pretty, level: error }
+`,
+  );
+  const tool = join(scratch, "tool");
+  mkdirSync(tool);
+  writeFileSync(join(tool, "package.json"), "{}");
+  execFileSync("npm", ["install", "--no-audit", "--no-fund", "verdaccio@6"], { cwd: tool, stdio: "ignore" });
+  const server = spawn(
+    process.execPath,
+    [join(tool, "node_modules/verdaccio/bin/verdaccio"), "--config", config, "--listen", String(port)],
+    { stdio: ["ignore", "ignore", "inherit"] },
+  );
+  for (let attempt = 0; ; attempt++) {
+    if (
+      await fetch(`${registry}-/ping`).then(
+        ({ ok }) => ok,
+        () => false,
+      )
+    )
+      return server;
+    if (attempt === 120) throw new Error("verdaccio does not start");
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}
+
+function emptyFolder(name, ...install) {
+  const folder = join(scratch, name);
+  mkdirSync(folder);
+  writeFileSync(join(folder, "package.json"), '{ "private": true }\n');
+  if (install.length > 0) run("npm", ["install", "--no-audit", "--no-fund", ...install], folder);
+  return folder;
+}
+
+let server;
+try {
+  const copy = copyOfTree();
+  if (existsSync(join(copy, ".changeset"))) run("npx", ["changeset", "version"], copy);
+  const packs = join(scratch, "packs");
+  const packed = packAll(packs, copy);
+  writeFileSync(join(packs, "packs.json"), JSON.stringify(packed));
+  server = await startRegistry();
+  run(process.execPath, [join(root, "scripts/publish.mjs"), packs], copy);
+  for (const { manifest } of publishedPackages(copy)) {
+    const { name, version, peerDependencies = {} } = manifest;
+    const peers = Object.keys(peerDependencies).map((peer) => `${peer}@${peerDependencies[peer]}`);
+    const folder = emptyFolder(name.replaceAll("/", "-"), `${name}@${version}`, ...peers);
+    run(process.execPath, ["--input-type=module", "-e", `await import("${name}")`], folder);
+    run(process.execPath, ["--input-type=commonjs", "-e", `require("${name}")`], folder);
+    console.log(`ok ${name}@${version} alone, as ES module and as CommonJS`);
+  }
+  const folder = emptyFolder("npx");
+  const help = run("npx", ["--yes", "bitdiet", "--help"], folder);
+  if (!/compress/.test(help)) throw new Error(`npx bitdiet --help: ${help}`);
+  console.log("ok npx bitdiet in an empty folder");
+} finally {
+  server?.kill();
+  rmSync(scratch, { recursive: true, force: true });
+}
