@@ -1,11 +1,13 @@
 // Checks every published package as a stranger gets it: `npm pack`, publint --strict, are-the-types-wrong, then installs
-// the tarball with its peers into an empty project and uses it there as an ES module, as CommonJS and from TypeScript.
+// the tarball with its peers into an empty project and uses it there as an ES module, as CommonJS and from TypeScript, by the
+// resolution of Node and by that of bundlers.
 // The ESM programs are the README's own blocks; those marked `ts` are type-checked, too. Usage: node scripts/check-packs.mjs [package …]
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { transformSync } from "esbuild";
+import { packAll } from "./pack.mjs";
 import { readmeBlocks } from "./readme-blocks.mjs";
 
 const root = resolve(import.meta.dirname, "..");
@@ -24,17 +26,26 @@ function run(command, args, cwd) {
 
 const manifest = (name) => JSON.parse(readFileSync(join(root, "packages", name, "package.json"), "utf8"));
 
-/** Tarballs of all published packages by package name: those that others need are not on the registry yet. */
-function packAll() {
-  const names = readdirSync(join(root, "packages")).filter((name) => !manifest(name).private);
-  return Object.fromEntries(
-    names.map((name) => {
-      const args = ["pack", "--json", "--pack-destination", scratch];
-      const [{ filename, size }] = JSON.parse(run("npm", args, join(root, "packages", name)));
-      return [manifest(name).name, { tarball: join(scratch, filename), size }];
-    }),
+/** Tarballs by package name: those that others need are not on the registry yet. */
+const tarballs = () =>
+  Object.fromEntries(
+    packAll(scratch).map(({ name, filename, size }) => [name, { tarball: join(scratch, filename), size }]),
   );
-}
+
+/** An error of any sub-path, as ES module or CommonJS, is an instance of the class that each other one exports. */
+const oneError = (paths) => `
+  (async () => {
+    const modules = [];
+    for (const path of ${JSON.stringify(paths)}) modules.push(require(path), await import(path));
+    const classes = modules.flatMap(({ CorruptInputError }) => CorruptInputError ?? []);
+    for (const Class of classes)
+      for (const Other of classes)
+        if (!(new Class("x") instanceof Other)) throw new Error("two kinds of CorruptInputError");
+  })().catch((error) => {
+    console.error(error);
+    process.exitCode = 1;
+  });
+`;
 
 function check(name, packs) {
   const folder = join(root, "packages", name);
@@ -60,7 +71,9 @@ function check(name, packs) {
     (other) => other !== packageName && other in packs,
   );
   const wanted = [tarball, ...ours.map((other) => packs[other].tarball), ...peers, ...backends];
-  run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", ...wanted], project);
+  // Without install scripts: that of onnxruntime-node only fetches what a GPU needs.
+  const flags = ["--no-audit", "--no-fund", "--prefer-offline", "--ignore-scripts"];
+  run("npm", ["install", ...flags, ...wanted], project);
 
   const paths = Object.keys(exports)
     .filter((path) => path !== "./package.json")
@@ -76,6 +89,8 @@ function check(name, packs) {
     );
     run(process.execPath, [`same-${index}.mjs`], project);
   }
+  writeFileSync(join(project, "errors.cjs"), oneError(paths));
+  run(process.execPath, ["errors.cjs"], project);
   for (const [index, { code, language }] of blocks.entries()) {
     if (language === "ts") writeFileSync(join(project, `readme-${index}.mts`), `${code}\nexport {};\n`);
     writeFileSync(
@@ -97,18 +112,23 @@ function check(name, packs) {
     lib: ["es2022", "dom"],
     types: [],
   };
-  writeFileSync(
-    join(project, "tsconfig.json"),
-    JSON.stringify({ compilerOptions: options, include: ["*.mts", "*.cts"] }),
-  );
-  run(bin("tsc"), ["-p", "."], project);
+  const bundled = { ...options, module: "esnext", moduleResolution: "bundler" };
+  for (const [file, compilerOptions, include] of [
+    ["tsconfig.json", options, ["*.mts", "*.cts"]],
+    ["tsconfig.bundler.json", bundled, ["*.mts", "bundler.ts"]],
+  ]) {
+    writeFileSync(join(project, file), JSON.stringify({ compilerOptions, include }));
+  }
+  const imports = paths.map((path, index) => `import * as p${index} from "${path}";\nvoid p${index};`);
+  writeFileSync(join(project, "bundler.ts"), `${imports.join("\n")}\n`);
+  for (const file of ["tsconfig.json", "tsconfig.bundler.json"]) run(bin("tsc"), ["-p", file], project);
   console.log(
     `ok ${packageName}: ${(size / 1024).toFixed(1)} kB packed, ${blocks.length} README blocks as ESM and TypeScript`,
   );
 }
 
 try {
-  const packs = packAll();
+  const packs = tarballs();
   const names = process.argv.slice(2);
   const published = readdirSync(join(root, "packages")).filter((name) => !manifest(name).private);
   for (const name of names.length ? names : published) check(name, packs);

@@ -54,7 +54,8 @@ log: { type: stdout, format: pretty, level: error }
   );
   const tool = join(scratch, "tool");
   mkdirSync(tool);
-  writeFileSync(join(tool, "package.json"), "{}");
+  // verdaccio asks for node-fetch by its tag "cjs", which not every mirror serves.
+  writeFileSync(join(tool, "package.json"), '{ "overrides": { "node-fetch": "2.7.0" } }');
   execFileSync("npm", ["install", "--no-audit", "--no-fund", "verdaccio@6"], { cwd: tool, stdio: "ignore" });
   const server = spawn(
     process.execPath,
@@ -90,10 +91,16 @@ try {
   const packed = packAll(packs, copy);
   writeFileSync(join(packs, "packs.json"), JSON.stringify(packed));
   server = await startRegistry();
-  run(process.execPath, [join(root, "scripts/publish.mjs"), packs], copy);
+  run(
+    process.execPath,
+    [join(root, "scripts/publish.mjs"), packs, "--provenance=false", "--loglevel=error"],
+    copy,
+  );
   for (const { manifest } of publishedPackages(copy)) {
-    const { name, version, peerDependencies = {} } = manifest;
-    const peers = Object.keys(peerDependencies).map((peer) => `${peer}@${peerDependencies[peer]}`);
+    const { name, version, peerDependencies = {}, peerDependenciesMeta = {} } = manifest;
+    const peers = Object.keys(peerDependencies)
+      .filter((peer) => !peerDependenciesMeta[peer]?.optional)
+      .map((peer) => `${peer}@${peerDependencies[peer]}`);
     const folder = emptyFolder(name.replaceAll("/", "-"), `${name}@${version}`, ...peers);
     run(process.execPath, ["--input-type=module", "-e", `await import("${name}")`], folder);
     run(process.execPath, ["--input-type=commonjs", "-e", `require("${name}")`], folder);
