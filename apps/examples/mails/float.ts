@@ -60,10 +60,7 @@ export async function trainFloat(
 }
 
 /** Matrices and tables with AdamW's weight decay, biases and LayerNorm without, as BERT was trained. */
-export function decayedGroups(
-  parameters: Record<string, tf.Variable>,
-  learningRate: number,
-): VariableGroup[] {
+function decayedGroups(parameters: Record<string, tf.Variable>, learningRate: number): VariableGroup[] {
   const [matrices, vectors] = [true, false].map((isMatrix) =>
     Object.values(parameters).filter(({ rank }) => rank > 1 === isMatrix),
   );

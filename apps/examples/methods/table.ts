@@ -9,7 +9,7 @@ import type { Row } from "./recipe.js";
 import { RECIPES } from "./recipes.js";
 
 /** All results in a folder, in the order of the recipes and their runs. */
-export function storedRows(results: string): Row[] {
+function storedRows(results: string): Row[] {
   if (!existsSync(results)) return [];
   const rows = readdirSync(results)
     .filter((file) => file.endsWith(".json"))

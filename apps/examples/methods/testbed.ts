@@ -155,4 +155,4 @@ export function imagesFrom(
 }
 
 /** Divides 5,000 and 10,000: the wasm backend wants fixed shapes. */
-export const TEST_BATCH = 100;
+const TEST_BATCH = 100;

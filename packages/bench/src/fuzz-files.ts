@@ -5,11 +5,11 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
+import { uniform as random } from "@bitdiet/zoo/data/random";
 import { decodeModel, encodeModel, type SourceTensor } from "bitdiet";
 import { disassembled, forge } from "./forge.js";
 import type { Case, Subject } from "./fuzz.js";
 import { altered, alteredForgery } from "./fuzz-mutate.js";
-import { random } from "./sources.js";
 
 /** The most that one may give out, in bytes and in seconds of its estimate. */
 const LIMITS = { maxBytes: 2 ** 20, maxSeconds: 4 };

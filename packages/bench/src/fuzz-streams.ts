@@ -1,8 +1,10 @@
 /** What the fuzzer tries of the coders' self-describing streams: an altered one must be refused, or be of the same symbols. */
+
+import { uniform as random } from "@bitdiet/zoo/data/random";
 import { type Coder, selfDescribing } from "./coders.js";
 import type { Case, Subject } from "./fuzz.js";
 import { altered } from "./fuzz-mutate.js";
-import { draw, featureMapSource, laplaceSource, random, uniformSource } from "./sources.js";
+import { draw, featureMapSource, laplaceSource, uniformSource } from "./sources.js";
 
 function corpus(seed: number): Uint8Array[] {
   const next = random(seed);

@@ -4,6 +4,7 @@
  *
  *     const { calibration, test } = await textLines(keys, { seed: 1, calibration: 96, test: 200 });
  */
+import { uniform } from "@bitdiet/zoo/data/random";
 import sharp from "sharp";
 
 export interface Pixels {
@@ -11,17 +12,6 @@ export interface Pixels {
   data: Uint8Array;
   width: number;
   height: number;
-}
-
-/** Seeded numbers in [0, 1): mulberry32. */
-export function uniform(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 const FONTS = [

@@ -7,6 +7,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { uniform as random } from "@bitdiet/zoo/data/random";
 import { readSafetensors } from "@bitdiet/zoo/nets/safetensors";
 
 export interface Source {
@@ -34,17 +35,6 @@ export interface Layer {
   rowLength: number;
   /** Height and width of the kernels. */
   kernel: [number, number];
-}
-
-/** mulberry32: uniform numbers in [0, 1). */
-export function random(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let x = Math.imul(state ^ (state >>> 15), 1 | state);
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
-    return ((x ^ (x >>> 14)) >>> 0) / 4294967296;
-  };
 }
 
 /** Two-sided geometric probabilities of a Laplace variable with P(level) ~ decay^|level|, levels to symbols by zigzag. */

@@ -8,18 +8,14 @@ import { createInterface } from "node:readline";
 import "@tensorflow/tfjs-backend-wasm";
 import { dct, dct8x8, dctTransform, forward, idct, idct8x8, symmetricEigen } from "@bitdiet/dct-transform";
 import * as training from "@bitdiet/dct-transform/training";
+import { uniform as randomOf } from "@bitdiet/zoo/data/random";
 import * as tf from "@tensorflow/tfjs-core";
 import { alternate, type Timing } from "./timing.js";
 
-/** Mulberry32: uniform numbers in [−1, 1). */
+/** Seeded uniform numbers in [−1, 1). */
 function uniform(count: number, seed: number): Float32Array {
-  let state = seed;
-  return Float32Array.from({ length: count }, () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 31 - 1;
-  });
+  const random = randomOf(seed);
+  return Float32Array.from({ length: count }, () => 2 * random() - 1);
 }
 
 /** What a first implementation looks like: three loops, one sum. */

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { uniform as random } from "@bitdiet/zoo/data/random";
 import { readCheckpoint, writeCheckpoint } from "@bitdiet/zoo/nets/checkpoint-file";
 import { parametersFromPyTorch, pyTorchFromParameters } from "@bitdiet/zoo/nets/parameters";
 import { cifarResnet, initialCifarResnet } from "@bitdiet/zoo/nets/resnet";
@@ -9,7 +10,6 @@ import { useBackend } from "@bitdiet/zoo/training/backend";
 import * as tf from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
 import { modelTables } from "../src/models-table.js";
-import { random } from "../src/sources.js";
 
 test("the ResNet with its batch norms folded gives the logits of the one that trains", async () => {
   await useBackend("wasm");

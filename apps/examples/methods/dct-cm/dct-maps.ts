@@ -58,7 +58,7 @@ export function coefficientsOf({ steps, widths }: DctMapFormat, levels: Uint8Arr
 }
 
 /** Levels from coefficients; a value whose mask bit is not set is zero. */
-export function levelsFrom({ steps }: DctMapFormat, coefficients: Int16Array, masks: Uint8Array): Uint8Array {
+function levelsFrom({ steps }: DctMapFormat, coefficients: Int16Array, masks: Uint8Array): Uint8Array {
   if (!steps) return new Uint8Array(coefficients);
   const scaled = new Float32Array(coefficients.length);
   for (let i = 0; i < scaled.length; i++) scaled[i] = coefficients[i] * steps[i & 7];
@@ -71,7 +71,7 @@ export function levelsFrom({ steps }: DctMapFormat, coefficients: Int16Array, ma
 }
 
 /** A byte a group: which of its values are not zero, the first at the top. */
-export function masksOf(values: ArrayLike<number>): Uint8Array {
+function masksOf(values: ArrayLike<number>): Uint8Array {
   const masks = new Uint8Array(values.length / GROUP);
   for (let i = 0; i < values.length; i++) if (values[i] !== 0) masks[i >> 3] |= 0x80 >> (i & 7);
   return masks;

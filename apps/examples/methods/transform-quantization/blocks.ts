@@ -24,7 +24,7 @@ export const MAX_BITS = 8;
 export const stepOf = ({ exponent }: BlockGrid): number => nearestOnGrid(2 ** (exponent / 4), 4);
 
 /** Levels -2^(bits - 1) .. 2^(bits - 1) - 1; all 0 for 0 bits. */
-export const levelRange = ({ bits }: BlockGrid): { low: number; high: number } =>
+const levelRange = ({ bits }: BlockGrid): { low: number; high: number } =>
   bits === 0 ? { low: 0, high: 0 } : { low: -(2 ** (bits - 1)), high: 2 ** (bits - 1) - 1 };
 
 /** Index of 0 in a quantizer of a block's levels. */

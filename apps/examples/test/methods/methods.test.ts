@@ -287,7 +287,7 @@ describe("training on two workers", () => {
     const there = await run.measure({ ...testbed, trainOn: trainOnWorkers(plan, 2)("crq", run.id) });
     expect(there.weights!.coded).toBeCloseTo(here.weights!.coded, 1);
     expect(Math.abs(there.accuracy - here.accuracy)).toBeLessThan(0.03);
-  });
+  }, 180_000);
 });
 
 describe("calibration", () => {

@@ -4,8 +4,9 @@
  *     const [line] = await textLines({ count: 1, seed: 1, height: 48, width: 320 });
  *     line.pixels; // Uint8Array of 48 × 320 × 3, RGB
  */
+
+import { uniform as random } from "@bitdiet/zoo/data/random";
 import sharp from "sharp";
-import { random } from "../sources.js";
 
 export interface TextLine {
   text: string;

@@ -8,7 +8,7 @@ import { type Download, download } from "./download.js";
 import { tarEntries } from "./tar.js";
 
 /** As https://www.cs.toronto.edu/~kriz/cifar.html has it. */
-export const ARCHIVE: Omit<Download, "path"> = {
+const ARCHIVE: Omit<Download, "path"> = {
   url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
   checksum: { algorithm: "md5", hex: "c32a1d4ab5d03f1284b67883e8d87530" },
 };

@@ -128,4 +128,4 @@ function magnitude(x: tf.Tensor): number {
 }
 
 /** Embedding tables are looked up by row. */
-export const isTable = (name: string): boolean => name.includes("_embeddings.");
+const isTable = (name: string): boolean => name.includes("_embeddings.");

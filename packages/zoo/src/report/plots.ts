@@ -12,7 +12,7 @@ const CONFIG = {
 };
 
 /** One colour a network, in every plot of a report. */
-export const NETWORK_COLOURS = {
+const NETWORK_COLOURS = {
   float: "#6b7280",
   "quantized, 8 bits": "#1e3a8a",
   quantized: "#2563eb",

@@ -66,7 +66,7 @@ export const kebab = (flag: string): string =>
   flag.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 /** A path relative to where the user stands: npm runs a workspace's script in the workspace's folder. */
-export const fromUser = (path: string): string => resolve(process.env["INIT_CWD"] ?? ".", path);
+const fromUser = (path: string): string => resolve(process.env["INIT_CWD"] ?? ".", path);
 
 /** Runs a program and sets the exit code. @param name as the user calls it: "npm start" */
 export async function exitWith(name: string, program: () => Promise<void>): Promise<void> {

@@ -53,7 +53,7 @@ export function sideInformation({ file, weights }: Shipped): Uint8Array {
 }
 
 /** Order-0 entropy, bits an integer. */
-export function integerEntropy(integers: Int32Array): number {
+function integerEntropy(integers: Int32Array): number {
   const counts = new Map<number, number>();
   for (const integer of integers) counts.set(integer, (counts.get(integer) ?? 0) + 1);
   return counts.size > 0 ? shannonEntropy([...counts.values()]) : 0;

@@ -55,7 +55,7 @@ export function written(weights: Map<string, QuantizedTensor>, exact: SourceTens
 }
 
 /** Output channels are the last axis of a kernel; of a table that is looked up by row, rows are its entries. */
-export const outputAxis = (name: string, { rank }: tf.Tensor): number =>
+const outputAxis = (name: string, { rank }: tf.Tensor): number =>
   name.includes("embeddings.") ? 0 : rank - 1;
 
 /** A tensor that keeps every bit: as bfloat16 where that holds all values. */
