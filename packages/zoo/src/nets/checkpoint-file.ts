@@ -1,6 +1,6 @@
 // safetensors checkpoints on disk, in Node. A file is replaced by rename, so that an interruption leaves either the
 // old checkpoint or the new one, never half of one. Example: `await readCheckpoint("resnet20.safetensors")`.
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import {
   readSafetensors,
@@ -33,6 +33,12 @@ export async function writeCheckpoint(
 ): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const partial = `${path}.${process.pid}.partial`;
-  await writeFile(partial, writeSafetensors(tensors, metadata));
-  await rename(partial, path);
+  try {
+    // On the disk before it takes the place of the old one.
+    await writeFile(partial, writeSafetensors(tensors, metadata), { flush: true });
+    await rename(partial, path);
+  } catch (error) {
+    await rm(partial, { force: true });
+    throw error;
+  }
 }

@@ -1,5 +1,7 @@
 // A training run under way as a safetensors file: variables "variable.0", "variable.1", …, the optimizers' "state.0", …,
-// and the number of steps done. Read back, the run goes on with the next step as if nothing had happened.
+// and the number of steps done. Read back, the run goes on with the next step as if nothing had happened. A version and a
+// checksum of all of it see to it that nobody goes on from numbers that are not what was written.
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import type * as tf from "@tensorflow/tfjs-core";
 import { tensor, tidy } from "@tensorflow/tfjs-core";
@@ -22,18 +24,22 @@ export async function writeTrainingState(
     name,
     { dtype: "F32", shape: variable.shape, values: variable.dataSync<"float32">() },
   ]);
-  await writeCheckpoint(path, Object.fromEntries(entries), { done: `${done}`, steps: `${steps}` });
+  const counts = { version: VERSION, done: `${done}`, steps: `${steps}` };
+  await writeCheckpoint(path, Object.fromEntries(entries), { ...counts, sha256: hashOf(entries, counts) });
 }
 
 /**
  * Puts the file's values into the variables.
  *
  * @returns steps done when it was written; 0 if there is no file
- * @throws {Error} if the file belongs to a run of other variables or of another length
+ * @throws {Error} if the file is damaged, of another version, or belongs to a run of other variables or of another length
  */
 export async function readTrainingState(path: string, state: TrainingState, steps: number): Promise<number> {
   if (!existsSync(path)) return 0;
   const { tensors, metadata } = await readCheckpoint(path);
+  if (metadata["version"] !== VERSION) {
+    throw new Error(`${path}: expected version ${VERSION} of training states, got ${metadata["version"]}.`);
+  }
   if (metadata["steps"] !== `${steps}`) {
     throw new Error(`${path}: expected a run of ${steps} steps, got one of ${metadata["steps"]}.`);
   }
@@ -47,11 +53,32 @@ export async function readTrainingState(path: string, state: TrainingState, step
       throw new Error(`${path}: expected ${name} of shape [${variable.shape}], got [${shape}].`);
     }
   }
+  const counts = { version: VERSION, done: metadata["done"] ?? "", steps: metadata["steps"] };
+  const entries = pairs.map(([name]): [string, SafetensorEntry] => [name, tensors[name]]);
+  const done = Number(counts.done);
+  if (
+    hashOf(entries, counts) !== metadata["sha256"] ||
+    !(Number.isInteger(done) && done >= 0 && done <= steps)
+  ) {
+    throw new Error(`${path}: damaged, its checksum is another; start the run anew without it.`);
+  }
   for (const [name, variable] of pairs) {
     const { values, shape } = tensors[name];
     tidy(() => variable.assign(tensor(values as Float32Array, shape, "float32")));
   }
-  return Number(metadata["done"]);
+  return done;
+}
+
+const VERSION = "1";
+
+/** SHA-256 of everything that a run goes on from. */
+function hashOf(entries: readonly [string, SafetensorEntry][], counts: Record<string, string>): string {
+  const hash = createHash("sha256").update(JSON.stringify(counts));
+  for (const [name, { shape, values }] of entries) {
+    const { buffer, byteOffset, byteLength } = values as Float32Array;
+    hash.update(JSON.stringify([name, shape])).update(new Uint8Array(buffer, byteOffset, byteLength));
+  }
+  return hash.digest("hex");
 }
 
 function named({ variables, optimizers }: TrainingState): [string, tf.Variable][] {

@@ -101,7 +101,9 @@ export async function train({
     for (let step = first; step < steps; step++) {
       const found = await gradientsAt(variables, step, step / steps);
       if (!Number.isFinite(found.loss))
-        throw new Error(`${task}: the loss became ${found.loss} at step ${step}.`);
+        throw new Error(
+          `${task}: the loss became ${found.loss} at step ${step}${culprit(variables, found)}.`,
+        );
       let at = 0;
       for (const [index, { variables, learningRate }] of groups.entries()) {
         const gradients = found.gradients.slice(at, (at += variables.length));
@@ -119,6 +121,15 @@ export async function train({
     progress.finish();
     tf.dispose(state.optimizers);
   }
+}
+
+/** The first variable whose values, else whose gradient, are no longer numbers; for a message. */
+function culprit(variables: readonly tf.Variable[], { gradients }: StepGradients): string {
+  const isBroken = (x?: tf.Tensor) => x !== undefined && !x.dataSync().every(Number.isFinite);
+  const value = variables.find(isBroken);
+  if (value) return `; ${value.name} holds values that are no numbers`;
+  const index = gradients.findIndex(isBroken);
+  return index < 0 ? "" : `; the gradient of ${variables[index].name} is no number`;
 }
 
 /** Names and exponentially smoothed values, as words for the progress line. */

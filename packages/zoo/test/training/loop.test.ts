@@ -1,9 +1,10 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { normal, uniform } from "../../src/data/random.js";
+import { writeCheckpoint } from "../../src/nets/checkpoint-file.js";
 import { useBackend } from "../../src/training/backend.js";
 import { type Checkpoint, gradientsOf, type Loss, linearWarmUp, train } from "../../src/training/loop.js";
 import { sgd } from "../../src/training/optimizers.js";
@@ -79,11 +80,51 @@ describe("train", () => {
     );
   });
 
-  it("names the step at which the loss stops being a number", async () => {
-    const w = tf.variable(tf.scalar(1));
+  it("doesn't go on from a file in which any bit of a number, a count or the version changed", async () => {
+    const path = join(folder, "state.safetensors");
+    const resumed = () => run({ path, every: 5, resume: true });
+    await run({ path, every: 5, resume: false });
+    const bytes = readFileSync(path);
+    for (const [from, to] of [
+      ['"done":"12"', '"done":"11"'],
+      ['"done":"12"', '"done":"no"'],
+      ['"sha256":"', '"sha255":"'],
+      ['"version":"1"', '"version":"0"'],
+    ]) {
+      const at = bytes.indexOf(from);
+      const altered = Buffer.concat([
+        bytes.subarray(0, at),
+        Buffer.from(to),
+        bytes.subarray(at + from.length),
+      ]);
+      writeFileSync(path, altered);
+      await expect(resumed()).rejects.toThrow(/state\.safetensors: (damaged|expected version 1)/);
+    }
+    for (let bit = 0; bit < 32; bit++) {
+      const altered = Buffer.from(bytes);
+      altered[altered.length - 1 - (bit >> 3)] ^= 1 << (bit & 7);
+      writeFileSync(path, altered);
+      await expect(resumed()).rejects.toThrow(`${path}: damaged, its checksum is another`);
+    }
+    writeFileSync(path, bytes);
+    expect(await resumed()).toEqual(await run());
+  });
+
+  it("leaves the last good file, and nothing beside it, where a new one cannot be written", async () => {
+    const path = join(folder, "state.safetensors");
+    await expect(writeCheckpoint(folder, {})).rejects.toThrow();
+    await run({ path, every: 5, resume: false });
+    expect(readdirSync(folder)).toEqual(["state.safetensors"]);
+    expect(readdirSync(dirname(folder)).filter((name) => name.includes(".partial"))).toEqual([]);
+  });
+
+  it("names the step at which the loss stops being a number, and the tensor", async () => {
+    const w = tf.variable(tf.scalar(1), true, "conv1.weight");
     const gradients = gradientsOf((step) => tf.mul(w, step === 3 ? NaN : 1));
     const training = { task: "bad", steps: 5, groups: [{ variables: [w], learningRate: 0.1 }], gradients };
-    await expect(train(training)).rejects.toThrow("bad: the loss became NaN at step 3.");
+    await expect(train(training)).rejects.toThrow(
+      "bad: the loss became NaN at step 3; the gradient of conv1.weight is no number.",
+    );
     w.dispose();
   });
 });
