@@ -86,8 +86,8 @@ async function smallest(
   const exact = { name, dtype, shape, bytes };
   const made = typeof quantized === "function" ? await quantized() : quantized;
   if (made) {
-    const source = { name, dtype, quantized: made, ...(progressive && refinementOf(made)) };
-    const encoded = encodeTensor(source);
+    const source = { name, dtype, quantized: made };
+    const encoded = encodeTensor(source, { progressive });
     const lossless = encodeTensor(exact);
     if (lossless.bytes.length > lengthOf(encoded))
       return { source, why: use.reason, encoded, isWeight: true };
@@ -103,14 +103,6 @@ async function smallest(
 
 function lengthOf({ bytes, refinement }: EncodedTensor): number {
   return bytes.length + (refinement?.length ?? 0);
-}
-
-/** Low bits that come last: all but about two of a usual integer's. */
-function refinementOf({ integers }: QuantizedTensor): { refinementBits?: number } {
-  let squares = 0;
-  for (const integer of integers) squares += integer * integer;
-  const bits = Math.round(Math.log2(Math.sqrt(squares / integers.length)));
-  return bits > 0 ? { refinementBits: bits } : {};
 }
 
 /** float32 numbers with their significands rounded, half away from 0: the last bytes then take no room. */
