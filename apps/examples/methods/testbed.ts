@@ -100,7 +100,7 @@ export function batchOf({
 }
 
 /**
- * Of distillation. The float network is sure of most of its answers: at temperature 1 they are little more than labels.
+ * Temperature of distillation. The float network is sure of most of its answers: at temperature 1 they are little more than labels.
  */
 const TEMPERATURE = 4;
 

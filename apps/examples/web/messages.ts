@@ -68,7 +68,7 @@ export interface Setting {
   isCalibrated: boolean;
 }
 
-/** Of the files that a visitor chose: what the network is tried on. */
+/** What the network is tried on, from the files that a visitor chose. */
 export const isPicture = (file: File): boolean => file.type.startsWith("image/");
 
 /** What may be asked, and what comes back. */

@@ -6,7 +6,7 @@ import { fromBitdiet } from "bitdiet/tfjs";
 import { deflatedBytes, uint8Levels } from "./uint8.js";
 
 export interface OpenedModel {
-  /** Of the file, without what follows the last dot. */
+  /** Name of the file, without what follows the last dot. */
   name: string;
   format: "tfjs-layers" | "tfjs-graph";
   model: Model;

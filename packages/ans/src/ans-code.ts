@@ -73,7 +73,7 @@ export function ansCode(frequencies: ArrayLike<number>): AnsCode {
     indexOf[symbol] = index;
   });
   let encoder: EncodeTables | undefined;
-  /** Of bytes as they are, without a look-up of their index; frequencies of all 256. */
+  /** Tables of bytes as they are, without a look-up of their index; frequencies of all 256. */
   let byteEncoder: EncodeTables | undefined;
   let decoder: DecodeTable | undefined;
 

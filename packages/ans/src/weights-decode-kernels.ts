@@ -45,7 +45,7 @@ export function decodeKernels(decoder: WeightDecoder, group: Group): void {
   const origin = decoder.position >>> 3;
   const view = new DataView(decoder.payload.buffer, origin);
   const end = Math.min(decoder.end - 8 * origin, 2 ** 30);
-  /** Of the four rows, the line of the kernel before this one from x on, of this one before x; one more for what is absent. */
+  /** Line of the kernel in each of the four rows: the one before this from x on, this one before x; one more for what is absent. */
   const line = new Int32Array(4 * (kernelWidth + 1));
   const last = 4 * kernelWidth;
   let position = decoder.position & 7;

@@ -12,7 +12,7 @@ export interface Walk {
   /** What the rows of a group start from, and the mean of each column, in units of 1/1024. */
   rowStart: number;
   columnMeans: Int32Array;
-  /** Of the group's weight k of column j, at j * rows + k: local mean in units of 1/64, expected value. */
+  /** Local mean in units of 1/64, and expected value, of the group's weight k of column j, at j * rows + k. */
   local: Uint16Array;
   expected: Int16Array;
   /** Mean of each column before the group, in units of 1/64. */

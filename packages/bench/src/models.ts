@@ -22,7 +22,7 @@ import { darknetClasses, darknetInput, readDarknet } from "./models-darknet.js";
 import { dataFolder } from "./sources.js";
 
 const DIVERGENCES = [0.03, 0.06, 0.12];
-/** Of compressModel, for the curve by weights alone: about 1 to 5 bits. */
+/** Qualities of compressModel for the curve by weights alone: about 1 to 5 bits. */
 const QUALITIES = [15, 30, 45, 60, 75];
 const BATCH = 16;
 

@@ -24,7 +24,7 @@ interface Point {
   bytes: number;
   /** Divergence, and figures of the model's own. */
   measures: Record<string, number>;
-  /** Of quantizing and encoding, on one thread. */
+  /** Time of quantizing and encoding, on one thread. */
   cpuSeconds: number;
   commit: string;
 }

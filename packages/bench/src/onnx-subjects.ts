@@ -17,7 +17,7 @@ const NANO_OUTPUTS = 85;
 export interface OnnxSubject {
   name: string;
   bytes: Uint8Array;
-  /** Of the model's one input. */
+  /** Shape of the model's one input. */
   shape: number[];
   calibration: Float32Array[];
   test: Float32Array[];

@@ -176,7 +176,7 @@ export interface TrainingResult {
   pytorchMs?: number;
   /** Median of wasm / PyTorch. */
   ratio?: number;
-  /** Of one step, scaled where the step was smaller. */
+  /** Time of one step, scaled where the step was smaller. */
   cpuMs?: number;
   residentMB: number;
   heapMB: number;

@@ -22,7 +22,7 @@ import { type CompressedTensor, tensorReport } from "./report.js";
 
 /** A file, and what it came to. */
 export interface EncodedModel extends Sized {
-  /** Of the file, in order. */
+  /** Pieces of the file, in order. */
   pieces: Uint8Array[];
   tensors: CompressedTensor[];
   originalBytes: number;

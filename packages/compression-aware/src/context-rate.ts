@@ -140,7 +140,7 @@ function softAssignments(y: Float64Array, levels: number, sharpness: number): Fl
 /** Weights below exp(-25) of the largest. */
 const NEGLIGIBLE = 25;
 
-/** Of the level and its bits, under one value's assignment. */
+/** Covariance of the level and its bits, under one value's assignment. */
 function covariance(q: Float64Array, from: number, bits: Float64Array, at: number, levels: number): number {
   let [meanLevel, meanBits, meanBoth] = [0, 0, 0];
   for (let j = 0; j < levels; j++) {

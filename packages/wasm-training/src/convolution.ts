@@ -13,7 +13,7 @@ import { asTensor } from "./kernel.js";
 type Conv2DInfo = ReturnType<typeof backend_util.computeConv2DInfo>;
 type Shape4D = [number, number, number, number];
 
-/** Of the forward kernel and both gradients; the gradients have no dilations. */
+/** Attributes of the forward kernel and of both gradients, which have no dilations. */
 type Attributes = Omit<Conv2DAttrs, "dilations"> & { dilations?: Conv2DAttrs["dilations"] };
 
 function infoOf({ attrs }: KernelCall, inputShape: number[], filterShape: number[]): Conv2DInfo {

@@ -11,7 +11,7 @@ import { calibrationImages, type Testbed } from "../testbed.js";
 import * as maps from "./dct-maps.js";
 
 export interface DctCm {
-  /** Of the lowest frequency, in levels of 8 bits. */
+  /** Step of the lowest frequency, in levels of 8 bits. */
   step: number;
   /** The step of frequency k is 1 + k growth times as large: as images have it, channels need not; 0 unless given. */
   growth?: number;

@@ -18,7 +18,7 @@ export interface TransformCoding {
   bits: number;
   /** The transform of a layer. */
   transformOf: (maps: rotated.Preactivations) => Transform;
-  /** Of an entry of the basis as it is stored; 32 unless given. */
+  /** Bits of an entry of the basis as it is stored; 32 unless given. */
   basisBits?: number;
   /** Maps are written after the ReLU, as without transform one would: what is negative is clipped to the lowest level, 0. */
   rectified?: boolean;

@@ -63,7 +63,7 @@ export const klt: TransformOf = (ct, _cg, size) => ({
   size,
 });
 
-/** Of weights and sensitivity, its synthesis vectors of unit length. */
+/** Transform of weights and sensitivity, its synthesis vectors of unit length. */
 export const elt: TransformOf = (ct, cg, size) => {
   const { basis, synthesis } = eltTransform(ct, cg);
   for (let k = 0; k < size; k++) {

@@ -20,7 +20,7 @@ export interface PlainTensor {
 /** A file that somebody would serve, and what its tensors decode to. */
 export interface PlainFile {
   name: string;
-  /** Of the whole file after brotli-11, structure of the model included. */
+  /** Size of the whole file after brotli-11, structure of the model included. */
   bytes: number;
   values: ReadonlyMap<string, Float32Array>;
 }

@@ -30,7 +30,7 @@ export interface InspectedTensor {
 export interface InspectReport {
   file: string;
   format: string;
-  /** Of the file, or of all tensors where the model is several files. */
+  /** Size of the file, or of all tensors where the model is several files. */
   bytes: number;
   elements: number;
   bitsPerElement: number;

@@ -18,7 +18,7 @@ export interface OpenedModel {
   model: Model;
   /** Paths of all files that were read for it. */
   files: ReadonlySet<string>;
-  /** Of a .bitdiet file. */
+  /** What a .bitdiet file holds beside its model. */
   bitdiet?: BitdietFile;
 }
 

@@ -37,7 +37,7 @@ export async function writeWhole(
   }
 }
 
-/** Of two that write to one new name at a time, one fails. @throws {FileExistsError} */
+/** Renames to a name that is not there yet: of two that do at a time, one fails. @throws {FileExistsError} */
 async function renameToNew(from: string, to: string): Promise<void> {
   const refuse = (error: NodeJS.ErrnoException) => {
     throw error.code === "EEXIST" ? new FileExistsError(`${to} exists already`) : error;

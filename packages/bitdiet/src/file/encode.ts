@@ -106,7 +106,7 @@ const areEqual = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean
 
 /** What a file would weigh. */
 export interface SizeEstimate {
-  /** Of the whole file. */
+  /** Size of the whole file. */
   bytes: number;
   /** Header, names and hashes. */
   header: number;

@@ -51,7 +51,7 @@ const LIMIT = 255;
  */
 function mixContexts(bytes: Uint8Array, code: (probability: number, bit: number) => number): void {
   const log = Math.max(12, Math.min(20, 37 - Math.clz32(bytes.length)));
-  /** Of a 1, as in cabac: units of 2^-22, times 2^10, plus how often it was used. Contexts that share a place share it. */
+  /** Probability of a 1, as in cabac: units of 2^-22, times 2^10, plus how often it was used. Contexts that share a place share it. */
   const estimates = new Int32Array(1 << log).fill(-(2 ** 31));
   const starts = new Int32Array(INPUTS);
   const slots = new Int32Array(INPUTS);
@@ -84,7 +84,7 @@ function mixContexts(bytes: Uint8Array, code: (probability: number, bit: number)
     bytes[i] = byte;
   }
 }
-/** Of the last `order` bytes before `end`, zeros before the first. */
+/** Hash of the last `order` bytes before `end`, zeros before the first. */
 function contextHash(bytes: Uint8Array, end: number, order: number): number {
   let hash = order + 1;
   for (let j = 1; j <= order; j++) hash = (Math.imul(hash ^ (bytes[end - j] ?? 0), 0x2c1b3c6d) + order) | 0;

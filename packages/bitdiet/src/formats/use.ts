@@ -56,7 +56,7 @@ export interface Roles<Op extends Operation> {
 
 interface Found {
   use: TensorUse;
-  /** Of a weight. */
+  /** Whether a weight is a filter. */
   isFilter?: boolean;
 }
 

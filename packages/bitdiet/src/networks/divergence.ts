@@ -19,7 +19,7 @@ export interface Divergence {
   agreement?: number;
 }
 
-/** Of one batch, by name, as a runner gives them. */
+/** Outputs of one batch, by name, as a runner gives them. */
 type Outputs = ReadonlyMap<string, RunTensor>;
 
 /** How far rows of probabilities may be from a sum of one: what half floats leave of it. */

@@ -23,7 +23,7 @@ function vocabularyOf({ tensors }: Model): number | undefined {
   return found.length > 0 ? Math.max(...found.map(({ shape }) => Math.max(...shape))) : undefined;
 }
 
-/** Of a layers model that begins by rescaling pixels of 0 to 255 (x / 255, or x / 127.5 - 1): those. */
+/** Range of inputs that a layers model rescales first: pixels of 0 to 255, by x / 255 or x / 127.5 - 1. */
 function rangeOf({ format, metadata }: Model): InputHints["range"] {
   if (format !== "tfjs-layers" || !metadata["model.json"]) return undefined;
   let isRescaled = false;

@@ -18,7 +18,7 @@ export interface InputHints {
 }
 
 const PICTURE_SIZE = 224;
-/** Of a picture whose height is given and small: a line of text. */
+/** Width of a picture whose height is given and small: a line of text. */
 const LINE_WIDTH = 320;
 const TOKENS = 32;
 const FRAMES = 64;

@@ -13,7 +13,7 @@ function listOf(node: OnnxNode, name: string, input: number, tape: Tape): number
   return intsOf(node, name) ?? (node.inputs[input] ? tape.numbersOf(node.inputs[input]) : undefined);
 }
 
-/** Of a sum or mean over axes: the gradient spread over all that was added, times a factor. */
+/** Gradient of a sum or mean over axes: spread over all that was added, times a factor. */
 function spread(node: OnnxNode, dy: string, tape: Tape, factor: (count: number) => number): boolean {
   const shape = tape.shapeOf(node.inputs[0]);
   const given = listOf(node, "axes", 1, tape);

@@ -24,14 +24,14 @@ export interface OnnxLayer extends CalibrationLayer {
   /** Constants that hold the weights, and the biases if there are any. */
   weight: string;
   bias?: string;
-  /** Of the weights' shape: that of the rows. */
+  /** Axis of the rows in the weights' shape. */
   axis: number;
   /** Values that it reads and that it makes, biases included. */
   input: string;
   output: string;
   /** The value that the output is only added to, where that is there before. */
   addedTo?: string;
-  /** Of the output's shape: that of the rows, from the end where negative. */
+  /** Axis of the rows in the output's shape, from the end where negative. */
   outputAxis: number;
   window: Window;
 }

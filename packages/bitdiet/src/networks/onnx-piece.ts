@@ -21,7 +21,7 @@ export interface Piece {
 
 export interface Runtime {
   ort: OnnxRuntime;
-  /** Of one run. */
+  /** Threads of one run. */
   threads: number;
 }
 

@@ -67,7 +67,7 @@ export function centre(values: Float32Array, extent: number): Float32Array {
 }
 
 export interface ScaledTarget extends Target {
-  /** Of the values over all inputs, centred. */
+  /** Variance of the values over all inputs. */
   variance: number;
   /** How many targets there are: they count alike. */
   count: number;

@@ -15,12 +15,12 @@ const GRADIENT_BATCH = 4;
 const SEED = 21;
 /** A classifier this sure of its inputs has been trained on them, and its own softmax hardly moves any more. */
 const SURE = 0.99;
-/** Of the softmax in place of such a classifier's own: all classes count alike. */
+/** Softmax temperature for a classifier that has memorised its inputs: all classes count alike. */
 const MEMORISED_TEMPERATURE = 1000;
 
 /** What an output is measured by. */
 interface Measure {
-  /** Of a classifier's softmax. */
+  /** Temperature of a classifier's softmax. */
   temperature?: number;
   /** Factor of the projection of other outputs: their squared error counts in units of their variance. */
   scale: number;

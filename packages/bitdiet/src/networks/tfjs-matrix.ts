@@ -7,7 +7,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 
 export interface Matrix {
-  /** Of the kernel in the model, and its axis of output channels. */
+  /** Shape of the kernel in the model, and its axis of output channels. */
   shape: number[];
   axis: number;
   rows: number;

@@ -9,7 +9,7 @@ import type { Matrix } from "./tfjs-matrix.js";
 
 /** What a layer with weights is run with. */
 export interface LayerTensors {
-  /** Of the kernel's shape in the model. */
+  /** Kernel, of its shape in the model. */
   filter: tf.Tensor;
   bias: tf.Tensor1D;
 }

@@ -13,7 +13,7 @@ export interface Block {
   /** Second moments of the inputs, the last of which is always 1; their factors, damped. */
   gram: Float64Array;
   inputs: Factors;
-  /** Of the inputs without the constant one, damped. */
+  /** Covariance of the inputs without the constant one, damped. */
   covariance: Float64Array;
   /** Mean cost of an error in a column, where later columns make up for it. */
   columnCost: number;
@@ -32,9 +32,9 @@ export interface Block {
   made: Float64Array;
 }
 
-/** Of H's mean diagonal, added to all of it: inputs that were never seen to move alone must not matter. */
+/** Share of H's mean diagonal that is added to all of it: inputs that were never seen to move alone must not matter. */
 const INPUT_DAMPING = 0.05;
-/** Of G's mean diagonal. G comes from few gradients, and of calibration images that the network may have been trained on. */
+/** The same of G, which comes from few gradients, and of calibration images that the network may have been trained on. */
 const OUTPUT_DAMPING = 1;
 /** What stands in for variances of 0. */
 const LEAST = 1e-30;

@@ -8,7 +8,7 @@ import { foldBatchNorm } from "./batch-norm.js";
 import { readCheckpoint } from "./checkpoint-file.js";
 import { parameter, parametersFromPyTorch } from "./parameters.js";
 
-/** Of a safetensors file with PyTorch's names. */
+/** Layers of a safetensors file with PyTorch's names. */
 export async function readResnetLayers(path: string): Promise<LayersModel> {
   const { tensors } = await readCheckpoint(path);
   const parameters = parametersFromPyTorch(tensors);

@@ -75,7 +75,7 @@ const byOperation: Record<string, Inputs> = {
   LSTM: recurrent,
   GRU: recurrent,
   RNN: recurrent,
-  /** Of com.microsoft: ONNX's own has no weights. */
+  /** That of com.microsoft: ONNX's own has no weights. */
   Attention: ({ node }) => (node?.domain ? [undefined, weight("matrix", last), vector("bias")] : []),
   EmbedLayerNormalization: () => [
     undefined,

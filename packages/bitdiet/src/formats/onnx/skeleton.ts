@@ -51,7 +51,7 @@ export const ATTRIBUTE_INTS = 8;
 
 /** Numbers to cut out of a tensor's message, or of an attribute's that is a list. */
 export interface Cut {
-  /** Of the tensor that the numbers become. */
+  /** Place of the tensor that the numbers become. */
   place: number;
   data: InlineData;
 }
