@@ -311,7 +311,8 @@ def decode_ans(coded, count):
     return np.array(decode_tans(bits[8 * start :], count, frequencies, log), dtype="u1")
 
 
-def decode_tans(bits, count, frequencies, log):
+def tans_table(frequencies, log):
+    """Of each slot its symbol, how many bits follow, and the state before they are added."""
     size = 1 << log
     wishes = [
         ((2 * i + 1) * size // (2 * f), symbol) for symbol, f in frequencies.items() for i in range(f)
@@ -323,6 +324,11 @@ def decode_tans(bits, count, frequencies, log):
         inner[symbol] += 1
         n = log + 1 - x.bit_length()
         table.append((symbol, n, (x << n) - size))
+    return table
+
+
+def decode_tans(bits, count, frequencies, log):
+    table = tans_table(frequencies, log)
     need(1 in bits[:8], "the payload does not start")
     at = bits.index(1) + 1
 
@@ -335,7 +341,7 @@ def decode_tans(bits, count, frequencies, log):
     states = [field(log) for _ in range(1 if count < 512 else 4)]
     if len(frequencies) == 1:
         need(at == len(bits) and not any(states), "the payload of ans does not end")
-        return owners[:1] * count
+        return [table[0][0]] * count
     symbols = []
     for i in range(count):
         symbol, n, base = table[states[i % len(states)]]
@@ -343,6 +349,169 @@ def decode_tans(bits, count, frequencies, log):
         states[i % len(states)] = base + field(n)
     need(at == len(bits) and not any(states), "the payload of ans does not end")
     return symbols
+
+
+# weights: integers in rows of kernels, by tables that the format defines. Characters less 80 are logits in units of 1/4.
+
+MATRIX_LOGITS = (
+    '+;@DGOSVY[^POPNMNQOOQMPSPQUQQRPRPPPMNIONNPPRPOTWUPQPRLQPOOLORPPPQPOIJGIHOSWZ]PPPPQTPPQPOPPPPPNPQQPPP'
+    'PPQQLQPOOQPPPONQOPPQPPPPPPPPOOPPPKPMLMLRWZ[PPPPPTMPQPOPPPPOLOPQPPPPPPQQTQOOQPPPPOPOPPQPPPPPPOQOPPPPO'
+    'SRPOMQVZ[PPPPPQQPPPOPPPPPNMNQPPPPPPPRTROOQPPPPPPMPOQPPPPPPOQPPOPPQSTUQPPTY[PPPPPOOQPPOPPPPPPOJPPOPPP'
+    'PPQSTQOQPPPPPPOQOQPPPPPPPPPQOPPRTYWUSSSW[PPPPPPPOPPPPPPPPPPPNPPPPPPPPQQRPPPPPPPPPPNPPPPPPPPPPRPPPPUY'
+    'ZXYWWWZPPPPPPPPQPRPPPPPPPPQOPPPPPPPPPPONPPPPPPPPPQOPPPPPPPPOPP'
+)
+KERNEL_LOGITS = (
+    'COPSRPPP:C;EGLPP9CNFIHGP;GQY^aWPAHMKWcedKNPRRU_gOSSTUVX^RUVVXXX]SXXYZ[[[UZZZ[[]^W[[]]]^_PPPONQQPOPON'
+    'OPQSQPPQRQRPQRNVOONKMPROQROOOPRQOOONOIQQRSSLPPQPQPPROPQQQQQKPOOQQRRVQQQPOOOQPPPOOPPPPPNOPPPPOPNPPPPO'
+    'RBMNPPPONFB=@KPOMGJF<;8PMKHJJ><PPOMLMIFPQOOOMLGOPPONOMIOPPPPOMMNOOOPPNNPPPPRSSRQPQPPPPOMLMOPPPPPPOQQ'
+    'QROOPPPQQPPOPPOPPPOONPPNQQMPPQSSUTSQPNMLLKOPPQPRNPPPPPPPPQPPPPOOOOVPPOPPPPJLBLNOPPDKXHCLPPHMX]U_SPHE'
+    'GNPbh_IGJKNS]kNMNOPQXaSRSSTUU_WVWWXXYZZYZZZ[[]]ZZZ[[]^PPPPPPPOPPPOPPPPOQQPPPPPPQQPPQPQQPPNNMMQQPQQPP'
+    'PRSTOOPOORQQPOONPONNOQRRQPPPPQPRQOPOOOONNPQQQQQQPTPPOPPPPSPOPPPPPNO_RRPPPMMbehUTPNMXUVVjbJIJJIR_lLKK'
+    'LMP[_RQQQRST^VUWWWWXZZYYYZZ[]]ZZ[]]]^PPPQQQQOPPPPPPPRPOPPPPQPPPRPQQPPPPPPPOOOPPPPOPPPNPPPQPPRPQPPPOP'
+    'OOOOPQRQPPPPRQQQPPPPPPOOOPPQOOPPSPPPPPPPUPPPPPPPQPNTGPPPRPOaTvDPPPOYSTXbNOKSMNWmKLKLMRUdQPOOPPTaUTUU'
+    'UUVZYYYYZY[[][[[[[[^QPPPQQPPQPPPPONLOOPQQQPPOPONQRPQQPPPPPPOPPPQOPRSTSQOOOOQPQQQQPPOONNNPQQQPOPQNORP'
+    'PPPPPPNPPRRQRRQWPPPPPPPXPPPPPPPQPEVTPPPTPCRgT^PPPLWd]_YTPMSQGS]QONQTX]oPPOOOPSWTSSSSSTZYXYYYYY[[[[[['
+    ']]^OPPQQOOQQQQPPPPRQPOPOPQPPPRRRRPPOPPPPPPNOPPQPPPOLNPOPQPQPQQQQNOPPPPPPQQQPPPQQSTPPPPPPPNOPOPPNOOXP'
+    'PPPPPPZPPPPPPPRPPPHPPPWPPPU^SPUPPPRRV[WPRPUeUZUPTRSPRcRPOPQUWZTTSRRSTYXXXXXWWZ[[[[[[[]PPPQRSRQPPOPPP'
+    'PMOOOPOQPPPPOMPOQRQPPPPPPPOPOQPPPPRQPRPPOQPPQQRPSPPPOOOOOPPPPOOQPPPPPPPPNPPPPQPQPXPPPPPPPWPPPPPPPSPP'
+    'PPPPPWPPPPS[PVPPPPRVVVPPPPPYZVPRQQSN]VQTQTSWTUTTSSSUZWWWVVVVYZZZZ[ZZZPPPPQPOPPQQPPPPPPPPOOPQPPPQPPQP'
+    'RQPPPPPPPPPOPPPPPNPRPQPOPPPPPPPRPPPPPPPOQPPPPPQRPPPPPPPOPPPPPPPOVPPPPPPPJLKNNNPPCHJKJKPPGKILPQPPFFIH'
+    'JNNPHFFJKLK[NMMLMMN[TSTSSRQRXWVWWVVU[ZZZZZZZ[ZZ[[][[QPPPPPRRQQQOPPPPPONOOPPPPPPPORRQPPPPOOPQOPPPPPPP'
+    'QQOOOPPQPQQQQQQPOOOOOOOQPPPQQPQOPPPPPPPPQPPPPPPTPPPPPPPSPPOPPPPNPQNNPPPMPOPMQPPMMJNKPPPJJKLHKO]KJJIM'
+    'MM]SRSRQQPQWVVVWVVU[YZYZZYY]YZ[[[[[PPPPPQPRQRQPPPPPPPOOOPQPPPPOPQRPPPPPPPPQPOPPOPPPPPPOPPPQPQQQQQQPO'
+    'OOOOOOQPPPQPPQOPPPPPPPOPOPPPPPTPPPPPPPUPPPPPPPQPOPPPPPROOPPPPPQOPPQPPPNLKMNPQ^KKJJLMO_PPPONPPPWVWWWU'
+    'UUZZYYYYYY][[][[[[QPPPPPOORRQPPPPPPPPNOOPPPPPPQQRPPPPPPPPPQNPPOPPPPPOOOPPQPQPPQQQPPOPOPOOPPQQQPQQOPP'
+    'PPPPPOPPPPPPPWPPPPPPPXPPPPPPPQPPPPPPPTPPPPPPPQPPPPOPPTQROOPP_PPOOPQRcOPNNMNORTSTTTSSSZYYYYYXY][[[[[]'
+    '[OPPPPPPORSRPPPPPPPPPOOQPPPPPQQOPPPPPPPPPQPOPPPPPPPPOPPPQPQQPPPPPPPPPPPPQPPPPPPROPPPPPPPOPPPPPPPXPPP'
+    'PPPPZPPPPPPPRPPPPPPPWPPPPPPPSPPPPPPPWPOPQPPaVPUTSPPfQQPQQQSUSSSRRQQSXXXYXXWX[[[[[[][PPPPPPPPORRPPPPP'
+    'PPPPOOPPPPPPPPPQQPPPPPPPPQNPPPPPPPPPPQOQPQQQQPOPPPPPPPPPPPPPOPRPPPPPPPPPPPPPPPPXPPPPPPPWPPPPPPPSPPPP'
+    'PPPWPPPPPPPVPPPPPPPVPPPPPPdVPTQPPPmVPSVSTPUTTTSSSUXWWVWWVVYZY[[[[[[PPPPPPPPOOQPPPPPPPPPOOQPPPPPPPPSR'
+    'PPPPPPPPPOPPPPPPPPPPPOPPPPPPPNPPPPPPPOQPPPPPPTPPPPPPPPPPPPPPPO'
+)
+GAINS = "00 02 04 06 08 11 22 24 26 42 44 62 60 40 80 15".split()
+SQUASHED = (32768, 40793, 47911, 53581, 57724, 60565, 62428, 63615, 64357, 64816, 65097, 65269)
+SQUASHED += (65374, 65438, 65476, 65500, 65514, 65523)  # 65536 / (1 + e^(-i / 2))
+
+
+def weight_table(matrix, profile, scale, expected):
+    """Slots (value, bits to read, state before them) and the largest magnitude with a symbol of either sign."""
+    text, classes, per_octave = (MATRIX_LOGITS, 1, 4) if matrix else (KERNEL_LOGITS, 8, 2)
+    own = 0 if matrix else classes
+    octave, eighths = scale // per_octave, 8 * (2 * (scale % per_octave) + 1) // (2 * per_octave)
+
+    def decision(d):
+        start = d * (11 * classes + 55 + 5 * own)
+        logit = lambda at: ord(text[start + at]) - 80
+        at = lambda knot: logit(knot * classes + expected) + logit(11 * classes + 11 * profile + knot)
+        x = (8 - eighths) * at(octave) + eighths * at(octave + 1)
+        x += 8 * logit(11 * classes + 55 + classes * profile + expected) if own else 0
+        size = min(abs(x), 256)
+        low, high = SQUASHED[size >> 4], SQUASHED[(size >> 4) + 1]
+        p = low + ((high - low) * (size & 15) >> 4)
+        return 65536 - p if x < 0 else p
+
+    frequency = lambda p: (p + 32) >> 6
+    other = decision(0)
+    negative = 32768 if matrix else decision(1)
+    escape, limit, frequencies = other, 63, {0: frequency(65536 - other)}
+    for sign in (1, -1):
+        left = other * (65536 - negative if sign > 0 else negative) >> 16
+        first = 1 if matrix else 2 if sign > 0 else 8
+        pieces = [decision(first + k) for k in range(6)]
+        for k in range(1, 64):
+            more = left * pieces[sum(k >= start for start in (2, 3, 5, 9, 17))] >> 16
+            frequencies[sign * k] = frequency(left - more)
+            if frequencies[sign * k] > 0:
+                escape -= left - more
+            else:
+                limit = min(limit, k - 1)
+            left = more
+    frequencies[-64] = max(1, frequency(escape))
+    frequencies = dict(sorted(frequencies.items()))
+    likeliest = max(frequencies, key=frequencies.get)
+    frequencies[likeliest] += 1024 - sum(frequencies.values())
+    return tans_table({value: f for value, f in frequencies.items() if f > 0}, 10), limit
+
+
+def decode_weights(coded, count, row_length, kernel):
+    need(len(coded) > 3 and count <= 8192 * len(coded), "so few bytes cannot be so many integers")
+    reader = Reader(coded)
+    kind, mean_class = reader.take(2)
+    profile, gains = kind % 16, GAINS[kind >> 4]
+    need(profile < 5 and mean_class < 48, "no such profile or mean")
+    low_bits = reader.take(reader.number())
+    low = np.unpackbits(np.frombuffer(low_bits, np.uint8), bitorder="little").tolist()
+    payload = np.unpackbits(np.frombuffer(reader.rest(), np.uint8), bitorder="little").tolist()
+    need(1 in payload[:8], "the payload does not start")
+    places = {"low": 0, "payload": payload.index(1) + 1}
+
+    def take(bits, name, width):
+        at = places[name]
+        need(at + width <= len(bits), "the payload is cut")
+        places[name] = at + width
+        return sum(bit << k for k, bit in enumerate(bits[at : at + width]))
+
+    states = [take(payload, "payload", 10) for _ in range(1 if count < 512 else 4)]
+    height, width = kernel
+    matrix = height * width == 1
+    a, b = int(gains[0]), int(gains[1])
+    mean = (16, 19, 23, 27)[mean_class % 4] << (mean_class >> 2)
+    log = lambda v: (e := (v + 1).bit_length() - 1) * 128 + ((v + 1 - (1 << e)) * 128 >> e)
+    clip = lambda v: max(-63, min(63, v))
+    tables, values, columns = {}, [0] * count, [mean] * row_length
+    start, index, rows = mean, 0, count // row_length
+    for row in range(0, rows, 4):
+        lanes = min(4, rows - row)
+        means, absents = [start] * 4, [0] * 4
+        for j in range(row_length):
+            x, y = (j, 0) if matrix else (j % width, j // width % height)
+            column = b * log(columns[j] >> 4)
+            for lane in range(lanes):
+                f, place = means[lane], (row + lane) * row_length + j
+                if x == 0:
+                    absents[lane] = f >> 4
+                near = lambda back, exists: clip(values[place - back]) if exists else None
+                size = lambda v: absents[lane] if v is None else 64 * abs(v)
+                left, expected = near(1, x > 0), 0
+                if matrix:
+                    local = ((f >> 2) + 2 * (size(left) + size(near(2, x > 1)))) >> 3
+                else:
+                    up, corner = near(width, y > 0), near(width + 1, y > 0 and x > 0)
+                    right = near(width - 1, y > 0 and x + 1 < width)
+                    around = 2 * (size(left) + size(up)) + size(corner) + size(right)
+                    local = ((f >> 3) + around) >> 3
+                    expected = 2 * ((left or 0) + (up or 0)) - (corner or 0)
+                scale = (8 - a - b) * log(mean >> 4) + a * log(local) + column >> (8 if matrix else 9)
+                per_octave = 4 if matrix else 2
+                beyond = max(0, scale // per_octave - 9)
+                likely = sum(abs(expected) >= k for k in (1, 2, 3, 5, 9, 17, 33))
+                key = (scale - per_octave * beyond, max(0, likely - beyond))
+                if key not in tables:
+                    tables[key] = weight_table(matrix, profile, *key)
+                table, limit = tables[key]
+                state = index % len(states)
+                index += 1
+                value, n, base = table[states[state]]
+                states[state] = base + take(payload, "payload", n)
+                if value == -64:
+                    sign, j_bits = take(low, "low", 1), 3
+                    while take(low, "low", 1):
+                        j_bits += 1
+                    need(j_bits <= 30, "an escape that is too long")
+                    value = limit + 1 + (1 << j_bits) - 8 + take(low, "low", j_bits)
+                    value = -value if sign else value
+                value = (value << beyond) + take(low, "low", beyond)
+                values[place] = -value if expected < 0 else value
+                means[lane] += (1024 * abs(clip(values[place])) - f) >> 4
+            if lanes == 4:
+                total = sum(abs(clip(values[(row + lane) * row_length + j])) for lane in range(4))
+                rate = (64, 32, 21)[row // 4] if row < 12 else 16
+                columns[j] += (256 * total - columns[j]) * rate >> 6
+        start = (start + (sum(means) >> 2)) >> 1
+    unread = low[places["low"] :]
+    need(places["payload"] == len(payload) and not any(states), "the payload of weights does not end")
+    need(len(unread) < 8 and not any(unread), "the low bits of weights do not end")
+    return np.array(values, np.int64)
 
 
 # lz: literals and matches.
@@ -412,7 +581,7 @@ DTYPES = {
 }  # fmt: skip
 NAMES = list(DTYPES)
 TURNED = ("float32", "float16", "bfloat16")
-CODERS = 2  # of integers: cabac, ans
+CODERS = 3  # of integers: cabac, ans, weights
 
 
 def read_header(data):
@@ -551,6 +720,8 @@ def read_integers(coded, coder, count, row_length, kernel):
         return np.zeros(0, np.int64)
     if coder == 0:
         return decode_cabac(coded, count, count if row_length == 1 else row_length, kernel)
+    if coder == 2:
+        return decode_weights(coded, count, count if row_length == 1 else row_length, kernel)
     symbols = decode_ans(coded, count).astype(np.int64)
     return (symbols >> 1) ^ -(symbols & 1)
 

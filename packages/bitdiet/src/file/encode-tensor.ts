@@ -51,7 +51,8 @@ export type SourceTensor = LosslessTensor | QuantizedSource;
 export interface EncodeOptions {
   /**
    * Coders that decode faster take more bytes. A slower one codes a tensor's integers where it saves more than this share of what
-   * the best faster one takes: 0 (the default) for the smallest file, 1 for the fastest.
+   * the best faster one takes: 0 for the smallest file, 1 for the fastest. Default: 0.02, which is several times as fast as the
+   * smallest and rarely more than 1 % larger.
    */
   minGain?: number;
   /**
@@ -60,6 +61,8 @@ export interface EncodeOptions {
    */
   progressive?: boolean;
 }
+
+const MIN_GAIN = 0.02;
 
 /** An entry whose parts have lengths and hashes, but no place yet (start 0), and their bytes. */
 export interface EncodedTensor {
@@ -115,7 +118,7 @@ function lossless({ name, dtype, shape, bytes }: LosslessTensor): Coded {
 
 function quantized(
   source: QuantizedSource,
-  { minGain = 0, progressive = false }: EncodeOptions,
+  { minGain = MIN_GAIN, progressive = false }: EncodeOptions,
   measure: Measure,
 ): Coded {
   const { name, dtype, transform } = source;

@@ -7,8 +7,8 @@
  * A coder's number in the file is its place in both lists: one entry each is all that a new one takes. They are two so that what
  * decodes does not carry along what encodes.
  */
-import { decodeBytes, encodeBytes, encodedBits } from "@bitdiet/ans";
-import { decodeWeightRows, encodeWeights, estimateBits } from "@bitdiet/cabac";
+import * as ans from "@bitdiet/ans";
+import * as cabac from "@bitdiet/cabac";
 import { must } from "./errors.js";
 import { byteSymbols, fromSymbols } from "./zigzag.js";
 
@@ -43,25 +43,40 @@ export const decoders: readonly IntegerDecoder[] = [
     name: "cabac",
     nanoseconds: 120,
     decode: (bytes, count, { rowLength, kernel: [height, width] }) =>
-      decodeWeightRows(bytes, count, { rowLength, height, width }),
+      cabac.decodeWeightRows(bytes, count, { rowLength, height, width }),
   },
-  { name: "ans", nanoseconds: 10, decode: decodeBytes },
+  { name: "ans", nanoseconds: 10, decode: ans.decodeBytes },
+  {
+    name: "weights",
+    nanoseconds: 60,
+    decode: (bytes, count, { rowLength, kernel: [height, width] }) =>
+      ans.decodeWeightRows(bytes, count, { rowLength, height, width }),
+  },
 ];
 
 export const coders: readonly IntegerCoder[] = [
-  { name: "cabac", encode: encodeWeights, estimateBits },
+  { name: "cabac", encode: cabac.encodeWeights, estimateBits: cabac.estimateBits },
   {
     name: "ans",
     encode: (integers) => {
       const symbols = byteSymbols(integers);
-      return symbols && encodeBytes(symbols);
+      return symbols && ans.encodeBytes(symbols);
     },
     estimateBits: (integers) => {
       const symbols = byteSymbols(integers);
-      return symbols ? encodedBits(symbols) : Infinity;
+      return symbols ? ans.encodedBits(symbols) : Infinity;
     },
   },
+  {
+    name: "weights",
+    encode: (integers, rows) => (areBelow30Bits(integers) ? ans.encodeWeights(integers, rows) : undefined),
+    estimateBits: (integers, rows) =>
+      areBelow30Bits(integers) ? ans.encodedWeightBits(integers, rows) : Infinity,
+  },
 ];
+
+const areBelow30Bits = (integers: Int32Array): boolean =>
+  integers.every((integer) => Math.abs(integer) < 2 ** 30);
 
 /** Rows of one integer are coded as one row of them all: both sides see the same. */
 const lines = (count: number, rows: RowShape): RowShape =>
