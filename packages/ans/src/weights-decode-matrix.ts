@@ -1,6 +1,6 @@
 /** Four rows of a matrix at once, by hand: see weights-decode-plainly.ts for what happens, and payload.ts for how bits are read. */
 import { LOGARITHMS, MAX_SYMBOL, OCTAVES, TABLE_LOG } from "./weights-contexts.js";
-import type { Group, WeightDecoder } from "./weights-decode.js";
+import type { Group, WeightDecoder } from "./weights-decoder.js";
 import { rareValue } from "./weights-low-bits.js";
 import { ESCAPE } from "./weights-tables.js";
 

@@ -12,7 +12,7 @@ import {
   OCTAVES,
   TABLE_LOG,
 } from "./weights-contexts.js";
-import type { Group, WeightDecoder } from "./weights-decode.js";
+import type { Group, WeightDecoder } from "./weights-decoder.js";
 import { rareValue } from "./weights-low-bits.js";
 import { ESCAPE, ownTable } from "./weights-tables.js";
 
