@@ -9,31 +9,9 @@ import * as tf from "@tensorflow/tfjs-core";
 import { type CalibrationData, calibrate } from "../calibrate.js";
 import { type Candidate, type OutputCheck, weightsOnly } from "../compress-checked.js";
 import type { Model } from "../model.js";
-import type { Feeds } from "../networks/made-up-inputs.js";
-import type { Runner } from "../networks/runner.js";
 import { allocated } from "../quantize/allocated.js";
-import { loadHook } from "./hook.js";
 import { UsageError } from "./options.js";
 import type { Progress } from "./print.js";
-
-/** @throws {UsageError} if the module cannot be loaded, or fails */
-export async function loadCalibrationData(path: string): Promise<CalibrationData> {
-  return ((await (await loadHook("--calibrate", path))(undefined)) ?? {}) as CalibrationData;
-}
-
-/** Inputs of the user's one by one, as a runner takes them; undefined if they are not what it takes. */
-export function feedsOf(data: CalibrationData, runner: Runner): readonly Feeds[] | undefined {
-  if ("feeds" in data) return data.feeds;
-  const { inputs, shape } = data;
-  if (!(inputs instanceof Float32Array) || !Array.isArray(shape) || runner.inputs.length !== 1)
-    return undefined;
-  const [count, ...rest] = shape;
-  const size = inputs.length / count;
-  return Array.from({ length: count }, (_, i) => {
-    const data = inputs.subarray(i * size, (i + 1) * size);
-    return new Map([[runner.inputs[0].name, { dtype: "float32" as const, shape: [1, ...rest], data }]]);
-  });
-}
 
 /**
  * @param check of the model, if it could be run

@@ -20,11 +20,14 @@ import { joinPieces, openSource } from "../loaders/source.js";
 import { type Model, tensorBytes } from "../model.js";
 import { findRunner } from "../networks/find-runner.js";
 import type { Feeds } from "../networks/made-up-inputs.js";
+import { runnableInputs } from "../networks/run-inputs.js";
 import type { Runner } from "../networks/runner.js";
 import { type BitsRule, withBits } from "../quantize/exceptions.js";
 import type { Quantize } from "../quantize/quantize.js";
 import type { CompressTarget } from "../quantize/target.js";
 import type { CompressReport } from "../report.js";
+import { onnxCandidate } from "./calibrate-onnx.js";
+import { feedsOf, loadCalibrationData } from "./calibration-data.js";
 import { loadEvaluation } from "./evaluate.js";
 import { asUsage, UsageError } from "./options.js";
 import { formatBytes, formatNumber, type Progress } from "./print.js";
@@ -56,6 +59,8 @@ export interface Outputs {
 }
 
 export interface Chosen {
+  /** What the file holds beside tensors: as in the model, but for an ONNX graph whose batch norms have been folded. */
+  metadata: Model["metadata"];
   pieces: Uint8Array[];
   report: CompressReport;
   /** What the integers were chosen from, and how far off other ways were at the same size. */
@@ -83,7 +88,7 @@ export async function choose(model: Model, choice: Choice, progress: Progress): 
   const { check, candidates } = await look(model, choice, progress);
   const target = choice.target ?? (maxDrop === undefined ? undefined : { divergence: maxDrop });
   const options = { progressive: choice.progressive, onProgress: progress.step };
-  let chosen: Omit<Chosen, "outputs">;
+  let chosen: Omit<Chosen, "outputs" | "metadata">;
   if (typeof check !== "string" && (choice.target || maxDrop === undefined)) {
     const { pieces, report } = await compressChecked(model, target, check, { ...options, candidates });
     chosen = { pieces, report, method: report.method, rivals: report.rivals };
@@ -106,8 +111,14 @@ export async function choose(model: Model, choice: Choice, progress: Progress): 
         `${formatBytes(chosen.report.bytes)}: the score fell from ${before} to ${after}, by more than ${maxDrop}`,
       );
   }
-  return { ...chosen, outputs: await outputsOf(check, decoded, target === undefined) };
+  const isFolded = model.format === "onnx" && /calibration/.test(chosen.method);
+  const { metadata } = isFolded ? decoded : model;
+  return { ...chosen, metadata, outputs: await outputsOf(check, decoded, target === undefined) };
 }
+
+/** Runs with made-up inputs that an ONNX model is calibrated on. */
+const MADE_UP_RUNS = 64;
+const MADE_UP_SEED = 3;
 
 /** What is known of the model's outputs, or why nothing is; and the ways to choose integers, the likeliest first. */
 async function look(
@@ -120,19 +131,25 @@ async function look(
   const data =
     calibrate === undefined || calibrate === "none" || isMadeUp
       ? undefined
-      : await (await calibration()).loadCalibrationData(calibrate);
+      : await loadCalibrationData(calibrate);
   const runner = calibrate === "none" ? "--calibrate none" : await runnerOf(model);
-  const feeds = data && typeof runner !== "string" ? (await calibration()).feedsOf(data, runner) : undefined;
+  const feeds = data && typeof runner !== "string" ? feedsOf(data, runner) : undefined;
   const check = typeof runner === "string" ? runner : await checkOf(model, runner, feeds, progress);
   const candidates = typeof check === "string" ? [weightsOnly(model)] : defaultCandidates(model, check);
-  if (data) candidates.unshift(await (await calibration()).calibratedCandidate(data, model, check, progress));
+  const isOnnx = model.format === "onnx";
+  if (data && isOnnx) candidates.unshift(await onnxCandidate("calibration data", model, feeds, progress));
+  else if (data)
+    candidates.unshift(await (await calibration()).calibratedCandidate(data, model, check, progress));
   if (isMadeUp) {
     if (typeof runner === "string" || typeof check === "string")
       throw new UsageError(`--calibrate synthetic: ${check}`);
     // Made-up inputs flatter what was made with them: no search may go by what they say of it.
     if (!target)
       throw new UsageError("--calibrate synthetic: expected a size, --max-bytes or --bits, with it");
-    candidates.unshift(await (await calibration()).syntheticCandidate(model, check, progress));
+    if (isOnnx) {
+      const made = await runnableInputs(runner, model, { count: MADE_UP_RUNS, seed: MADE_UP_SEED });
+      candidates.unshift(await onnxCandidate("made-up calibration inputs", model, made, progress));
+    } else candidates.unshift(await (await calibration()).syntheticCandidate(model, check, progress));
   }
   const ruled = (quantize: Quantize) => asUsage("--bits-for", () => withBits(model, quantize, bitsFor));
   return { check, candidates: candidates.map(({ name, quantize }) => ({ name, quantize: ruled(quantize) })) };

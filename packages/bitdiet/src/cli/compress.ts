@@ -47,11 +47,11 @@ export async function compress(path: string, command: CompressCommand, progress:
   await refuseOwnFiles(output, opened);
 
   const model = asUsage("--keep", () => keeping(opened.model, keep));
-  const { pieces, report, ...chosen } = await choose(model, command, progress);
+  const { pieces, report, metadata, ...chosen } = await choose(model, command, progress);
   if (strict && chosen.outputs.warning) throw new BudgetError(`--strict: ${chosen.outputs.warning}`);
 
   await refuseOwnFiles(output, opened);
-  const check = (written: string) => checkWritten(written, model, report, progress);
+  const check = (written: string) => checkWritten(written, metadata, report, progress);
   await writeWhole(output, pieces, { force, check });
   const brotliBytes = await brotliSize(opened.files, report.bytes);
   progress.stop();
@@ -79,14 +79,14 @@ function sha256(pieces: readonly Uint8Array[]): string {
 /** @throws {Error} unless the written file is what was meant to be written, to the last bit */
 async function checkWritten(
   path: string,
-  model: Model,
+  metadata: Model["metadata"],
   report: CompressReport,
   progress: Progress,
 ): Promise<void> {
   const { size } = await stat(path);
   if (size !== report.bytes) throw new Error(`${path}: expected ${report.bytes} bytes, wrote ${size}`);
   const { model: decoded } = await openBitdiet(await openSource(path));
-  for (const [name, bytes] of Object.entries(model.metadata)) {
+  for (const [name, bytes] of Object.entries(metadata)) {
     if (Buffer.compare(bytes, decoded.metadata[name] ?? new Uint8Array()) !== 0)
       throw new Error(`${path}: metadata ${name} does not come back`);
   }

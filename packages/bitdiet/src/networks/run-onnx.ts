@@ -92,6 +92,7 @@ export async function onnxRunner(
         }),
       );
     },
+    reopen: (other) => onnxRunner(other, ort, { threads }),
     async dispose() {
       await Promise.all([original.release(), other?.session.release()]);
     },

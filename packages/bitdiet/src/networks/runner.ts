@@ -6,7 +6,7 @@
  *     const outputs = await runner.run(new Map([["x", { dtype: "float32", shape: [1, 3, 32, 32], data }]]));
  *     const changed = await runner.run(feeds, new Map([["conv1.weight", rounded]])); // the same with other weights
  */
-import type { Dtype } from "../model.js";
+import type { Dtype, Model } from "../model.js";
 
 /** A tensor that goes into a model or comes out of it, row-major. */
 export interface RunTensor {
@@ -54,6 +54,8 @@ export interface Runner {
     feeds: ReadonlyMap<string, RunTensor>,
     replaced?: ReadonlyMap<string, Float32Array>,
   ): Promise<ReadonlyMap<string, RunTensor>>;
+  /** The same runtime with another model; only where models of one origin may have another graph, as a folded ONNX graph is. */
+  reopen?(model: Model): Promise<Runner>;
   dispose(): Promise<void>;
 }
 
