@@ -54,9 +54,18 @@ export async function compress(path: string, command: CompressCommand, progress:
   const check = (written: string) => checkWritten(written, metadata, report, progress);
   await writeWhole(output, pieces, { force, check });
   const brotliBytes = await brotliSize(opened.files, report.bytes);
+  const fileSizes = await Promise.all([...opened.files].map(async (file) => (await stat(file)).size));
+  const filesBytes = fileSizes.reduce((sum, size) => sum + size, 0);
   progress.stop();
   const { divergence: _, ...sizes } = report;
-  const result: CompressResult = { file: output, sha256: sha256(pieces), brotliBytes, ...sizes, ...chosen };
+  const result: CompressResult = {
+    file: output,
+    sha256: sha256(pieces),
+    filesBytes,
+    brotliBytes,
+    ...sizes,
+    ...chosen,
+  };
   return json ? JSON.stringify(result, jsonNumbers) : describeReport(result);
 }
 

@@ -13,6 +13,8 @@ export interface CompressResult
     Omit<Chosen, "pieces" | "report" | "metadata"> {
   file: string;
   sha256: string;
+  /** Bytes of the model's own files. */
+  filesBytes: number;
   /** Bytes of the model's own files by brotli -q 11, where that is about as small. */
   brotliBytes?: number;
 }
@@ -21,7 +23,7 @@ export interface CompressResult
 const MAX_ROWS = 24;
 
 export function describeReport(result: CompressResult): string {
-  const { file, bytes, originalBytes, overheadBytes, bits, sha256, tensors, scores, brotliBytes } = result;
+  const { file, bytes, filesBytes, overheadBytes, bits, sha256, tensors, scores, brotliBytes } = result;
   const quantized = tensors
     .filter(({ kept }) => kept === "quantized")
     .sort((a, b) => b.byteLength - a.byteLength);
@@ -33,7 +35,7 @@ export function describeReport(result: CompressResult): string {
     "",
     ...(rest.length ? [`${rest.length} smaller quantized tensors ${formatBytes(bytesOf(rest))}`] : []),
     `${others.length} other tensors ${formatBytes(bytesOf(others))}, names and topology ${formatBytes(overheadBytes)}`,
-    `${file}: ${formatBytes(bytes)}, ${timesSmaller(bytes, originalBytes)} than ${formatBytes(originalBytes)} of tensors` +
+    `${file}: ${formatBytes(bytes)}, ${timesSmaller(bytes, filesBytes)} than the ${formatBytes(filesBytes)} of its files` +
       (quantized.length ? `, ${formatNumber(bits, 3)} bits per quantized weight` : ""),
     `SHA-256 ${sha256}`,
     ...(brotliBytes !== undefined && brotliBytes < bytes

@@ -30,7 +30,9 @@ export interface InspectedTensor {
 export interface InspectReport {
   file: string;
   format: string;
-  /** Size of the file, or of all tensors where the model is several files. */
+  /** SHA-256 of a .bitdiet file. */
+  sha256?: string;
+  /** Of all files that the model consists of. */
   bytes: number;
   elements: number;
   bitsPerElement: number;
@@ -41,4 +43,11 @@ export interface InspectReport {
   otherBytes?: number;
   /** Tensors of the second file that the first has not, or has in another shape. */
   missing?: string[];
+}
+
+/** Tensors that are listed one by one; the others are a line, or folded. */
+export const MAX_ROWS = 40;
+
+export function largestFirst(tensors: readonly InspectedTensor[]): InspectedTensor[] {
+  return [...tensors].sort((a, b) => b.bytes - a.bytes);
 }

@@ -4,17 +4,19 @@
  *
  *     bitdiet inspect darknet.bitdiet tiny-darknet
  */
-import { existsSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { createReadStream, existsSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { floatValues } from "../formats/floats.js";
 import { FileExistsError } from "../formats/node-files.js";
 import { elementCount, isFloat, type ModelTensor, tensorBytes } from "../model.js";
 import { signalToNoise } from "../report.js";
-import type { InspectedTensor, InspectReport } from "./inspect-report.js";
+import { type InspectedTensor, type InspectReport, largestFirst, MAX_ROWS } from "./inspect-report.js";
 import { type OpenedModel, openPath } from "./open.js";
 import { formatBytes, formatNumber, formatTable, jsonNumbers, type Progress } from "./print.js";
 import { htmlReport } from "./report-html.js";
-import { baselineSizes, integerEntropy, toUint8, valueStatistics } from "./statistics.js";
+import { baselineSizes, integerEntropy, packedSizes, toUint8, valueStatistics } from "./statistics.js";
+import { writeWhole } from "./write-file.js";
 
 /** Float32 bytes of which other formats' sizes are measured; of more a sample is. */
 const MOST_MEASURED_BYTES = 5_000_000;
@@ -31,12 +33,16 @@ function storedBytes(
   return part.length + (refinementPart?.length ?? 0);
 }
 
-async function totalBytes(opened: OpenedModel): Promise<number> {
-  if (opened.bitdiet) return opened.bitdiet.header.fileLength;
-  let bytes = 0;
-  for (const { dtype, shape, bytes: read } of opened.model.tensors)
-    bytes += tensorBytes(dtype, shape) ?? (await read()).length;
-  return bytes;
+/** Bytes of the model's files, all of which have been read. */
+async function totalBytes({ files }: OpenedModel): Promise<number> {
+  const sizes = await Promise.all([...files].map(async (file) => (await stat(file)).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const piece of createReadStream(path)) hash.update(piece);
+  return hash.digest("hex");
 }
 
 export async function inspectModel(
@@ -48,6 +54,8 @@ export async function inspectModel(
   const reference = other === undefined ? undefined : await openPath(other);
   const { model, bitdiet } = opened;
   const tensors: InspectedTensor[] = [];
+  /** What every other format has as it is: topology, names, tensors that are no floats. */
+  const others: Uint8Array[] = Object.values(model.metadata);
   const floats: { values: Float32Array; integers?: Int32Array }[] = [];
   const elements = model.tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   // Of a large model only the leading part of each tensor is kept for the baselines.
@@ -70,7 +78,10 @@ export async function inspectModel(
     const comparable = before && `${before.shape}` === `${shape}`;
     const beforeData = comparable ? await before.bytes() : undefined;
     if (comparable) inspected.otherBytes = storedBytes(reference!, place, before, beforeData!.length);
-    if (!isFloat(dtype)) continue;
+    if (!isFloat(dtype)) {
+      others.push(data);
+      continue;
+    }
     const values = floatValues(dtype, data);
     const quantized = await bitdiet?.quantized(bitdiet.header.tensors[index]);
     const { zeros, outliers, deviation } = valueStatistics(values);
@@ -96,11 +107,13 @@ export async function inspectModel(
   );
   const scale = all / Math.max(1, measured);
   const baselines = floats.length === 0 ? [] : await baselineSizes(floats);
+  const rest = await packedSizes(others);
   progress.stop();
   const bytes = await totalBytes(opened);
   const names = new Set(tensors.filter(({ otherBytes }) => otherBytes !== undefined).map(({ name }) => name));
   return {
     file: path,
+    ...(bitdiet && { sha256: await sha256(opened.path) }),
     format: model.format + (bitdiet ? ", compressed" : ""),
     bytes,
     elements,
@@ -108,9 +121,9 @@ export async function inspectModel(
     tensors,
     baselines: baselines.map(({ name, raw, gzip, brotli }) => ({
       name,
-      raw: Math.round(raw * scale),
-      gzip: Math.round(gzip * scale),
-      brotli: Math.round(brotli * scale),
+      raw: Math.round(raw * scale) + rest.raw,
+      gzip: Math.round(gzip * scale) + rest.gzip,
+      brotli: Math.round(brotli * scale) + rest.brotli,
     })),
     baselinesAreEstimates: share < 1,
     comparedWith: other,
@@ -127,29 +140,37 @@ export async function inspect(
 ): Promise<string> {
   if (html && existsSync(html) && !force) throw new FileExistsError(`${html} exists already`);
   const report = await inspectModel(path, other, progress);
-  if (html) await writeFile(html, htmlReport(report));
+  if (html) await writeWhole(html, [Buffer.from(htmlReport(report))], { force });
   return json ? JSON.stringify(report, jsonNumbers) : describeModel(report);
+}
+
+function bytesOf(tensors: readonly InspectedTensor[]): number {
+  return tensors.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 function describeModel(report: InspectReport): string {
   const compared = report.comparedWith !== undefined;
   const percent = (share: number | undefined) => (share === undefined ? "–" : formatNumber(100 * share, 2));
-  const rows = report.tensors.map((tensor) => [
-    tensor.name,
-    tensor.dtype,
-    `[${tensor.shape}]`,
-    formatBytes(tensor.bytes),
-    formatNumber(tensor.bits, 3),
-    formatNumber(tensor.entropy, 3),
-    percent(tensor.zeros),
-    percent(tensor.outliers),
-    ...(compared
-      ? [
-          tensor.otherBytes === undefined ? "–" : formatBytes(tensor.otherBytes),
-          formatNumber(tensor.signalToNoise, 1),
-        ]
-      : []),
-  ]);
+  const tensors = largestFirst(report.tensors);
+  const smaller = tensors.slice(MAX_ROWS);
+  const rows = tensors
+    .slice(0, MAX_ROWS)
+    .map((tensor) => [
+      tensor.name,
+      tensor.dtype,
+      `[${tensor.shape}]`,
+      formatBytes(tensor.bytes),
+      formatNumber(tensor.bits, 3),
+      formatNumber(tensor.entropy, 3),
+      percent(tensor.zeros),
+      percent(tensor.outliers),
+      ...(compared
+        ? [
+            tensor.otherBytes === undefined ? "–" : formatBytes(tensor.otherBytes),
+            formatNumber(tensor.signalToNoise, 1),
+          ]
+        : []),
+    ]);
   const sizes = report.baselines.map(({ name, raw, gzip, brotli }) => [
     name,
     formatBytes(raw),
@@ -171,11 +192,13 @@ function describeModel(report: InspectReport): string {
       ],
       ...rows,
     ]),
+    ...(smaller.length ? [`${smaller.length} smaller tensors ${formatBytes(bytesOf(smaller))}`] : []),
     "",
-    formatTable([["all float tensors as", "raw", "gzip -9", "brotli -q 11"], ...sizes]),
+    formatTable([["the whole model, floats as", "raw", "gzip -9", "brotli -q 11"], ...sizes]),
     ...(report.baselinesAreEstimates ? ["(extrapolated from the leading part of each tensor)"] : []),
     "",
     `${report.file}: ${report.format}, ${report.tensors.length} tensors, ${formatBytes(report.bytes)}, ${formatNumber(report.bitsPerElement, 3)} bits a number`,
+    ...(report.sha256 ? [`SHA-256 ${report.sha256}`] : []),
     ...(compared ? [differenceLine(report)] : []),
   ].join("\n");
 }

@@ -3,7 +3,7 @@
  *
  *     htmlReport(report); // "<!doctype html>…"
  */
-import type { InspectedTensor, InspectReport } from "./inspect-report.js";
+import { type InspectedTensor, type InspectReport, largestFirst, MAX_ROWS } from "./inspect-report.js";
 import { formatBytes, formatNumber } from "./print.js";
 
 function escaped(text: string): string {
@@ -43,6 +43,18 @@ export function htmlReport(report: InspectReport): string {
     percent(tensor.outliers),
     ...(hasDistortion ? [formatNumber(tensor.signalToNoise, 1)] : []),
   ];
+  const columns = [
+    "name",
+    "type",
+    "bytes",
+    "bits",
+    "entropy",
+    "zeros",
+    "outliers",
+    ...(hasDistortion ? ["SNR, dB"] : []),
+  ];
+  const tensors = largestFirst(report.tensors);
+  const smaller = tensors.slice(MAX_ROWS);
   const sizes: [string, number][] = [
     ["this file", report.bytes],
     ...report.baselines.flatMap(({ name, raw, gzip, brotli }): [string, number][] => [
@@ -64,7 +76,7 @@ export function htmlReport(report: InspectReport): string {
   @media (prefers-color-scheme: dark) { body { color: #e3e7ee; background: #14181f; } tbody tr:nth-child(odd) { background: #1d232d; } svg { fill: #63a4e0; } .rest { fill: #333c49; } }
 </style>
 <h1>${escaped(report.file)}</h1>
-<p>${escaped(report.format)}, ${report.tensors.length} tensors, ${report.elements.toLocaleString("en-US")} numbers in ${formatBytes(report.bytes)}: ${formatNumber(report.bitsPerElement, 3)} bits each.${report.comparedWith ? ` Distortion is against ${escaped(report.comparedWith)}.` : ""}</p>
+<p>${escaped(report.format)}, ${report.tensors.length} tensors, ${report.elements.toLocaleString("en-US")} numbers in ${formatBytes(report.bytes)}: ${formatNumber(report.bitsPerElement, 3)} bits each.${report.comparedWith ? ` Distortion is against ${escaped(report.comparedWith)}.` : ""}${report.sha256 ? ` SHA-256 ${report.sha256}` : ""}</p>
 <h2>Size</h2>
 ${table(
   ["", "bytes", "of this file", ""],
@@ -77,10 +89,8 @@ ${table(
 )}
 ${report.baselinesAreEstimates ? "<p>Compressed sizes are extrapolated from the leading part of each tensor.</p>" : ""}
 <h2>Tensors</h2>
-${table(
-  ["name", "type", "bytes", "bits", "entropy", "zeros", "outliers", ...(hasDistortion ? ["SNR, dB"] : [])],
-  report.tensors.map(row),
-)}
+${table(columns, tensors.slice(0, MAX_ROWS).map(row))}
+${smaller.length === 0 ? "" : `<details><summary>${smaller.length} smaller tensors</summary>\n${table(columns, smaller.map(row))}\n</details>`}
 <p>Bits: coded, each number. Entropy: order 0, of the integers; of float tensors, of their uint8 version. Outliers: beyond 4 deviations. SNR: signal to noise.</p>
 </html>
 `;

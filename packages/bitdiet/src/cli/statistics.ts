@@ -101,19 +101,26 @@ export async function baselineSizes(
       (values, integers) => (integers ? packBits(integers) : floatBytes("float16", values)),
     ]);
   const sizes: PackedSizes[] = [];
-  for (const [name, pack] of kinds) {
-    const packed = Buffer.concat(tensors.map(({ values, integers }) => pack(values, integers)));
-    const [gzipped, brotlied] = await Promise.all([
-      promisify(gzip)(packed, { level: 9 }),
-      promisify(brotliCompress)(packed, {
-        params: {
-          [constants.BROTLI_PARAM_QUALITY]: 11,
-          [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,
-          [constants.BROTLI_PARAM_SIZE_HINT]: packed.length,
-        },
-      }),
-    ]);
-    sizes.push({ name, raw: packed.length, gzip: gzipped.length, brotli: brotlied.length });
-  }
+  for (const [name, pack] of kinds)
+    sizes.push({
+      name,
+      ...(await packedSizes(tensors.map(({ values, integers }) => pack(values, integers)))),
+    });
   return sizes;
+}
+
+/** All pieces as one file. */
+export async function packedSizes(pieces: readonly Uint8Array[]): Promise<Omit<PackedSizes, "name">> {
+  const packed = Buffer.concat(pieces);
+  const [gzipped, brotlied] = await Promise.all([
+    promisify(gzip)(packed, { level: 9 }),
+    promisify(brotliCompress)(packed, {
+      params: {
+        [constants.BROTLI_PARAM_QUALITY]: 11,
+        [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,
+        [constants.BROTLI_PARAM_SIZE_HINT]: packed.length,
+      },
+    }),
+  ]);
+  return { raw: packed.length, gzip: gzipped.length, brotli: brotlied.length };
 }
