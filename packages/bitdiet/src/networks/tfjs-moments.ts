@@ -52,7 +52,7 @@ export function momentsOf(layer: ProgramLayer, count: number, next: () => number
         residual: residual.map((sum) => sum / samples),
       };
       for (let g = 0; g < groups; g++)
-        shrinkCorrelations(means.gram.subarray(g * n * n, (g + 1) * n * n), n, independent);
+        shrinkCorrelations(means.gram.subarray(g * n * n, (g + 1) * n * n), n, samples, independent);
       if (!hasBias) forgetMeans(means, groups, n);
       return means;
     },

@@ -53,26 +53,47 @@ export async function measureSensitivities(
   parameters?: readonly LayerParameters[],
 ): Promise<Float64Array[]> {
   const sums = network.layers.map(({ rows }) => new Float64Array(rows * rows));
+  const squares = new Float64Array(sums.length);
   let count = 0;
   await network.gradients((gradients) => {
     count++;
     network.layers.forEach((layer, i) => {
-      addRowProducts(sums[i], gradients[i], layer);
+      squares[i] += addRowProducts(sums[i], gradients[i], layer);
     });
   }, parameters);
-  return sums.map((sum) => sum.map((total) => total / count));
+  return sums.map((sum, i) => shrunkMeans(sum, count, squares[i]));
 }
 
-/** sum += d d^T of d, rows x columns */
-function addRowProducts(sum: Float64Array, d: Float32Array, { rows, columns }: CalibrationLayer): void {
+/**
+ * Means of products, those of different rows shrunk by the share that chance explains: from few gradients, rows that have nothing to do
+ * with each other seem to make up for each other (Ledoit and Wolf, J. Multivar. Anal. 88, 2004).
+ *
+ * @param squares sum of the squares of all products of different rows
+ */
+function shrunkMeans(sums: Float64Array, count: number, squares: number): Float64Array {
+  const rows = Math.sqrt(sums.length);
+  const means = sums.map((sum) => sum / count);
+  let total = 0;
+  for (let i = 0; i < sums.length; i++) if (i % (rows + 1) !== 0) total += means[i] ** 2;
+  const chance = (squares / count - total) / Math.max(1, count - 1);
+  const kept = total > 0 ? Math.max(0, 1 - chance / total) : 1;
+  return means.map((mean, i) => (i % (rows + 1) === 0 ? mean : kept * mean));
+}
+
+/** sum += d d^T of d, rows x columns; @returns the squares of what was added, without the diagonal, summed */
+function addRowProducts(sum: Float64Array, d: Float32Array, { rows, columns }: CalibrationLayer): number {
+  let squares = 0;
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j <= i; j++) {
       let product = 0;
       for (let a = i * columns, b = j * columns, end = a + columns; a < end; a++, b++) product += d[a] * d[b];
       sum[i * rows + j] += product;
-      if (i !== j) sum[j * rows + i] += product;
+      if (i === j) continue;
+      sum[j * rows + i] += product;
+      squares += 2 * product * product;
     }
   }
+  return squares;
 }
 
 /**

@@ -129,7 +129,7 @@ test("second moments of a dense layer's inputs are those of the features that th
     }
   }
   // As far as 24 samples can be trusted.
-  expect(shrinkCorrelations(expected, 6, count)).toBeGreaterThan(0.01);
+  expect(shrinkCorrelations(expected, 6, count, count)).toBeGreaterThan(0.01);
   expected.forEach((value, i) => {
     expect(gram[i]).toBeCloseTo(value, 4);
   });

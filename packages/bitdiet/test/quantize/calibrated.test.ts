@@ -7,7 +7,7 @@ import type {
   GradientNetwork,
   LayerParameters,
 } from "../../src/networks/network.js";
-import { quantizeCalibrated } from "../../src/quantize/calibrated.js";
+import { measureSensitivities, quantizeCalibrated } from "../../src/quantize/calibrated.js";
 import { factor, solve } from "../../src/quantize/factor.js";
 import { quantizeLayer } from "../../src/quantize/quantize-layer.js";
 import { fitRow, roundRow } from "../../src/quantize/round-row.js";
@@ -343,5 +343,37 @@ describe("quantizeCalibrated", () => {
     const network = smallNetwork(1);
     for (const lambda of [0, -1, Number.NaN, Infinity])
       await expect(quantizeCalibrated(network, sensitivitiesOf(network), lambda)).rejects.toThrow(/lambda/);
+  });
+});
+
+describe("measureSensitivities", () => {
+  /** A layer of two rows and one column, and these gradients of it. */
+  const measured = async (...gradients: number[][]) => {
+    const [sensitivity] = await measureSensitivities({
+      layers: [
+        {
+          name: "two",
+          rows: 2,
+          columns: 1,
+          kernel: [1, 1],
+          weights: new Float32Array(2),
+          biases: new Float32Array(2),
+        },
+      ],
+      walk: async () => new Float32Array(),
+      gradients: async (visit) => {
+        for (const gradient of gradients) visit([Float32Array.from(gradient)]);
+      },
+    });
+    return [...sensitivity];
+  };
+
+  it("rows that move together in every gradient are taken at their word", async () => {
+    expect(await measured([1, 2], [1, 2], [-1, -2])).toEqual([1, 2, 2, 4]);
+  });
+
+  it("rows that move together no more often than chance has it do not make up for each other", async () => {
+    // Products 1, 1 and -1: a mean of 1/3, whose own variance is 4/9.
+    expect(await measured([1, 1], [1, 1], [1, -1])).toEqual([1, 0, 0, 1]);
   });
 });
