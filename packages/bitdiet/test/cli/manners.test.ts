@@ -61,7 +61,7 @@ afterAll(() => rm(folder, { recursive: true }));
 describe("what is there already", () => {
   test("the model itself is never written over, by whatever name", async () => {
     const before = await readFile(join(folder, "m.safetensors"));
-    for (const output of ["m.safetensors", "../" + folder.split("/").at(-1) + "/m.safetensors"]) {
+    for (const output of ["m.safetensors", `../${folder.split("/").at(-1)}/m.safetensors`]) {
       const { code, stderr } = await bitdiet("compress", "m.safetensors", "-o", output, "--force");
       expect({ code, stderr }).toEqual({
         code: 2,

@@ -11,9 +11,12 @@ test.each([
   [0, "cabac.bitdiet"],
   [0.02, "weights.bitdiet"],
   [1, "ans.bitdiet"],
-] as const)("a model becomes the same file on every engine, slower coders having to gain %d", (minGain, name) => {
-  expect(xxHash32(encodeModel(everyKind(), { minGain }))).toBe(hashes[name]);
-});
+] as const)(
+  "a model becomes the same file on every engine, slower coders having to gain %d",
+  (minGain, name) => {
+    expect(xxHash32(encodeModel(everyKind(), { minGain }))).toBe(hashes[name]);
+  },
+);
 
 test("a file streamed from a Blob gives the same tensors as at once", async () => {
   const model = everyKind();
