@@ -21,7 +21,7 @@ export interface BlockOptions {
  * @param map N × H × W × C values
  * @returns rows of b · b · channels values, ordered by image, block row, block column and channel group; within a row
  *   by y, x and channel
- * @throws TypeError where `map` is no Float32Array; RangeError where it does not have `shape`, or blocks do not tile it
+ * @throws {TypeError} where `map` is no Float32Array; RangeError where it does not have `shape`, or blocks do not tile it
  */
 export function toBlocks(map: Float32Array, shape: MapShape, options: BlockOptions): Float32Array {
   const runs = blockRuns("map", map, shape, options);

@@ -15,7 +15,7 @@ import type { Transform } from "./transform.js";
  * @param sensitivity Cg, size × size: what an error costs at the output; the identity where absent, which is the classic
  *   coding gain of a transform
  * @returns 1 for the identity, `Infinity` where the transform finds a direction without energy
- * @throws RangeError where the transform is truncated or a matrix does not fit it
+ * @throws {RangeError} where the transform is truncated or a matrix does not fit it
  */
 export function codingGain(
   transform: Transform,

@@ -31,7 +31,7 @@ export function dctTransform(size: number): Transform {
  * @param rows count × size values, row-major
  * @param size length N of a row, any positive integer; fastest where its prime factors are small
  * @returns count × size coefficients, frequency rising along the row
- * @throws TypeError where `rows` is no Float32Array, RangeError where it does not hold whole rows
+ * @throws {TypeError} where `rows` is no Float32Array, RangeError where it does not hold whole rows
  */
 export function dct(rows: Float32Array, size: number): Float32Array {
   return eachRow("rows", rows, size, planFor(size).forward);

@@ -21,7 +21,7 @@ const scratch = new Float32Array(64);
 /**
  * @param blocks count × 64 values, each block row-major
  * @returns count × 64 coefficients: vertical frequency by row, horizontal by column
- * @throws TypeError where `blocks` is no Float32Array, RangeError where it does not hold whole blocks
+ * @throws {TypeError} where `blocks` is no Float32Array, RangeError where it does not hold whole blocks
  */
 export function dct8x8(blocks: Float32Array): Float32Array {
   checkRows("blocks", blocks, 64);

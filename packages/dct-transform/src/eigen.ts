@@ -19,7 +19,7 @@ export interface SymmetricEigen {
 
 /**
  * @param matrix size × size, row-major, symmetric to a millionth of its largest entry (the mean with its transpose is used)
- * @throws TypeError where `matrix` is no array, RangeError where it is not size × size, finite and symmetric
+ * @throws {TypeError} where `matrix` is no array, RangeError where it is not size × size, finite and symmetric
  */
 export function symmetricEigen(matrix: ArrayLike<number>, size: number): SymmetricEigen {
   checkPositive("size", size);

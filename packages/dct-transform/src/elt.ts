@@ -24,7 +24,7 @@ export interface EltTransform extends Transform {
  * @param sensitivity Cg, size × size: Σ of g gᵀ over gradients g of the network's outputs; its scale only scales Λ
  * @param options.damping δ ≥ 0: Cg + δ‖Cg‖I is used (Frobenius norm; default 0.001, as the authors'), because few calibration
  *   images leave Cg nearly singular
- * @throws TypeError where a matrix is no array; RangeError where it is not square, finite and symmetric, where Cg is not
+ * @throws {TypeError} where a matrix is no array; RangeError where it is not square, finite and symmetric, where Cg is not
  *   positive definite after damping, or where `damping` is negative
  */
 export function eltTransform(

@@ -29,7 +29,7 @@ export interface BatchNorm {
 /**
  * One convolution that computes `batchNorm(convolution(x))` with the moving statistics.
  *
- * @throws TypeError where an array is no Float32Array, RangeError where the lengths do not fit or variance + epsilon is not positive
+ * @throws {TypeError} where an array is no Float32Array, RangeError where the lengths do not fit or variance + epsilon is not positive
  */
 export function foldBatchNorm(convolution: Convolution, batchNorm: BatchNorm): Convolution {
   const { gamma, beta, mean, variance, epsilon } = batchNorm;
@@ -58,7 +58,7 @@ export function foldBatchNorm(convolution: Convolution, batchNorm: BatchNorm): C
  * `transform.rows` output channels, fewer where the transform is truncated.
  *
  * @param transform of as many values as the convolution has output channels
- * @throws TypeError where an array is no Float32Array, RangeError where the lengths do not fit
+ * @throws {TypeError} where an array is no Float32Array, RangeError where the lengths do not fit
  */
 export function foldIntoConvolution(transform: Transform, { kernel, bias }: Convolution): Convolution {
   checkFloat32("convolution.bias", bias, transform.size);

@@ -19,7 +19,7 @@ export interface PcaTransform extends Transform {
  * The complete PCA of samples, `size` components; truncate it with `keep(t, componentsForEnergy(t.variances, 0.99))`.
  *
  * @param samples count × size values, row-major; at least one row
- * @throws TypeError where `samples` is no Float32Array, RangeError where it is empty, not whole rows, or not finite
+ * @throws {TypeError} where `samples` is no Float32Array, RangeError where it is empty, not whole rows, or not finite
  */
 export function pcaTransform(samples: Float32Array, size: number): PcaTransform {
   const mean = sampleMean(samples, size);
@@ -39,7 +39,7 @@ export function pcaTransform(samples: Float32Array, size: number): PcaTransform 
  *
  * @param variances descending, not negative
  * @param energy share in (0, 1]; 1 keeps all, whatever rounding does to the sum
- * @throws RangeError where `energy` is outside (0, 1] or `variances` is empty, negative or not descending
+ * @throws {RangeError} where `energy` is outside (0, 1] or `variances` is empty, negative or not descending
  */
 export function componentsForEnergy(variances: ArrayLike<number>, energy: number): number {
   if (!(energy > 0 && energy <= 1)) throw new RangeError(`energy: expected a share in (0, 1], got ${energy}`);

@@ -12,7 +12,7 @@ import { checkTransform, type Transform } from "./transform.js";
  *
  * @param x [..., transform.size], float32
  * @returns [..., transform.rows]
- * @throws TypeError where it is no tensor, RangeError where the last axis is not `transform.size` long
+ * @throws {TypeError} where it is no tensor, RangeError where the last axis is not `transform.size` long
  */
 export function forward(transform: Transform, x: tf.Tensor): tf.Tensor {
   checkTransform(transform);
@@ -32,7 +32,7 @@ export function forward(transform: Transform, x: tf.Tensor): tf.Tensor {
  *
  * @param coefficients [..., transform.rows], float32
  * @returns [..., transform.size]
- * @throws TypeError where it is no tensor, RangeError where the last axis is not `transform.rows` long
+ * @throws {TypeError} where it is no tensor, RangeError where the last axis is not `transform.rows` long
  */
 export function inverse(transform: Transform, coefficients: tf.Tensor): tf.Tensor {
   checkTransform(transform);

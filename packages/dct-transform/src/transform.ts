@@ -35,7 +35,7 @@ export function checkTransform(transform: Transform): void {
  *
  * @param rows count × transform.size samples, row-major
  * @returns count × transform.rows coefficients, row-major
- * @throws TypeError where `rows` is no Float32Array, RangeError where it does not hold whole samples
+ * @throws {TypeError} where `rows` is no Float32Array, RangeError where it does not hold whole samples
  */
 export function forward(transform: Transform, rows: Float32Array): Float32Array {
   checkTransform(transform);
@@ -51,7 +51,7 @@ export function forward(transform: Transform, rows: Float32Array): Float32Array 
  *
  * @param coefficients count × transform.rows, row-major
  * @returns count × transform.size samples, row-major
- * @throws TypeError where `coefficients` is no Float32Array, RangeError where it does not hold whole rows
+ * @throws {TypeError} where `coefficients` is no Float32Array, RangeError where it does not hold whole rows
  */
 export function inverse(transform: Transform, coefficients: Float32Array): Float32Array {
   checkTransform(transform);
@@ -67,7 +67,7 @@ export function inverse(transform: Transform, coefficients: Float32Array): Float
  * The transform with only some of its coefficients.
  *
  * @param selection how many leading coefficients, or `transform.rows` flags (0 or false drops that coefficient)
- * @throws RangeError where nothing would be left, or more is asked than there is
+ * @throws {RangeError} where nothing would be left, or more is asked than there is
  */
 export function keep(transform: Transform, selection: number | ArrayLike<number | boolean>): Transform {
   checkTransform(transform);

@@ -11,7 +11,7 @@ import { Tensor } from "@tensorflow/tfjs-core";
  *
  * @param indices integers 0 .. levelCount - 1, as a tensor of any shape or an array
  * @param levelCount positive integer
- * @throws RangeError if levelCount is no positive integer, or an element no integer in range
+ * @throws {RangeError} if levelCount is no positive integer, or an element no integer in range
  */
 export function entropy(indices: Tensor | ArrayLike<number>, levelCount: number): number {
   if (!(Number.isInteger(levelCount) && levelCount > 0)) {

@@ -21,7 +21,7 @@ const known = new WeakMap<DataId, LevelGrid>();
 /**
  * Reads and checks the levels: once for each tensor, because reading stalls a GPU.
  *
- * @throws TypeError if `levels` is no tensor of rank 1; RangeError if it is empty, not finite or not strictly ascending
+ * @throws {TypeError} if `levels` is no tensor of rank 1; RangeError if it is empty, not finite or not strictly ascending
  */
 export function levelGrid(levels: Tensor1D): LevelGrid {
   if (!(levels instanceof Tensor) || levels.rank !== 1) {

@@ -36,7 +36,7 @@ import { describe } from "./levels.js";
  * @param size positive integer
  * @param seed integer: the same seed draws the same positions, so pass another one at every step
  * @returns shape [min(size, x.size)]
- * @throws TypeError if x is no tensor, RangeError if size or seed is not such a number
+ * @throws {TypeError} if x is no tensor, RangeError if size or seed is not such a number
  */
 export function sampleElements(x: Tensor, size: number, seed = 0): Tensor1D {
   checkArguments(x, size, seed);
@@ -63,7 +63,7 @@ export function sampleElements(x: Tensor, size: number, seed = 0): Tensor1D {
  * @param size positive integer
  * @param seed integer: the same seed draws the same positions, so pass another one at every step
  * @returns x, and the sample, of shape [min(size, x.size)]
- * @throws TypeError if x is no tensor, RangeError if size or seed is not such a number
+ * @throws {TypeError} if x is no tensor, RangeError if size or seed is not such a number
  */
 export function withSample<T extends Tensor>(x: T, size: number, seed = 0): [T, Tensor1D] {
   checkArguments(x, size, seed);

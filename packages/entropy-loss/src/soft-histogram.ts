@@ -47,7 +47,7 @@ export interface SoftHistogramOptions {
  * @param x float32 tensor of any shape, not empty
  * @param levels strictly ascending, finite, in units of x, or of `scale`
  * @returns shape [levels], sums to 1
- * @throws TypeError if x is no float32 tensor, levels none of rank 1 or scale none of rank 0; RangeError if x is empty, if levels are not
+ * @throws {TypeError} if x is no float32 tensor, levels none of rank 1 or scale none of rank 0; RangeError if x is empty, if levels are not
  *   ascending and finite, if sharpness is not positive and finite, or sampleSize or seed no integer in range
  */
 export function softHistogram(x: Tensor, levels: Tensor1D, options?: SoftHistogramOptions): Tensor1D {

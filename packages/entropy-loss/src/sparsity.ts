@@ -27,7 +27,7 @@ import { describe } from "./levels.js";
  * gives 0 and no gradient; NaN and infinities give NaN.
  *
  * @param x float32 tensor of any shape, not empty
- * @throws TypeError if x is no float32 tensor, RangeError if it is empty
+ * @throws {TypeError} if x is no float32 tensor, RangeError if it is empty
  */
 export function l1OverL2(x: Tensor): Scalar {
   return normRatio(x, 1);

@@ -20,7 +20,7 @@ const GRADIENT = "BatchNormTrainingGrad";
  * @param epsilon added to the variance, e.g. 1e-5
  * @returns output of x's shape; mean and (biased) variance [channels] of this batch, for running averages: they are
  *   plain results that pass no gradient on
- * @throws RangeError if the shapes do not fit or epsilon is negative
+ * @throws {RangeError} if the shapes do not fit or epsilon is negative
  */
 export function batchNorm(
   x: Tensor4D,

@@ -4,11 +4,19 @@
  */
 import type { Tensor } from "@tensorflow/tfjs-core";
 import * as tf from "@tensorflow/tfjs-core";
+import type { TrainingKernel } from "./kernel.js";
+
+/** tf.einsum, made of other kernels on the heap as elsewhere. */
+export const einsumKernel: TrainingKernel = {
+  name: "Einsum",
+  onHeap: (_, call) => einsumKernel.composed(call),
+  composed: ({ inputs, attrs }) => einsum(attrs.equation as string, Object.values(inputs) as Tensor[]),
+};
 
 /**
  * @param equation as tf.einsum takes it: "ij,jk->ik"; each letter at most once in a term
  * @param tensors one or two
- * @throws Error for more tensors, or an equation that does not fit the shapes
+ * @throws {Error} for more tensors, or an equation that does not fit the shapes
  */
 export function einsum(equation: string, tensors: Tensor[]): Tensor {
   // tfjs-core's parser rejects what no backend supports (ellipsis, repeated letters, three tensors).

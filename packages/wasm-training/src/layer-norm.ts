@@ -17,7 +17,7 @@ const GRADIENT = "LayerNormTrainingGrad";
  * @param gamma [size], the scale
  * @param beta [size], the shift
  * @param epsilon added to the variance; BERT's is 1e-12
- * @throws RangeError if the shapes do not fit or epsilon is negative
+ * @throws {RangeError} if the shapes do not fit or epsilon is negative
  */
 export function layerNorm<T extends Tensor>(x: T, gamma: Tensor1D, beta: Tensor1D, epsilon: number): T {
   const size = x.shape[x.rank - 1];

@@ -1,11 +1,11 @@
 /** Puts the kernels of this package in the place of the wasm backend's own, or where it has none. */
-import type { KernelBackend, KernelConfig, Tensor, TensorInfo } from "@tensorflow/tfjs-core";
+import type { KernelBackend, KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { getKernel, registerGradient, registerKernel, unregisterKernel } from "@tensorflow/tfjs-core";
 import { batchNormBackward, batchNormForward, batchNormGradient } from "./batch-norm.js";
 import { conv2D, conv2DBackpropFilter, conv2DBackpropInput } from "./convolution.js";
 import { cast, gather, identity, slice, tile, transpose } from "./copy.js";
 import { depthwiseBackpropFilter, depthwiseBackpropInput } from "./depthwise.js";
-import { einsum } from "./einsum.js";
+import { einsumKernel } from "./einsum.js";
 import { erf, exp } from "./exponential.js";
 import { geluBackward, geluForward, geluGradConfig } from "./gelu.js";
 import { heapOf } from "./heap.js";
@@ -16,12 +16,6 @@ import { maxPoolGrad } from "./pool.js";
 import { reluGradConfig, reluGradient } from "./relu.js";
 import { unsortedSegmentSum } from "./segment-sum.js";
 import { mean, sum } from "./sum.js";
-
-const einsumKernel: TrainingKernel = {
-  name: "Einsum",
-  onHeap: (_, call) => einsumKernel.composed(call),
-  composed: ({ inputs, attrs }) => einsum(attrs.equation as string, Object.values(inputs) as Tensor[]),
-};
 
 const kernels: TrainingKernel[] = [
   batchMatMul,

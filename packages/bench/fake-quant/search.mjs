@@ -1,4 +1,4 @@
-// node packages/fake-quant/bench/search.mjs (after a build): bit widths under one budget, from a search by the score of
+// node packages/bench/fake-quant/search.mjs (after a build): bit widths under one budget, from a search by the score of
 // the whole network, from random search with as many trials, and from equal-slope allocation. The network is a model whose
 // error is known (each channel's variance, times 4^-bits), seeds 1 to 8. The result is in bits: 1 more halves the
 // quantization step everywhere.

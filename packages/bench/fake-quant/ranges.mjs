@@ -1,4 +1,4 @@
-// node packages/fake-quant/bench/ranges.mjs (after a build): signal-to-noise ratio of four-bit quantization, in dB, by the
+// node packages/bench/fake-quant/ranges.mjs (after a build): signal-to-noise ratio of four-bit quantization, in dB, by the
 // rule that set the range. 100,000 samples of each source, seed 1.
 import "@tensorflow/tfjs-backend-cpu";
 import "@tensorflow/tfjs-backend-wasm";

@@ -1,4 +1,4 @@
-// node packages/fake-quant/bench/speed.mjs (after a build): milliseconds of fake quantization forward and backward on the
+// node packages/bench/fake-quant/speed.mjs (after a build): milliseconds of fake quantization forward and backward on the
 // wasm backend, against the same formula left to automatic differentiation and against one plain JavaScript loop.
 import "@tensorflow/tfjs-backend-cpu";
 import "@tensorflow/tfjs-backend-wasm";
