@@ -39,7 +39,7 @@ export async function readOnnx(files: ModelFiles, name: string): Promise<Model> 
     for (const constant of flat.constants) {
       const { dtype, shape, value } = constant;
       if (dtype === undefined) continue;
-      const stretch = stretches.get(constant.message);
+      const { stretch, sharers = [] } = stretches.get(constant.message) ?? {};
       const data = constant.tensor?.external ? undefined : inlineNumbers(constant);
       if (data && isCuttable(constant.message, data, dtype))
         cuts.set(constant.message, { place: tensors.length, data });
@@ -50,7 +50,10 @@ export async function readOnnx(files: ModelFiles, name: string): Promise<Model> 
         const { location, offset, length } = stretch;
         return files.read(folder + location, offset, offset + Math.min(length, count));
       };
-      const followed = value === undefined ? notFollowed : useOf(value, shape);
+      const uses = [value, ...sharers.map((sharer) => sharer.value)].map((each) =>
+        each === undefined ? notFollowed : useOf(each, shape),
+      );
+      const followed = uses.find(({ kind }) => kind === "exact") ?? uses[0];
       const use = await checkedUse(followed, dtype, shape, read);
       tensors.push({ name: constant.name, dtype, ...asRows(use, shape), bytes: () => read() });
     }
@@ -88,9 +91,10 @@ async function usableStretches(
   files: ModelFiles,
   folder: string,
   constants: readonly OnnxConstant[],
-): Promise<Map<Uint8Array, Stretch>> {
-  const found: { message: Uint8Array; dtype?: Dtype; stretch: Stretch }[] = [];
-  for (const { tensor, dtype, shape, name, message } of constants) {
+): Promise<Map<Uint8Array, { stretch: Stretch; sharers: OnnxConstant[] }>> {
+  const found: { constant: OnnxConstant; message: Uint8Array; dtype?: Dtype; stretch: Stretch }[] = [];
+  for (const constant of constants) {
+    const { tensor, dtype, shape, name, message } = constant;
     if (!tensor?.external) continue;
     const { location, offset, length } = tensor.external;
     const size = await files.size(folder + location);
@@ -102,12 +106,12 @@ async function usableStretches(
       throw new ModelFileError(
         `${name}: ends at byte ${offset + stretch.length} of ${location}, which has ${size}`,
       );
-    if (stretch.length > 0) found.push({ message, dtype, stretch });
+    if (stretch.length > 0) found.push({ constant, message, dtype, stretch });
   }
   found.sort(({ stretch: a }, { stretch: b }) =>
     a.location === b.location ? a.offset - b.offset : a.location < b.location ? -1 : 1,
   );
-  const usable = new Map<Uint8Array, Stretch>();
+  const usable = new Map<Uint8Array, { stretch: Stretch; sharers: OnnxConstant[] }>();
   for (let i = 0; i < found.length; ) {
     const { location, offset, length } = found[i].stretch;
     let end = offset + length;
@@ -120,7 +124,10 @@ async function usableStretches(
       end = Math.max(end, stretch.offset + stretch.length);
     }
     const { message, dtype, stretch } = found[i];
-    if (!isShared && dtype !== undefined && dtype !== "string") usable.set(message, stretch);
+    if (!isShared && dtype !== undefined && dtype !== "string") {
+      const sharers = found.slice(i + 1, next).map(({ constant }) => constant);
+      usable.set(message, { stretch, sharers });
+    }
     i = next;
   }
   return usable;

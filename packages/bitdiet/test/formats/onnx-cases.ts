@@ -320,6 +320,19 @@ export const onnxCases: Record<string, OnnxCase> = {
     uses: { w: "weight" },
     feeds: floats("x"),
   },
+  "two tensors with one stretch of a file, one of which is added": {
+    files: {
+      "m.onnx": model({
+        input: [value("x", [SIZE, SIZE])],
+        output: [value("y", [SIZE, SIZE])],
+        initializer: [beside("w", 16), beside("v", 16)],
+        node: [matMul("x", "w", "z"), { opType: "Add", input: ["z", "v"], output: ["y"] }],
+      }),
+      "w.bin": besideFile(),
+    },
+    uses: { w: "exact" },
+    feeds: { x: { type: "float32", data: [...normals(SIZE * SIZE, 99)], dims: [SIZE, SIZE] } },
+  },
   "strings alone": {
     files: {
       "m.onnx": model({
