@@ -67,7 +67,7 @@ async function measure(subject: Subject, path: string): Promise<Row> {
   console.log(`${subject.name}: reading`);
   const model = await readModel(folderFiles(dirname(path)), basename(path));
   const runner = await runnerOf(model);
-  const inputs = await subject.inputs();
+  const inputs = (await subject.inputs()).map((feeds) => named(runner, feeds));
   const original = await outputsOf(runner, inputs, subject);
   const judge = (name: string, bytes: number, outputs: Outputs[]): Point => {
     const { value, kind } = divergence(outputs as never, original as never);
@@ -131,6 +131,13 @@ async function outputsOf(
     all.push(before);
   }
   return all;
+}
+
+/** A model's only input has the name that its framework gave it. */
+function named({ inputs }: Runner, feeds: Feeds): Feeds {
+  return inputs.length === 1 && feeds.size === 1
+    ? new Map([[inputs[0].name, [...feeds.values()][0]]])
+    : feeds;
 }
 
 async function plainTensors({ tensors }: Model): Promise<PlainTensor[]> {

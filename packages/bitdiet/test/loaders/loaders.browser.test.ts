@@ -36,13 +36,13 @@ test("a File, its URL and its bytes load alike", async () => {
     const artifacts = await fromBitdiet(source, options).load!();
     expect(artifacts.modelTopology).toEqual(json.modelTopology);
     expect(artifacts.weightSpecs).toEqual(weights);
-    const [first, second, third] = artifacts.weightData as ArrayBuffer[];
-    const decoded = new Float32Array(first);
+    const buffer = artifacts.weightData as ArrayBuffer;
+    const decoded = new Float32Array(buffer, 0, kernel.length);
     const error = kernel.reduce((total, value, i) => total + (value - decoded[i]) ** 2, 0);
     expect(error).toBeGreaterThan(0);
     expect(error).toBeLessThan(0.02 * kernel.reduce((total, value) => total + value ** 2, 0));
-    expect(new Float32Array(second)).toEqual(bias);
-    expect(new Int32Array(third)).toEqual(Int32Array.of(1, -2, 3));
+    expect(new Float32Array(buffer, 4 * kernel.length, bias.length)).toEqual(bias);
+    expect(new Int32Array(buffer, 4 * (kernel.length + bias.length))).toEqual(Int32Array.of(1, -2, 3));
     expect(fractions.at(-1)).toBe(1);
   }
   URL.revokeObjectURL(url);
