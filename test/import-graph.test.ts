@@ -25,7 +25,7 @@ const doors: Record<string, { files: RegExp; imports: RegExp }[]> = {
   "dct-transform": [{ files: /^training\.ts$/, imports: /^@tensorflow\/tfjs-core$/ }],
   bitdiet: [
     {
-      files: /^(calibrate|loaders\/tfjs|networks\/(run-)?tfjs.*)\.ts$/,
+      files: /^(calibrate|loaders\/tfjs|networks\/tfjs\/.*)\.ts$/,
       imports: /^@tensorflow\/tfjs-(core|layers|converter)$/,
     },
     {

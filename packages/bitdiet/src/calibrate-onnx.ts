@@ -8,9 +8,9 @@
  *     const { bytes, report } = await compressModel(model, { maxBytes: 3_000_000 }, { quantize });
  */
 import type { Model } from "./model.js";
-import { type OnnxOptions, onnxNetwork } from "./networks/onnx.js";
-import type { Feed } from "./networks/onnx-walk.js";
-import type { OnnxRuntime } from "./networks/run-onnx.js";
+import { type OnnxOptions, onnxNetwork } from "./networks/onnx/network.js";
+import type { OnnxRuntime } from "./networks/onnx/run.js";
+import type { Feed } from "./networks/onnx/walk.js";
 import { calibrated } from "./quantize/calibrated.js";
 import { fromWeights } from "./quantize/from-weights.js";
 import type { Quantize } from "./quantize/quantize.js";

@@ -7,13 +7,13 @@
  * Runs on TF.js's current backend, which must have the gradients of the model's operations.
  */
 import { elementCount, type Model } from "./model.js";
-import { checkInputs, rangeWarning } from "./networks/check-inputs.js";
-import { hintsOf } from "./networks/input-hints.js";
-import { type Feeds, madeUpInputs } from "./networks/made-up-inputs.js";
+import { checkInputs, rangeWarning } from "./networks/inputs/check.js";
+import { hintsOf } from "./networks/inputs/hints.js";
+import { type Feeds, madeUpInputs } from "./networks/inputs/made-up.js";
 import type { RunInput } from "./networks/runner.js";
-import { tfjsNetwork, tfjsProgram } from "./networks/tfjs-network.js";
-import type { Program } from "./networks/tfjs-program.js";
-import { fittingRange, trainingDistance } from "./networks/tfjs-training-distance.js";
+import { tfjsNetwork, tfjsProgram } from "./networks/tfjs/network.js";
+import type { Program } from "./networks/tfjs/program.js";
+import { fittingRange, trainingDistance } from "./networks/tfjs/training-distance.js";
 import { calibrated } from "./quantize/calibrated.js";
 import { fromWeights } from "./quantize/from-weights.js";
 import { probed } from "./quantize/probed.js";

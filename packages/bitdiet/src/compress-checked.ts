@@ -7,8 +7,8 @@
  */
 import { BudgetError, type CompressOptions, compressToPieces } from "./compress.js";
 import type { Model } from "./model.js";
-import type { Feeds } from "./networks/made-up-inputs.js";
-import { runnableInputs } from "./networks/run-inputs.js";
+import type { Feeds } from "./networks/inputs/made-up.js";
+import { runnableInputs } from "./networks/inputs/run.js";
 import type { Runner } from "./networks/runner.js";
 import { allocated } from "./quantize/allocated.js";
 import { fromWeights } from "./quantize/from-weights.js";

@@ -6,7 +6,7 @@
  *     const inputs = madeUpInputs(runner.inputs, { count: 16, seed: 1 });
  */
 export { type Divergence, divergence } from "./networks/divergence.js";
-export { type Feeds, madeUpInputs } from "./networks/made-up-inputs.js";
-export { type OnnxRuntime, onnxRunner } from "./networks/run-onnx.js";
-export { type TfjsPackages, tfjsRunner } from "./networks/run-tfjs.js";
+export { type Feeds, madeUpInputs } from "./networks/inputs/made-up.js";
+export { type OnnxRuntime, onnxRunner } from "./networks/onnx/run.js";
 export { RunError, type RunInput, type Runner, type RunTensor } from "./networks/runner.js";
+export { type TfjsPackages, tfjsRunner } from "./networks/tfjs/run.js";

@@ -13,8 +13,8 @@ import { folderFiles } from "../src/formats/node-files.js";
 import { openBitdiet } from "../src/loaders/open.js";
 import { openSource } from "../src/loaders/source.js";
 import { fromBitdiet } from "../src/loaders/tfjs.js";
-import { layersProgram } from "../src/networks/tfjs-layers.js";
-import { tfjsNetwork } from "../src/networks/tfjs-network.js";
+import { layersProgram } from "../src/networks/tfjs/layers.js";
+import { tfjsNetwork } from "../src/networks/tfjs/network.js";
 import { filesHandler, normals } from "./formats/small-models.js";
 
 const root = join(process.env.BITDIET_DATA ?? "../shared/data", "models");

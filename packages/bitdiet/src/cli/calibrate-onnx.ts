@@ -3,7 +3,7 @@ import { calibrateOnnx } from "../calibrate-onnx.js";
 import type { Candidate } from "../compress-checked.js";
 import type { Model } from "../model.js";
 import { findOnnxRuntime } from "../networks/find-runner.js";
-import type { Feeds } from "../networks/made-up-inputs.js";
+import type { Feeds } from "../networks/inputs/made-up.js";
 import { UsageError } from "./options.js";
 import type { Progress } from "./print.js";
 

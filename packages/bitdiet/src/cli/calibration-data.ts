@@ -4,7 +4,7 @@
  *     export default async () => ({ inputs: pixels, shape: [200, 224, 224, 3] }); // data.js
  */
 import type { CalibrationData } from "../calibrate.js";
-import type { Feeds } from "../networks/made-up-inputs.js";
+import type { Feeds } from "../networks/inputs/made-up.js";
 import type { Runner } from "../networks/runner.js";
 import { loadHook } from "./hook.js";
 

@@ -8,9 +8,9 @@ import { createRequire } from "node:module";
 import { dirname, join, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Model } from "../model.js";
-import { type OnnxRuntime, onnxRunner } from "./run-onnx.js";
-import { type TfjsPackages, tfjsRunner } from "./run-tfjs.js";
+import { type OnnxRuntime, onnxRunner } from "./onnx/run.js";
 import type { Runner } from "./runner.js";
+import { type TfjsPackages, tfjsRunner } from "./tfjs/run.js";
 
 /**
  * @returns a runner, or why there is none, in one line

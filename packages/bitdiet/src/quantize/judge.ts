@@ -7,8 +7,8 @@
 import { floatValues } from "../formats/floats.js";
 import { isFloat, type Model } from "../model.js";
 import { type Divergence, divergence } from "../networks/divergence.js";
-import type { Feeds } from "../networks/made-up-inputs.js";
-import { runInputs } from "../networks/run-inputs.js";
+import type { Feeds } from "../networks/inputs/made-up.js";
+import { runInputs } from "../networks/inputs/run.js";
 import type { Runner } from "../networks/runner.js";
 
 /** @throws as `Runner.run` */

@@ -11,8 +11,8 @@ import { dequantize } from "../file/quantized-tensor.js";
 import { floatValues } from "../formats/floats.js";
 import { channelAxis, type FloatDtype, type Model } from "../model.js";
 import { divergence, relativeError } from "../networks/divergence.js";
-import type { Feeds } from "../networks/made-up-inputs.js";
-import { runInputs } from "../networks/run-inputs.js";
+import type { Feeds } from "../networks/inputs/made-up.js";
+import { runInputs } from "../networks/inputs/run.js";
 import type { Runner, RunTensor } from "../networks/runner.js";
 import { quantizeWeights } from "./weights.js";
 

@@ -2,9 +2,9 @@ import { expect, test } from "vitest";
 import { choose } from "../../src/cli/choose.js";
 import { memoryFiles } from "../../src/formats/files.js";
 import { readOnnx } from "../../src/formats/onnx.js";
-import { floatConstant, makeNode, writeGraph } from "../../src/networks/onnx-graph.js";
+import { floatConstant, makeNode, writeGraph } from "../../src/networks/onnx/graph.js";
 import { normals } from "../formats/small-models.js";
-import { graphOf } from "../networks/small-onnx.js";
+import { graphOf } from "../networks/onnx/small-graphs.js";
 
 const vector = (values: Float32Array) => floatConstant(values, [values.length]);
 

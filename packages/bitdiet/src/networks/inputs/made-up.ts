@@ -1,0 +1,170 @@
+/**
+ * Inputs for a model that nobody gave any for, from its signature alone: pictures, token ids with their masks, sound, states.
+ *
+ *     const feeds = madeUpInputs(runner.inputs, { count: 32, seed: 1 });
+ *     await runner.run(feeds[0]);
+ *
+ * What an input is follows from its name, type and shape; see `kindOf`. The same seed gives the same inputs everywhere.
+ */
+import { floatBytes } from "../../formats/floats.js";
+import { normal, uniform } from "../random.js";
+import type { RunData, RunInput, RunTensor } from "../runner.js";
+import { madeUpPicture } from "./pictures.js";
+import { type InputHints, shapesOf } from "./shapes.js";
+import { madeUpSpeech } from "./sound.js";
+import { isState } from "./states.js";
+
+export type Feeds = ReadonlyMap<string, RunTensor>;
+
+/** Sampling rate of sound, where the model asks for it or does not say. */
+const SAMPLE_RATE = 16000;
+/** Token ids without a hint: small enough for most tables. */
+const VOCABULARY = 128;
+/** Longer rows of numbers without a name are taken for sound. */
+const MIN_SAMPLES = 2048;
+const SOUND = /audio|wav|sound|speech|sample|pcm|signal|input_values/i;
+
+type Kind = "picture" | "sound" | "ids" | "ones" | "zeros" | "positions" | "rate" | "length" | "floats";
+
+/**
+ * @param count batches of one input each; of a model with states, consecutive steps
+ * @returns a tensor for each input, `count` times
+ * @throws {RangeError} if the rank of an input is not known
+ */
+export function madeUpInputs(
+  inputs: readonly RunInput[],
+  { count = 32, seed = 1, hints = {} }: { count?: number; seed?: number; hints?: InputHints } = {},
+): Feeds[] {
+  const next = uniform(seed);
+  const shapes = shapesOf(inputs, hints);
+  const length = Math.max(1, ...shapes.flatMap((shape) => shape.slice(1)));
+  const kinds = inputs.map((input, i) => kindOf(input, shapes[i], inputs));
+  return Array.from(
+    { length: count },
+    () =>
+      new Map(
+        inputs.map(({ name, dtype }, i) => {
+          const values = valuesOf(kinds[i], shapes[i], { hints, length, next });
+          const scaled = kinds[i] === "picture" ? inRange(values, shapes[i], name, dtype, hints) : values;
+          return [name, { dtype, shape: shapes[i], data: asData(dtype, scaled) }];
+        }),
+      ),
+  );
+}
+
+/** What an input wants to be given. */
+function kindOf(input: RunInput, shape: readonly number[], all: readonly RunInput[]): Kind {
+  const { name, dtype } = input;
+  const size = shape.reduce((a, b) => a * b, 1);
+  if (isState(name)) return "zeros";
+  if (/mask/i.test(name)) return "ones";
+  if (layoutOf(shape)) return "picture";
+  if (dtype === "bool") return "zeros";
+  if (/int/.test(dtype)) {
+    if (/type|segment/i.test(name)) return "zeros";
+    if (/position/i.test(name)) return "positions";
+    if (/^sr$|rate/i.test(name)) return "rate";
+    if (/len|size/i.test(name)) return "length";
+    return size === 1 && shape.length < 2 ? "ones" : "ids";
+  }
+  const isLong = shape.some((extent) => extent === size && extent >= MIN_SAMPLES);
+  const hasRate = all.some((other) => /^sr$|rate/i.test(other.name));
+  const isRow = shape.some((extent) => extent === size && extent > 1);
+  return isLong || (isRow && (hasRate || SOUND.test(name))) ? "sound" : "floats";
+}
+
+interface Layout {
+  height: number;
+  width: number;
+  channels: number;
+  /** NHWC, not NCHW. */
+  isLast: boolean;
+}
+
+/** How pictures lie in a shape; undefined unless it has rank 4, and 1, 3 or 4 channels in the second or in the last place. */
+function layoutOf(shape: readonly number[]): Layout | undefined {
+  const [, second, third, last] = shape;
+  const isChannels = (extent: number) => extent === 1 || extent === 3 || extent === 4;
+  if (shape.length !== 4) return undefined;
+  if (second === 3 || (isChannels(second) && last !== 3))
+    return { height: third, width: last, channels: second, isLast: false };
+  return isChannels(last) ? { height: second, width: third, channels: last, isLast: true } : undefined;
+}
+
+interface Making {
+  hints: InputHints;
+  /** The largest extent of any input: how long a sequence is. */
+  length: number;
+  next: () => number;
+}
+
+function valuesOf(kind: Kind, shape: readonly number[], { hints, length, next }: Making): Float32Array {
+  const size = shape.reduce((a, b) => a * b, 1);
+  if (kind === "picture") return pictures(shape, next);
+  if (kind === "sound") return madeUpSpeech(size, SAMPLE_RATE, next);
+  const value: Record<Exclude<Kind, "picture" | "sound">, (index: number) => number> = {
+    ids: () => Math.floor(next() * (hints.vocabulary ?? VOCABULARY)),
+    ones: () => 1,
+    zeros: () => 0,
+    positions: (index) => index % (shape.at(-1) ?? 1),
+    rate: () => SAMPLE_RATE,
+    length: () => length,
+    floats: () => normal(next),
+  };
+  return Float32Array.from({ length: size }, (_, index) => value[kind](index));
+}
+
+/** Pictures of 0 to 1 in the order of the shape. */
+function pictures(shape: readonly number[], next: () => number): Float32Array {
+  const { isLast, ...size } = layoutOf(shape)!;
+  const plane = size.height * size.width;
+  const all = new Float32Array(shape[0] * plane * size.channels);
+  for (let at = 0; at < all.length; at += plane * size.channels) {
+    const picture = madeUpPicture(size, next);
+    for (let i = 0; i < picture.length; i++) {
+      const [pixel, c] = [Math.floor(i / size.channels), i % size.channels];
+      all[isLast ? at + i : at + c * plane + pixel] = picture[i];
+    }
+  }
+  return all;
+}
+
+/** Mean and deviation of ImageNet, in which pixel_values are given by convention. */
+const IMAGENET = { mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] };
+
+/** Pictures of 0 to 1 in the range that the model expects: as hinted, by its name and type, or else -1 to 1. */
+function inRange(
+  values: Float32Array,
+  shape: readonly number[],
+  name: string,
+  dtype: string,
+  hints: InputHints,
+): Float32Array {
+  if (/int/.test(dtype)) return values.map((value) => Math.round(255 * value));
+  const byName = name === "pixel_values" ? IMAGENET : { mean: [0.5], deviation: [0.5] };
+  const { mean, deviation } = hints.range ?? byName;
+  const { isLast, height, width, channels } = layoutOf(shape)!;
+  const plane = isLast ? 1 : height * width;
+  return values.map((value, i) => {
+    const c = Math.floor(i / plane) % channels;
+    return (value - mean[c % mean.length]) / deviation[c % deviation.length];
+  });
+}
+
+function asData(dtype: string, values: Float32Array): RunData {
+  if (dtype === "float16" || dtype === "bfloat16") {
+    const bytes = floatBytes(dtype, values);
+    return new Uint16Array(bytes.buffer, bytes.byteOffset, values.length);
+  }
+  if (dtype === "float64") return Float64Array.from(values);
+  if (dtype === "int64") return BigInt64Array.from(values, BigInt);
+  if (dtype === "uint64") return BigUint64Array.from(values, BigInt);
+  if (dtype === "int32") return Int32Array.from(values);
+  if (dtype === "uint32") return Uint32Array.from(values);
+  if (dtype === "int16") return Int16Array.from(values);
+  if (dtype === "uint16") return Uint16Array.from(values);
+  if (dtype === "int8") return Int8Array.from(values, (value) => value - 128);
+  if (dtype === "uint8" || dtype === "bool") return Uint8Array.from(values);
+  if (dtype === "string") return Array.from(values, String);
+  return values;
+}

@@ -1,0 +1,78 @@
+/**
+ * A model's outputs for a list of inputs, and made-up inputs that the model does take.
+ *
+ *     const feeds = await runnableInputs(runner, model, { count: 32, seed: 1 });
+ *     const reference = await runInputs(runner, feeds);
+ *     const { value } = divergence(await runInputs(runner, feeds, replaced), reference);
+ */
+import type { Model } from "../../model.js";
+import type { Runner, RunTensor } from "../runner.js";
+import { hintsOf } from "./hints.js";
+import { type Feeds, madeUpInputs } from "./made-up.js";
+import type { InputHints } from "./shapes.js";
+import { statePairs } from "./states.js";
+
+/**
+ * Outputs of each batch. A state that comes back in its own shape goes into the next batch: batches are consecutive steps then. States
+ * are no outputs of their own.
+ *
+ * @throws as `Runner.run`
+ */
+export async function runInputs(
+  runner: Runner,
+  feeds: readonly Feeds[],
+  replaced?: ReadonlyMap<string, Float32Array>,
+): Promise<ReadonlyMap<string, RunTensor>[]> {
+  const pairs = statePairs(
+    runner.inputs.map(({ name }) => name),
+    runner.outputs,
+  );
+  const states = new Map<string, RunTensor>();
+  const outputs: ReadonlyMap<string, RunTensor>[] = [];
+  const hidden = new Set(pairs.values());
+  for (const feed of feeds) {
+    const found = await runner.run(new Map([...feed, ...states]), replaced);
+    for (const [input, output] of pairs) {
+      const state = found.get(output);
+      if (String(state?.shape) === String(feed.get(input)?.shape)) states.set(input, state!);
+    }
+    outputs.push(new Map([...found].filter(([name]) => !hidden.has(name) || hidden.size === found.size)));
+  }
+  return outputs;
+}
+
+/** What to try where a model refuses the first inputs: it may want a length of its own, or have few words. */
+const ATTEMPTS: readonly InputHints[] = [
+  {},
+  { length: 512, size: 320 },
+  { length: 1536, size: 256 },
+  { length: 128, size: 640 },
+  { length: 16, size: 64, vocabulary: 16 },
+  { length: 1, size: 32, vocabulary: 2 },
+];
+
+/**
+ * Made-up inputs of the first kind that the model runs with.
+ *
+ * @param model for what it says of its inputs beyond its signature
+ * @throws {RunError} or {RangeError} if it takes none of them: that of the first attempt
+ */
+export async function runnableInputs(
+  runner: Runner,
+  model: Model,
+  { count = 32, seed = 1 }: { count?: number; seed?: number } = {},
+): Promise<Feeds[]> {
+  const hints = await hintsOf(model);
+  let failure: unknown;
+  for (const attempt of ATTEMPTS) {
+    const options = { seed, hints: { ...hints, ...attempt } };
+    try {
+      const [first] = madeUpInputs(runner.inputs, { ...options, count: 1 });
+      await runner.run(first);
+      return madeUpInputs(runner.inputs, { ...options, count });
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
