@@ -48,10 +48,8 @@ export function disassembled(file: Uint8Array): Forgery {
     }
     fields.push(2 * DTYPES.indexOf(dtype) + (quantized ? 3 : 2), shape.length, ...shape);
     if (quantized) {
-      const { axis, perRow, coder, transform, refinement } = quantized;
-      const flags = (perRow ? 1 : 0) + (transform ? (transform.hasMean ? 6 : 2) : 0) + (refinement ? 8 : 0);
-      fields.push(flags, coder, axis);
-      if (transform) fields.push(transform.rows, transform.size);
+      const { axis, perRow, coder, refinement } = quantized;
+      fields.push((perRow ? 1 : 0) + (refinement ? 2 : 0), coder, axis);
       if (refinement) fields.push(refinement.bits, refinement.coder);
     } else if (dtype === "string") fields.push(size);
     fields.push(part.length);

@@ -46,21 +46,8 @@ function tensorOf(name: string, next: () => number): SourceTensor {
     below(6) === 0 ? 0 : onGrid ? 2 ** -below(9) : next(),
   );
   const refinementBits = below(4) === 0 ? 1 + below(3) : undefined;
-  const integersOf = (count: number) =>
-    Int32Array.from({ length: count }, () => Math.round((next() - next()) * spread));
-  if (below(4) > 0)
-    return {
-      name,
-      dtype: "float32",
-      quantized: { shape, integers: integersOf(size), axis, steps },
-      refinementBits,
-    };
-  const length = size / rows;
-  const kept = 1 + below(length);
-  const synthesis = Float32Array.from({ length: kept * length }, next);
-  const quantized = { shape: [rows, kept], integers: integersOf(rows * kept), axis: 0, steps };
-  const transform = { shape, axis, rows: kept, size: length, synthesis };
-  return { name, dtype: "float32", quantized, transform };
+  const integers = Int32Array.from({ length: size }, () => Math.round((next() - next()) * spread));
+  return { name, dtype: "float32", quantized: { shape, integers, axis, steps }, refinementBits };
 }
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");

@@ -663,19 +663,12 @@ def read_tensor_fields(entry, number):
         entry["size"] = -(-bits * elements // 8) if bits else number()
         return
     flags, coder, axis = number(), number(), number()
-    need(flags < 16 and coder < CODERS and axis < max(1, rank), "unknown flags, coder or axis")
+    need(flags < 4 and coder < CODERS and axis < max(1, rank), "unknown flags, coder or axis")
     need(entry["dtype"] in ("float32", "float16", "bfloat16", "float64"), "a quantized tensor of no floats")
     need(0 < elements < 1 << 31, "no or too many elements")
     entry.update(flags=flags, coder=coder, axis=axis)
-    entry["transform"] = (number(), number()) if flags & 2 else None
+    entry["refinement"] = (number(), number()) if flags & 2 else None
     if flags & 2:
-        rows, size = entry["transform"]
-        length = elements // shape[axis] if shape else elements
-        need(0 < rows <= size and length % size == 0, "a transform that does not fit")
-    else:
-        need(not flags & 4, "the mean of no transform")
-    entry["refinement"] = (number(), number()) if flags & 8 else None
-    if flags & 8:
         bits, coder = entry["refinement"]
         need(0 < bits <= 30 and coder < CODERS, "a refinement that cannot be")
 
@@ -773,11 +766,6 @@ def decode_tensor(entry, coarse=False):
     order, kernel = row_axes(shape, entry["axis"])
     rows = shape[entry["axis"]] if shape else 1
     row_length = int(np.prod(shape, dtype=np.int64)) // rows
-    if entry["transform"]:
-        kept, size = entry["transform"]
-        offset = size if flags & 4 else 0
-        floats = np.frombuffer(read_lossless(reader, "float32", 4 * (offset + kept * size)), "<f4").astype("f8")
-        row_length, kernel = row_length // size * kept, (1, 1)
     steps = read_steps(reader, rows if flags & 1 else 1)
     steps = np.broadcast_to(steps, rows).astype("f8")
     count = int((steps != 0).sum()) * row_length
@@ -789,14 +777,6 @@ def decode_tensor(entry, coarse=False):
         need(coarse or bool(np.all(np.abs(levels) < 1 << 31)), "an integer is too large")
     values = np.zeros((rows, row_length), "f4")
     values[steps != 0] = levels.reshape(-1, row_length) * steps[steps != 0, None]
-    if entry["transform"]:
-        # One product after the other, as the order of sums decides about the last bit.
-        samples = values.reshape(-1, kept).astype("f8")
-        synthesis = floats[offset:].reshape(kept, size)
-        sums = np.tile(floats[:offset] if offset else np.zeros(size), (len(samples), 1))
-        for k in range(kept):
-            sums += samples[:, k : k + 1] * synthesis[k]
-        values = sums.astype("f4")
     values = values.reshape([shape[a] for a in order]).transpose(np.argsort(order).tolist())
     return values.copy(order="C")
 

@@ -41,12 +41,6 @@ export function everyKind(): SourceModel {
   const oihw = weight([8, 4, 3, 3], 0, 1.2, 1);
   oihw.steps[2] = 0;
   oihw.integers.fill(0, 2 * 36, 3 * 36);
-  const coefficients: QuantizedTensor = {
-    shape: [6, 4],
-    integers: laplace(24, 2, 9),
-    axis: 0,
-    steps: Float32Array.of(0.1),
-  };
   const tensors: SourceTensor[] = [
     { name: "conv1/kernel", dtype: "float32", quantized: weight([3, 3, 4, 8], 3, 1, 2) },
     {
@@ -81,19 +75,6 @@ export function everyKind(): SourceModel {
         integers: new Int32Array(6400).fill(1),
         axis: 0,
         steps: Float32Array.of(0.25),
-      },
-    },
-    {
-      name: "transformed",
-      dtype: "float32",
-      quantized: coefficients,
-      transform: {
-        shape: [3, 3, 6],
-        axis: 2,
-        rows: 4,
-        size: 9,
-        synthesis: floats.slice(0, 36),
-        mean: floats.slice(36, 45),
       },
     },
     { name: "floats", dtype: "float32", shape: [10, 10], bytes: bytesOf(floats) },
@@ -175,7 +156,7 @@ export function longStreams(): SourceModel {
   };
 }
 
-/** Types of every size, planes with strides and by lz, tensors that equal others, a transform to one coefficient, a long text. */
+/** Types of every size, planes with strides and by lz, tensors that equal others, a long text. */
 export function otherKinds(): SourceModel {
   const next = random(9);
   const types = dtypeNames.map((dtype, i): SourceTensor => {
@@ -193,12 +174,6 @@ export function otherKinds(): SourceModel {
   const values = Float32Array.from({ length: 16 }, next);
   const palette = Float32Array.from({ length: 500 }, () => values[Math.floor(16 * next() ** 3)]);
   const quantized = weight([4, 30], 0, 2, 20);
-  const one: SourceTensor = {
-    name: "one coefficient",
-    dtype: "float64",
-    quantized: { shape: [6, 1], integers: laplace(6, 3, 21), axis: 0, steps: Float32Array.of(0.25) },
-    transform: { shape: [6, 5], axis: 0, rows: 1, size: 5, synthesis: values.slice(0, 5) },
-  };
   const layers = Array.from({ length: 2200 }, (_, i) => ({
     name: `layer${i}`,
     units: 8 * (i % 9),
@@ -215,7 +190,6 @@ export function otherKinds(): SourceModel {
       { name: "tied.2", dtype: "float32", quantized, refinementBits: 2 },
       { name: "tied.3", dtype: "float32", quantized, refinementBits: 2 },
       { name: "grid again", dtype: "float32", shape: [300, 2], bytes: bytesOf(grid) },
-      one,
     ],
     metadata: [
       { name: "layers", bytes: text(JSON.stringify(layers)) },

@@ -15,7 +15,6 @@ import type { CheckedPart } from "./parts.js";
 import { allRows, type QuantizedTensor } from "./quantized-tensor.js";
 import { rowsOf, scatterRows } from "./rows.js";
 import { readSteps } from "./steps.js";
-import { readTransform, type Synthesis, synthesized } from "./transform.js";
 
 export interface DecodedTensor {
   name: string;
@@ -57,7 +56,7 @@ export function decodePart(
 }
 
 /**
- * The integers and steps themselves, for tools that look at them; of a transformed tensor its coefficients.
+ * The integers and steps themselves, for tools that look at them.
  *
  * @throws {CorruptInputError} as `decodePart`; {RangeError} if the tensor is not quantized
  */
@@ -66,30 +65,23 @@ export function decodeQuantizedPart(
   part: CheckedPart,
   refinement?: CheckedPart,
 ): QuantizedTensor {
-  const { quantized, name, shape: valueShape, size } = entry;
+  const { quantized, name, shape } = entry;
   if (!quantized) throw new RangeError(`entry: expected a quantized tensor, got "${name}"`);
   return named(`tensor "${name}"`, () => {
-    const { integers, steps, transform } = readQuantized(entry, part, refinement);
-    const rows = valueShape[quantized.axis] ?? 1;
-    const shape = transform ? [rows, (size / 4 / rows / transform.size) * transform.rows] : valueShape;
+    const { integers, steps } = readQuantized(entry, part, refinement);
+    const rows = shape[quantized.axis] ?? 1;
     const all = allRows(integersOf(integers), elementsOf(shape), rows, steps);
-    return { shape, integers: all, axis: transform ? 0 : quantized.axis, steps };
+    return { shape, integers: all, axis: quantized.axis, steps };
   });
 }
 
 function dequantized(entry: TensorEntry, part: CheckedPart, refinement?: CheckedPart): Float32Array {
   const { axis, refinement: refined } = entry.quantized as NonNullable<TensorEntry["quantized"]>;
-  const { integers, steps, transform } = readQuantized(entry, part, refinement);
+  const { integers, steps } = readQuantized(entry, part, refinement);
   const coarse = refined && !refinement ? 2 ** refined.bits : 1;
   const layout = rowsOf(entry.shape, axis);
-  const [rows, middle, inner] = layout.extents;
-  const factors = new Float64Array(rows).map((_, row) => (steps[row] ?? steps[0]) * coarse);
-  const values = new Float32Array(entry.size / 4);
-  if (!transform) return scatterRows(values, integers, layout, factors);
-  const length = ((middle * inner) / transform.size) * transform.rows;
-  const coefficients = new Float32Array(rows * length);
-  scatterRows(coefficients, integers, rowsOf([rows, length], 0), factors);
-  return scatterRows(values, synthesized(coefficients, transform), layout, factors.fill(1));
+  const factors = new Float64Array(layout.extents[0]).map((_, row) => (steps[row] ?? steps[0]) * coarse);
+  return scatterRows(new Float32Array(entry.size / 4), integers, layout, factors);
 }
 
 interface Quantized {
@@ -97,29 +89,27 @@ interface Quantized {
   integers: Int32Array | Uint8Array;
   /** 1, or one per row. */
   steps: Float32Array;
-  transform?: Synthesis;
 }
 
-/** [mean and synthesis of a transform] · steps · integers */
+/** steps · integers */
 function readQuantized(
   { shape, quantized }: TensorEntry,
   part: CheckedPart,
   refinement?: CheckedPart,
 ): Quantized {
-  const { axis, perRow, coder, transform, refinement: refined } = quantized as NonNullable<typeof quantized>;
+  const { axis, perRow, coder, refinement: refined } = quantized as NonNullable<typeof quantized>;
   const reader: Reader = { bytes: part, position: 0 };
   const layout = rowsOf(shape, axis);
   const [rows, middle, inner] = layout.extents;
-  const synthesis = transform && readTransform(reader, transform);
-  const rowLength = transform ? ((middle * inner) / transform.size) * transform.rows : middle * inner;
+  const rowLength = middle * inner;
   const steps = readSteps(reader, perRow ? rows : 1);
   const count = steps.filter((step) => step > 0).length * (perRow ? 1 : rows) * rowLength;
-  const lie = { rowLength, kernel: transform ? ([1, 1] as const) : layout.kernel };
+  const lie = { rowLength, kernel: layout.kernel };
   const rest = readBytes(reader, part.length - reader.position);
   const integers = readIntegers(rest, count, coder, lie);
-  if (!refined || !refinement) return { integers, steps, transform: synthesis };
+  if (!refined || !refinement) return { integers, steps };
   const residual = integersOf(readIntegers(refinement, count, refined.coder, lie));
-  return { integers: refinedBy(integersOf(integers), residual, refined.bits), steps, transform: synthesis };
+  return { integers: refinedBy(integersOf(integers), residual, refined.bits), steps };
 }
 
 function refinedBy(coarse: Int32Array, residual: Int32Array, bits: number): Int32Array {

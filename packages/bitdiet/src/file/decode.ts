@@ -51,7 +51,7 @@ export function decodeTensor(bytes: Uint8Array, entry: TensorEntry): DecodedTens
 }
 
 /**
- * The integers and steps of one tensor of a file, for tools that look at them; of a transformed tensor its coefficients.
+ * The integers and steps of one tensor of a file, for tools that look at them.
  *
  * @throws {CorruptInputError} as `decodeTensor`; {RangeError} if the tensor is not quantized
  */

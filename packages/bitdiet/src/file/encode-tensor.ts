@@ -20,7 +20,6 @@ import { elementsOf, join } from "./numbers.js";
 import { checkedQuantized, keptRows, type QuantizedTensor } from "./quantized-tensor.js";
 import { rowsOf } from "./rows.js";
 import { writeSteps } from "./steps.js";
-import { checkTransform, type RowTransform, writeTransform } from "./transform.js";
 
 /** A tensor of which every bit is kept. */
 export interface LosslessTensor {
@@ -42,8 +41,6 @@ export interface QuantizedSource {
    * steps 2^refinementBits as large. 1 .. 30; absent: all in one part, or as `progressive` of the options says.
    */
   refinementBits?: number;
-  /** If integers are coefficients, how to get values from them. */
-  transform?: RowTransform;
 }
 
 export type SourceTensor = LosslessTensor | QuantizedSource;
@@ -121,36 +118,32 @@ function quantized(
   { minGain = MIN_GAIN, progressive = false }: EncodeOptions,
   measure: Measure,
 ): Coded {
-  const { name, dtype, transform } = source;
+  const { name, dtype } = source;
   if (!isFloat(dtype)) throw new RangeError(`dtype: expected a float type of 16 bits or more, got ${dtype}`);
   const { shape, axis, steps } = checkedQuantized(source.quantized);
   if (elementsOf(shape) === 0)
     throw new RangeError("integers: expected at least one; without any, keep the tensor losslessly");
-  if (transform) checkTransform(transform, source.quantized);
   const kept = keptRows(source.quantized);
   const bits = source.refinementBits ?? (progressive ? halfOfBits(kept) : undefined);
   if (bits !== undefined && !(Number.isInteger(bits) && bits > 0 && bits <= 30))
     throw new RangeError(`refinementBits: expected 1 to 30, got ${bits}`);
 
   const { extents, kernel } = rowsOf(shape, axis);
-  const rows: RowShape = { rowLength: extents[1] * extents[2], kernel: transform ? [1, 1] : kernel };
+  const rows: RowShape = { rowLength: extents[1] * extents[2], kernel };
   const [first, second] = bits === undefined ? [kept] : layers(kept, bits);
   const base = codeIntegers(first, rows, minGain, measure);
   const refinement = second && codeIntegers(second, rows, minGain, measure);
-  const start = join([transform ? writeTransform(transform) : [], writeSteps(steps)]);
+  const start = writeSteps(steps);
   const bytes = base.bytes && join([start, base.bytes]);
-  const values = transform ?? { shape, axis };
   const entry: TensorEntry = {
     name,
     dtype,
-    shape: [...values.shape],
-    size: 4 * elementsOf(values.shape),
-    quantized: { axis: values.axis, perRow: steps.length !== 1, coder: base.coder },
+    shape: [...shape],
+    size: 4 * elementsOf(shape),
+    quantized: { axis, perRow: steps.length !== 1, coder: base.coder },
     part: bytes ? partOf(bytes) : guessedPart(base, first, start),
   };
   const how = entry.quantized as NonNullable<TensorEntry["quantized"]>;
-  if (transform)
-    how.transform = { rows: transform.rows, size: transform.size, hasMean: transform.mean !== undefined };
   if (second && refinement && bits !== undefined) {
     how.refinement = { bits, coder: refinement.coder };
     entry.refinementPart = refinement.bytes ? partOf(refinement.bytes) : guessedPart(refinement, second);
@@ -160,7 +153,11 @@ function quantized(
 
 const partOf = (bytes: Uint8Array): Part => ({ start: 0, length: bytes.length, hash: xxHash32(bytes) });
 
-function guessedPart({ length }: CodedIntegers, integers: Int32Array, start = new Uint8Array(0)): Part {
+function guessedPart(
+  { length }: CodedIntegers,
+  integers: Int32Array,
+  start: Uint8Array = new Uint8Array(0),
+): Part {
   const bytes = new Uint8Array(integers.buffer, integers.byteOffset, integers.byteLength);
   return { start: 0, length: start.length + length, hash: xxHash32(bytes, xxHash32(start)) };
 }

@@ -8,7 +8,6 @@ import { must, named } from "./errors.js";
 import { decoders } from "./integers.js";
 import { maxNameBytes, nameReader, nameWriter } from "./names.js";
 import { elementsOf, type Reader, readNumber, writeNumber } from "./numbers.js";
-import { fitsRows, type TransformEntry } from "./transform.js";
 
 /** A stretch of the file. */
 export interface Part {
@@ -42,8 +41,6 @@ export interface TensorEntry {
     perRow: boolean;
     /** Its place in the lists of integers.ts. */
     coder: number;
-    /** Integers are coefficients: `rows` for every `size` neighbours in a row of values. */
-    transform?: TransformEntry;
     /** Absent where the first part has everything. */
     refinement?: { bits: number; coder: number };
   };
@@ -61,9 +58,7 @@ export interface Entries {
 }
 
 const PER_ROW = 1;
-const TRANSFORM = 2;
-const MEAN = 4;
-const REFINEMENT = 8;
+const REFINEMENT = 2;
 export const MAX_RANK = 32;
 
 /** Parts in the order of the file: of metadata, of tensors, refinements. Those of equal tensors are there once. */
@@ -99,11 +94,8 @@ export function writeEntries({ metadata, tensors }: Entries): Uint8Array {
     }
     numbers(2 * dtypeNames.indexOf(dtype) + (quantized ? 3 : 2), shape.length, ...shape);
     if (quantized) {
-      const { axis, perRow, coder, transform, refinement } = quantized;
-      const flag = (isSet: unknown, value: number) => (isSet ? value : 0);
-      const flags = flag(perRow, PER_ROW) + flag(transform, TRANSFORM) + flag(refinement, REFINEMENT);
-      numbers(flags + flag(transform?.hasMean, MEAN), coder, axis);
-      if (transform) numbers(transform.rows, transform.size);
+      const { axis, perRow, coder, refinement } = quantized;
+      numbers((perRow ? PER_ROW : 0) + (refinement ? REFINEMENT : 0), coder, axis);
       if (refinement) numbers(refinement.bits, refinement.coder);
     } else if (dtype === "string") numbers(size);
     numbers(part.length);
@@ -162,10 +154,8 @@ function readTensor(
     return checkedEntry({ name, dtype, shape, size });
   }
   const [flags, coder, axis] = [next(), next(), next()];
-  must(flags < 16);
+  must(flags < 4);
   const quantized: TensorEntry["quantized"] = { axis, perRow: (flags & PER_ROW) > 0, coder };
-  if (flags & TRANSFORM) quantized.transform = { rows: next(), size: next(), hasMean: (flags & MEAN) > 0 };
-  else must((flags & MEAN) === 0);
   if (flags & REFINEMENT) quantized.refinement = { bits: next(), coder: next() };
   return checkedEntry({ name, dtype, shape, size: 4 * elementsOf(shape), quantized });
 }
@@ -176,10 +166,9 @@ export function checkedEntry<Entry extends Omit<TensorEntry, "part">>(entry: Ent
   const elements = elementsOf(shape);
   must(shape.length <= MAX_RANK && elements <= 2 ** 49 && Number.isInteger(size));
   if (!quantized) return entry;
-  const { axis, coder, transform, refinement } = quantized;
+  const { axis, coder, refinement } = quantized;
   must(isFloat(dtype) && elements > 0 && elements < 2 ** 31 && axis < Math.max(1, shape.length));
   must(coder < decoders.length);
-  if (transform) must(fitsRows(transform, elements / (shape[axis] ?? 1)));
   if (refinement) must(refinement.bits > 0 && refinement.bits <= 30 && refinement.coder < decoders.length);
   return entry;
 }

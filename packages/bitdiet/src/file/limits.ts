@@ -7,7 +7,6 @@ import { MAX_TEXT, TEXT } from "./byte-coders.js";
 import type { MetadataEntry, TensorEntry } from "./entries.js";
 import { CorruptInputError } from "./errors.js";
 import { decoders } from "./integers.js";
-import { transformBytes } from "./transform.js";
 
 export interface DecodeLimits {
   /**
@@ -16,7 +15,7 @@ export interface DecodeLimits {
    */
   maxBytes?: number;
   /**
-   * The most work, in seconds of one core of a laptop, as sizes, coders and transforms promise in the worst case. Default: 4 and
+   * The most work, in seconds of one core of a laptop, as sizes and coders promise in the worst case. Default: 4 and
    * 10 for every MB of the file.
    */
   maxSeconds?: number;
@@ -30,8 +29,6 @@ const NANOSECONDS_PER_BYTE = 1e4;
 /** A byte's nanoseconds by the text coder, and by any other with all that is done to it. */
 const TEXT_NANOSECONDS = 3500;
 const BYTE_NANOSECONDS = 8;
-/** Those of a product and sum of a transform. */
-const PRODUCT_NANOSECONDS = 1.5;
 
 /** Bytes and nanoseconds that an entry may become and take. */
 export function costOf(entry: MetadataEntry | TensorEntry): { bytes: number; nanoseconds: number } {
@@ -42,19 +39,11 @@ export function costOf(entry: MetadataEntry | TensorEntry): { bytes: number; nan
   }
   const { quantized } = entry;
   if (!quantized) return { bytes: size, nanoseconds: size * BYTE_NANOSECONDS };
-  const { coder, transform, refinement } = quantized;
-  const integers = transform ? (size / 4 / transform.size) * transform.rows : size / 4;
+  const { coder, refinement } = quantized;
   // First parts are decoded once more when their refinements are there.
   const coders = refinement ? [coder, coder, refinement.coder] : [coder];
   const perInteger = coders.reduce((sum, number) => sum + decoders[number].nanoseconds, 0);
-  const extra = transformBytes(transform);
-  return {
-    bytes: size + extra,
-    nanoseconds:
-      integers * perInteger +
-      (size / 4) * (transform?.rows ?? 0) * PRODUCT_NANOSECONDS +
-      (size + extra) * BYTE_NANOSECONDS,
-  };
+  return { bytes: size, nanoseconds: (size / 4) * perInteger + size * BYTE_NANOSECONDS };
 }
 
 /** @throws {CorruptInputError} at the first entry with which the file is beyond its limits */

@@ -2,7 +2,6 @@ import { softEntropy } from "@bitdiet/entropy-loss";
 import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-cpu";
 import * as ans from "@bitdiet/ans";
-import { dctTransform, forward, inverse, pcaTransform, type Transform } from "@bitdiet/dct-transform";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeModel, decodeQuantized, decodeTensor, readHeader } from "../../src/file/decode.js";
@@ -182,60 +181,6 @@ describe("a quantized tensor", () => {
     });
     expect(part.length).toBeLessThan(0.6 * (part.length + (refinementPart?.length ?? 0)));
   });
-
-  test.each([
-    ["DCT, complete", (): Transform => dctTransform(9)],
-    [
-      "PCA with a mean, of which 4 of 9 coefficients are kept",
-      (): Transform => pcaTransform(Float32Array.from({ length: 900 }, random(3)), 9),
-    ],
-  ])("is transformed back as dct-transform does: %s", (_, make) => {
-    const full = make();
-    const rows = full.mean ? 4 : 9;
-    const transform = { ...full, rows, basis: full.basis.subarray(0, rows * 9) };
-    const shape = [3, 3, 5, 8];
-    const next = random(8);
-    const samples = Float32Array.from({ length: 8 * 5 * 9 }, () => next());
-    const integers = Int32Array.from(forward(transform, samples), (x) => Math.round(x / 0.125));
-    const quantized = { shape: [8, 5 * rows], integers, axis: 0, steps: Float32Array.of(0.125) };
-    const rowTransform = {
-      shape,
-      axis: 3,
-      rows,
-      size: 9,
-      synthesis: transform.basis.slice(),
-      mean: transform.mean,
-    };
-    const { bytes, tensor } = throughFile({ ...source(quantized), transform: rowTransform });
-    const expected = inverse(transform, dequantize(quantized));
-    expect(tensor.shape).toEqual(shape);
-    tensor.values.forEach((value, i) => {
-      const [o, c, k] = [i % 8, Math.floor(i / 8) % 5, Math.floor(i / 40)];
-      expect(value).toBe(expected[(o * 5 + c) * 9 + k]);
-    });
-    expect(decodeQuantized(bytes, readHeader(bytes).tensors[0])).toEqual(quantized);
-  });
-});
-
-test("a transform of 384 by 384 and one to a single coefficient come back", () => {
-  for (const [size, rows] of [
-    [384, 384],
-    [6, 1],
-  ]) {
-    const synthesis = Float32Array.from({ length: size * rows }, random(3));
-    const quantized = {
-      shape: [2, rows],
-      integers: laplace(2 * rows, 2, 1),
-      axis: 0,
-      steps: Float32Array.of(0.5),
-    };
-    const transform = { shape: [2, size], axis: 0, rows, size, synthesis };
-    const { tensor } = throughFile({ ...source(quantized), transform });
-    const coefficients = dequantize(quantized);
-    let sum = 0;
-    for (let k = 0; k < rows; k++) sum += coefficients[rows + k] * synthesis[k * size + 5];
-    expect(tensor.values[size + 5]).toBe(Math.fround(sum));
-  }
 });
 
 test("progressive files give a coarse model from their first half", () => {
@@ -298,13 +243,11 @@ describe("a model of every kind of tensor", () => {
     model.tensors.forEach((tensor, i) => {
       const { values, shape } = decoded.tensors[i];
       if (!("quantized" in tensor)) expect(bytesOf(values)).toEqual(tensor.bytes);
-      else if (!tensor.transform)
+      else
         expect(values.map((value) => value + 0)).toEqual(
           dequantize(tensor.quantized).map((value) => value + 0),
         );
-      expect(shape).toEqual(
-        "quantized" in tensor ? (tensor.transform ?? tensor.quantized).shape : tensor.shape,
-      );
+      expect(shape).toEqual("quantized" in tensor ? tensor.quantized.shape : tensor.shape);
     });
   });
 

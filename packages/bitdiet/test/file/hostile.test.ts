@@ -114,7 +114,7 @@ describe("a header that lies is refused, its hash notwithstanding:", () => {
     ["1,000 axes", lossless(INT32, new Array(1000).fill(1), stored), `header: "w": ${ODD}`],
     ["2^80 elements", lossless(INT32, [huge, huge], stored), `header: "w": ${ODD}`],
     ["an axis beyond the shape", quantized([2, 2], [0, 0], [2], integers), `header: "w": ${ODD}`],
-    ["an unknown flag", quantized([2, 2], [16, 0], [0], integers), `header: "w": ${ODD}`],
+    ["an unknown flag", quantized([2, 2], [4, 0], [0], integers), `header: "w": ${ODD}`],
     [
       "a quantized tensor of 2^31 elements",
       quantized([2 ** 31], [0, 0], [0], integers),
@@ -125,17 +125,7 @@ describe("a header that lies is refused, its hash notwithstanding:", () => {
       quantized([0, huge], [0, 0], [1], integers),
       `header: "w": ${ODD}`,
     ],
-    [
-      "a transform that does not divide the rows",
-      quantized([2, 4], [2, 0], [0, 3, 3], integers),
-      `header: "w": ${ODD}`,
-    ],
-    [
-      "a transform with more coefficients than values",
-      quantized([2, 4], [2, 0], [0, 4, 2], integers),
-      `header: "w": ${ODD}`,
-    ],
-    ["a refinement by no bits", quantized([2, 2], [8, 0], [0, 0, 0], integers), `header: "w": ${ODD}`],
+    ["a refinement by no bits", quantized([2, 2], [2, 0], [0, 0, 0], integers), `header: "w": ${ODD}`],
     [
       "metadata of an unknown coding",
       forge(fieldsOf(1, 0, 1, "m", 9, 4, 9, 0), [stored]),
@@ -205,8 +195,6 @@ describe("names", () => {
 describe("a tensor that is not what its entry says is refused, its hash notwithstanding:", () => {
   const gigabytes = 2.5 * 2 ** 30;
   const manyZeros = encodeWeights(new Int32Array(100_000), { rowLength: 1000 });
-  const transform = (rows: number, size: number, part: Uint8Array) =>
-    quantized([1, size], [2, 0], [0, rows, size], part);
   test.each<[string, Uint8Array, string]>([
     [
       "10 GB of float32 in a few bytes",
@@ -223,7 +211,6 @@ describe("a tensor that is not what its entry says is refused, its hash notwiths
       quantized([2 ** 29 - 1, 4], [0, 0], [0], Uint8Array.of(129, 0)),
       `"w": ${2 ** 33 - 16} bytes claimed so far, maxBytes is`,
     ],
-    ["10 GB of a transform", transform(40_000, 60_000, integers), "bytes claimed so far, maxBytes is"],
     [
       "more integers than the bytes can stand for",
       quantized([100, 160_000], [0, 0], [0], integers),
@@ -270,7 +257,6 @@ describe("a tensor that is not what its entry says is refused, its hash notwiths
     const liars = [
       lossless(FLOAT32, [2 ** 32], Uint8Array.of(1, 2, 0, 0)),
       quantized([2 ** 31 - 1], [0, 0], [0], integers),
-      transform(2, 2 ** 30, integers),
     ];
     const before = process.memoryUsage();
     for (const bytes of liars)

@@ -5,7 +5,6 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { dctTransform } from "@bitdiet/dct-transform";
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
 import { type DecodedTensor, decodeModel } from "../../src/file/decode.js";
@@ -41,29 +40,14 @@ function tensorOf(name: string, seed: number): SourceTensor {
   const axis = below(Math.max(1, shape.length));
   const rows = shape[axis] ?? 1;
   const length = shape.reduce((a, b) => a * b, 1) / rows;
-  const divisors = [1, 2, 3, 4, 5, 6].filter((n) => length % n === 0);
-  const size = divisors[below(divisors.length)];
-  const kept = 1 + below(size);
-  const isTransformed = below(4) === 0;
-  const columns = isTransformed ? (length / size) * kept : length;
   const spread = 4 ** below(below(3) === 0 ? 15 : 4);
-  const integers = Int32Array.from({ length: rows * columns }, () => Math.round((next() - next()) * spread));
+  const integers = Int32Array.from({ length: rows * length }, () => Math.round((next() - next()) * spread));
   const onGrid = below(2) === 0;
   const steps = Float32Array.from({ length: below(2) === 0 ? 1 : rows }, () =>
     below(4) === 0 ? 0 : onGrid ? 2 ** -below(9) : next(),
   );
   const refinementBits = below(3) === 0 ? 1 + below(4) : undefined;
-  if (!isTransformed) return { name, dtype, quantized: { shape, integers, axis, steps }, refinementBits };
-  const synthesis = dctTransform(size).basis.slice(0, kept * size);
-  const mean = below(2) === 0 ? Float32Array.from({ length: size }, next) : undefined;
-  const quantized = { shape: [rows, columns], integers, axis: 0, steps };
-  return {
-    name,
-    dtype,
-    quantized,
-    refinementBits,
-    transform: { shape, axis, rows: kept, size, synthesis, mean },
-  };
+  return { name, dtype, quantized: { shape, integers, axis, steps }, refinementBits };
 }
 
 function modelOf(seed: number): SourceModel {
