@@ -37,7 +37,7 @@ export function graphUses(
   numbers: ReadonlyMap<string, readonly number[]>,
 ): (weight: string, shape: readonly number[]) => TensorUse {
   const { operations, constants, inputs } = flatGraph(topology);
-  const useOf = usesIn(operations, graphRoles(operations, constants, numbers), inputs);
+  const useOf = usesIn(operations, graphRoles(contextOf(operations, constants, numbers)), inputs);
   const values = new Map([...constants].map(([value, weight]) => [weight, value]));
   return (weight, shape) => {
     const value = values.get(weight);
@@ -199,16 +199,26 @@ const magnitudes = /* @__PURE__ */ words("Abs ComplexAbs Square Sqrt SquaredDiff
 /** Scales one after another that a bias may stand behind. */
 const MAX_FACTORS = 4;
 
-function graphRoles(
+/** What constants and the other operations of a graph tell of a value or an operation. */
+interface Context {
+  isConstant(value: string): boolean;
+  /** Numbers of a small constant. */
+  numbers(value: string | undefined): readonly number[] | undefined;
+  /** Whether a value is what a matrix or a kernel gives, scaled perhaps. */
+  isProduct(value: string): boolean;
+  /** Whether what an operation gives becomes indices. */
+  becomesIndex(operation: GraphOperation): boolean;
+}
+
+function contextOf(
   operations: readonly GraphOperation[],
   constants: ReadonlyMap<string, string>,
   numbers: ReadonlyMap<string, readonly number[]>,
-): Roles<GraphOperation> {
+): Context {
   const makers = new Map(operations.flatMap((operation) => operation.outputs.map((out) => [out, operation])));
   const users = new Map<string, GraphOperation[]>();
   for (const operation of operations)
     for (const value of operation.inputs) users.set(value, [...(users.get(value) ?? []), operation]);
-  const numbersOf = (value: string | undefined) => numbers.get(constants.get(value ?? "") ?? "");
   const isProduct = (value: string, depth = 0): boolean => {
     const maker = makers.get(value);
     if (maker?.op === "Mul" && depth < MAX_FACTORS)
@@ -218,22 +228,36 @@ function graphRoles(
     const inputs = byOperation[maker?.op ?? ""];
     return inputs === conv || inputs === matMul || inputs === depthwise || inputs === transposed;
   };
-  const isFloatType = (type: unknown) => /FLOAT|HALF|DOUBLE/.test(String(type)) || type === 1 || type === 19;
+  return {
+    isConstant: (value) => constants.has(value),
+    numbers: (value) => numbers.get(constants.get(value ?? "") ?? ""),
+    isProduct: (value) => isProduct(value),
+    becomesIndex: ({ outputs }) =>
+      outputs.some((output) =>
+        users.get(output)?.some(({ op, node }) => op === "Cast" && !isFloatType(node?.attr?.["DstT"]?.type)),
+      ),
+  };
+}
+
+/** Type of floats, by its name or its number. */
+const isFloatType = (type: unknown) => /FLOAT|HALF|DOUBLE/.test(String(type)) || type === 1 || type === 19;
+
+/** Roles of inputs that more than their own operation tells. */
+function rolesInContext({ isConstant, numbers, isProduct, becomesIndex }: Context): Record<string, Inputs> {
   const added: Inputs = ({ inputs }, shape) =>
     inputs.map((_, i) =>
       shape && shape.filter((extent) => extent > 1).length <= 1 && isProduct(inputs[1 - i])
         ? vector("bias or scale")
         : undefined,
     );
-  const table: Inputs = ({ inputs, outputs }, shape) => {
-    const becomesIndex = outputs.some((output) =>
-      users.get(output)?.some(({ op, node }) => op === "Cast" && !isFloatType(node?.attr?.["DstT"]?.type)),
-    );
-    const isTable =
-      shape?.length === 2 && !constants.has(inputs[1]) && (numbersOf(inputs[2])?.[0] ?? 0) === 0;
-    return [isTable && !becomesIndex ? { kind: "embedding", as: "table", axis: () => 0 } : undefined];
+  const table: Inputs = (operation, shape) => {
+    const [, index, axis] = operation.inputs;
+    const isTable = shape?.length === 2 && !isConstant(index) && (numbers(axis)?.[0] ?? 0) === 0;
+    return [
+      isTable && !becomesIndex(operation) ? { kind: "embedding", as: "table", axis: () => 0 } : undefined,
+    ];
   };
-  const others: Record<string, Inputs> = {
+  return {
     Add: added,
     AddV2: added,
     Mul: added,
@@ -241,16 +265,20 @@ function graphRoles(
     GatherV2: table,
     ResourceGather: table,
     Cast: ({ node }) => [isFloatType(node?.attr?.["DstT"]?.type ?? "FLOAT") ? unmoved : undefined],
-    Transpose: ({ inputs }) => [permuted(numbersOf(inputs[1]))],
-    ExpandDims: ({ inputs }) => [inserted(numbersOf(inputs[1]))],
+    Transpose: ({ inputs }) => [permuted(numbers(inputs[1]))],
+    ExpandDims: ({ inputs }) => [inserted(numbers(inputs[1]))],
     Squeeze: ({ node }) => {
       const axes = node?.attr?.["squeeze_dims"]?.list?.i?.map(Number) ?? [];
       return [withoutOnes(axes.length > 0 ? axes : undefined)];
     },
-    Reshape: ({ inputs }) => [reshaped((shape) => filledShape(numbersOf(inputs[1]), shape))],
+    Reshape: ({ inputs }) => [reshaped((shape) => filledShape(numbers(inputs[1]), shape))],
     Split: ({ outputs }) => [undefined, cut({ op: "", label: "", inputs: [], outputs }, undefined)[0]],
     ConcatV2: ({ inputs }) => inputs.map((_, i) => (i + 1 < inputs.length ? concatenated : undefined)),
   };
+}
+
+function graphRoles(context: Context): Roles<GraphOperation> {
+  const others = rolesInContext(context);
   return {
     roleOf: (operation, input, shape) =>
       (others[operation.op] ?? byOperation[operation.op])?.(operation, shape)[input] ?? exact,

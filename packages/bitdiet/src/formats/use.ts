@@ -145,62 +145,68 @@ function signalPaths<Op extends Operation>(
   roles: Roles<Op>,
   inputs: ReadonlySet<string>,
 ) {
-  /** Whether a value comes from an input by operations that pass `isPassed`, others ending the search at `isEnd`. */
-  const comesFrom = (
-    value: string,
-    isPassed: (operation: Op) => boolean,
-    isEnd: (value: string) => boolean,
-  ): boolean => {
-    const seen = new Set<string>();
-    const waiting = [value];
-    let isFound = false;
-    for (let at = waiting.pop(); at !== undefined && seen.size < MAX_STEPS; at = waiting.pop()) {
-      if (seen.has(at) || at === "") continue;
-      seen.add(at);
-      if (isEnd(at)) {
-        isFound = true;
-        continue;
-      }
-      for (const maker of makers.get(at) ?? []) {
-        if (!isPassed(maker)) return false;
-        waiting.push(...maker.inputs);
-      }
-    }
-    return isFound;
-  };
-  /** Whether an operation of a kind takes a value that only linear operations stand behind. */
-  const goesTo = (
-    value: string,
-    isEnd: (operation: Op) => boolean,
-    isPassed: (operation: Op) => boolean = () => false,
-  ): boolean => {
-    const seen = new Set<string>();
-    const waiting = [value];
-    for (let at = waiting.pop(); at !== undefined && seen.size < MAX_STEPS; at = waiting.pop()) {
-      if (seen.has(at)) continue;
-      seen.add(at);
-      for (const [operation] of users.get(at) ?? []) {
-        if (isEnd(operation)) return true;
-        if (roles.isCarried(operation) || isPassed(operation)) waiting.push(...operation.outputs);
-      }
-    }
-    return false;
-  };
-  const isFront = (value: string) => comesFrom(value, roles.isLinear, (at) => inputs.has(at));
+  const isFront = (value: string) => comesFrom(value, inputs, makers, roles.isLinear);
   const isSpectrum = (value: string) =>
     comesFrom(
       value,
+      inputs,
+      makers,
       (operation) => roles.isLinear(operation) || roles.isMagnitude(operation),
-      (at) => inputs.has(at),
     );
   const isFilter = (operation: Op, data: string | undefined): boolean => {
     const output = operation.outputs[0];
     const hasBias = operation.inputs.slice(2).some((input) => input !== "" && input !== data);
     if (!data || !output || hasBias || !roles.isLinear(operation)) return false;
-    if (isFront(data)) return goesTo(output, roles.isMagnitude);
-    return isSpectrum(data) && goesTo(output, roles.isLogarithm, roles.isClipped);
+    if (isFront(data)) return goesTo(output, users, roles.isMagnitude, roles.isCarried);
+    const isPassed = (next: Op) => roles.isCarried(next) || roles.isClipped(next);
+    return isSpectrum(data) && goesTo(output, users, roles.isLogarithm, isPassed);
   };
   return { isFilter };
+}
+
+/** Whether a value comes from an input, by operations that all pass. */
+function comesFrom<Op extends Operation>(
+  value: string,
+  inputs: ReadonlySet<string>,
+  makers: ReadonlyMap<string, Op[]>,
+  isPassed: (operation: Op) => boolean,
+): boolean {
+  const seen = new Set<string>();
+  const waiting = [value];
+  let isFound = false;
+  for (let at = waiting.pop(); at !== undefined && seen.size < MAX_STEPS; at = waiting.pop()) {
+    if (seen.has(at) || at === "") continue;
+    seen.add(at);
+    if (inputs.has(at)) {
+      isFound = true;
+      continue;
+    }
+    for (const maker of makers.get(at) ?? []) {
+      if (!isPassed(maker)) return false;
+      waiting.push(...maker.inputs);
+    }
+  }
+  return isFound;
+}
+
+/** Whether an operation of a kind takes a value, with only operations that pass before it. */
+function goesTo<Op extends Operation>(
+  value: string,
+  users: ReadonlyMap<string, [Op, number][]>,
+  isEnd: (operation: Op) => boolean,
+  isPassed: (operation: Op) => boolean,
+): boolean {
+  const seen = new Set<string>();
+  const waiting = [value];
+  for (let at = waiting.pop(); at !== undefined && seen.size < MAX_STEPS; at = waiting.pop()) {
+    if (seen.has(at)) continue;
+    seen.add(at);
+    for (const [operation] of users.get(at) ?? []) {
+      if (isEnd(operation)) return true;
+      if (isPassed(operation)) waiting.push(...operation.outputs);
+    }
+  }
+  return false;
 }
 
 /** Operands of "ij,jk->ik": the channels of one are the last axis that the result keeps of it and the other has not. */

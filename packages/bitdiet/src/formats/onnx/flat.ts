@@ -38,102 +38,136 @@ export interface OnnxOperation extends Operation {
 /** Value of this name where it is used. */
 type Lookup = (name: string) => string | undefined;
 
+/** A model whose graphs are being laid beside each other. */
+interface Listing extends FlatModel {
+  /** How many constants have asked for a name. */
+  names: Map<string, number>;
+  /** Graphs that are listed so far. */
+  graphs: number;
+  bodies: ReadonlyMap<string, FunctionScope>;
+}
+
+interface FunctionScope {
+  inputs: readonly string[];
+  outputs: readonly string[];
+  lookup: Lookup;
+}
+
 export function flatModel({ graph, functions, training }: OnnxProto): FlatModel {
-  const flat: FlatModel = { operations: [], constants: [], inputs: new Set() };
-  const names = new Map<string, number>();
-  const unique = (name: string): string => {
-    const count = (names.get(name) ?? 0) + 1;
-    names.set(name, count);
-    return count === 1 ? name : unique(`${name}#${count}`);
+  const listing: Listing = {
+    operations: [],
+    constants: [],
+    inputs: new Set(),
+    names: new Map(),
+    graphs: 0,
+    bodies: functionScopes(functions),
   };
-  let graphs = 0;
-  const link = (from: string | undefined, to: string | undefined) => {
-    if (from && to) flat.operations.push({ op: "Identity", label: to, inputs: [from], outputs: [to] });
-  };
-  const constant = (name: string, value: string | undefined, tensor: OnnxTensor) => {
-    const { shape, dtype, message } = tensor;
-    flat.constants.push({ name: unique(name), value, shape, dtype, tensor, message });
-  };
+  const main = addGraph(listing, graph, () => undefined);
+  for (const { name } of graph.inputs) listing.inputs.add(name);
+  for (const each of functions) addFunction(listing, each);
+  for (const each of training) addGraph(listing, each, main);
+  const { operations, constants, inputs } = listing;
+  for (const { value } of constants) if (value) inputs.delete(value);
+  return { operations, constants, inputs };
+}
 
-  const addGraph = (of: OnnxGraph, outer: Lookup): Lookup => {
-    const prefix = graphs++ === 0 ? "" : `${graphs}/`;
-    const outputs = of.nodes.flatMap((node) => node.outputs);
-    const initializers = [...of.initializers, ...of.sparseInitializers.map(({ values }) => values)];
-    const defined = [...of.inputs, ...initializers].map(({ name }) => name);
-    const lookup = scope(prefix, [...defined, ...outputs], outer);
-    for (const tensor of of.initializers) constant(tensor.name, lookup(tensor.name), tensor);
-    for (const { values, indices } of of.sparseInitializers) {
-      constant(values.name, lookup(values.name), values);
-      constant(`${values.name}.indices`, undefined, indices);
-    }
-    for (const node of of.nodes) addNode(node, lookup);
-    return lookup;
-  };
-
-  const addNode = (node: OnnxNode, lookup: Lookup) => {
-    const label = node.name || node.outputs.find((output) => output !== "") || node.opType;
-    for (const attribute of node.attributes.values()) addAttribute(node, attribute, label, lookup);
-    const inputs = node.inputs.map((name) => lookup(name) ?? "");
-    const outputs = node.outputs.map((name) => lookup(name) ?? "");
-    const body = bodies.get(`${node.domain}:${node.opType}`);
-    if (body) {
-      body.inputs.forEach((input, i) => void link(inputs[i], body.lookup(input)));
-      body.outputs.forEach((output, i) => void link(body.lookup(output), outputs[i]));
-      return;
-    }
-    // What goes into a graph of its own is linked to it; the rest are a condition, and how often.
-    const hasBody = [...node.attributes.values()].some(({ graph: inner }) => inner);
-    const own = !hasBody ? inputs : node.opType === "Scan" ? [] : inputs.slice(0, 2);
-    flat.operations.push({ op: node.opType, label, inputs: own, outputs: hasBody ? [] : outputs, node });
-  };
-
-  const addAttribute = (node: OnnxNode, attribute: OnnxAttribute, label: string, lookup: Lookup) => {
-    const isConstant = node.opType === "Constant" && node.domain === "";
-    const value = isConstant ? lookup(node.outputs[0] ?? "") : undefined;
-    const name = isConstant ? (node.outputs[0] ?? label) : `${label}.${attribute.name}`;
-    for (const tensor of [attribute.tensor, ...attribute.tensors]) if (tensor) constant(name, value, tensor);
-    for (const sparse of [attribute.sparse, ...attribute.sparses]) {
-      if (!sparse) continue;
-      constant(`${name}.values`, undefined, sparse.values);
-      constant(`${name}.indices`, undefined, sparse.indices);
-    }
-    const { message } = attribute;
-    for (const [list, dtype] of [
-      [attribute.floats, "float32"],
-      [attribute.ints, "int64"],
-    ] as const)
-      if (list.length > 0)
-        flat.constants.push({ name: unique(name), value, shape: [list.length], dtype, message });
-    for (const graph of [attribute.graph, ...attribute.graphs])
-      if (graph) addBody(node, graph, addGraph(graph, lookup), lookup);
-  };
-
-  /** A graph that a node runs: what goes into it, comes out of it, and from one turn of a loop to the next. */
-  const addBody = (node: OnnxNode, graph: OnnxGraph, inner: Lookup, outer: Lookup) => {
-    const skipped = node.opType === "Loop" ? 1 : 0;
-    const states = node.opType === "Loop" ? node.inputs.length - 2 : scanStates(node, graph);
-    graph.inputs.forEach(({ name }, i) => void link(outer(node.inputs[i] ?? ""), inner(name)));
-    graph.outputs.forEach(({ name }, i) => {
-      link(inner(name), outer(node.outputs[i - skipped] ?? ""));
-      // The condition of a Loop comes first, and its number and condition are the first inputs.
-      const turn = i - skipped;
-      if (turn >= 0 && turn < states) link(inner(name), inner(graph.inputs[turn + 2 * skipped]?.name ?? ""));
-    });
-  };
-
-  const bodies = functionScopes(functions);
-  const main = addGraph(graph, () => undefined);
-  for (const { name } of graph.inputs) flat.inputs.add(name);
-  for (const of of functions) {
-    const { lookup } = bodies.get(`${of.domain}:${of.name}`)!;
-    for (const node of of.nodes) addNode(node, lookup);
-    const stand = { opType: of.name, domain: of.domain, inputs: [], outputs: [] };
-    for (const attribute of of.attributes)
-      addAttribute({ name: of.name, attributes: new Map(), ...stand }, attribute, of.name, lookup);
+function addGraph(listing: Listing, graph: OnnxGraph, outer: Lookup): Lookup {
+  const prefix = listing.graphs++ === 0 ? "" : `${listing.graphs}/`;
+  const outputs = graph.nodes.flatMap((node) => node.outputs);
+  const initializers = [...graph.initializers, ...graph.sparseInitializers.map(({ values }) => values)];
+  const defined = [...graph.inputs, ...initializers].map(({ name }) => name);
+  const lookup = scope(prefix, [...defined, ...outputs], outer);
+  for (const tensor of graph.initializers) addTensor(listing, tensor.name, lookup(tensor.name), tensor);
+  for (const { values, indices } of graph.sparseInitializers) {
+    addTensor(listing, values.name, lookup(values.name), values);
+    addTensor(listing, `${values.name}.indices`, undefined, indices);
   }
-  for (const each of training) addGraph(each, main);
-  for (const { value } of flat.constants) if (value) flat.inputs.delete(value);
-  return flat;
+  for (const node of graph.nodes) addNode(listing, node, lookup);
+  return lookup;
+}
+
+function addFunction(listing: Listing, { name, domain, nodes, attributes }: OnnxFunction): void {
+  const { lookup } = listing.bodies.get(`${domain}:${name}`)!;
+  for (const node of nodes) addNode(listing, node, lookup);
+  const stand = { name, opType: name, domain, inputs: [], outputs: [], attributes: new Map() };
+  for (const attribute of attributes) addAttribute(listing, stand, attribute, name, lookup);
+}
+
+function addNode(listing: Listing, node: OnnxNode, lookup: Lookup): void {
+  const label = node.name || node.outputs.find((output) => output !== "") || node.opType;
+  for (const attribute of node.attributes.values()) addAttribute(listing, node, attribute, label, lookup);
+  const inputs = node.inputs.map((name) => lookup(name) ?? "");
+  const outputs = node.outputs.map((name) => lookup(name) ?? "");
+  const body = listing.bodies.get(`${node.domain}:${node.opType}`);
+  if (body) {
+    body.inputs.forEach((input, i) => void link(listing, inputs[i], body.lookup(input)));
+    body.outputs.forEach((output, i) => void link(listing, body.lookup(output), outputs[i]));
+    return;
+  }
+  // What goes into a graph of its own is linked to it; the rest are a condition, and how often.
+  const hasBody = [...node.attributes.values()].some(({ graph }) => graph);
+  const own = !hasBody ? inputs : node.opType === "Scan" ? [] : inputs.slice(0, 2);
+  listing.operations.push({ op: node.opType, label, inputs: own, outputs: hasBody ? [] : outputs, node });
+}
+
+/** Numbers and graphs that an attribute holds. */
+function addAttribute(
+  listing: Listing,
+  node: OnnxNode,
+  attribute: OnnxAttribute,
+  label: string,
+  lookup: Lookup,
+): void {
+  const isConstant = node.opType === "Constant" && node.domain === "";
+  const value = isConstant ? lookup(node.outputs[0] ?? "") : undefined;
+  const name = isConstant ? (node.outputs[0] ?? label) : `${label}.${attribute.name}`;
+  for (const tensor of [attribute.tensor, ...attribute.tensors])
+    if (tensor) addTensor(listing, name, value, tensor);
+  for (const sparse of [attribute.sparse, ...attribute.sparses]) {
+    if (!sparse) continue;
+    addTensor(listing, `${name}.values`, undefined, sparse.values);
+    addTensor(listing, `${name}.indices`, undefined, sparse.indices);
+  }
+  const { floats, ints, message } = attribute;
+  if (floats.length > 0)
+    addConstant(listing, { name, value, shape: [floats.length], dtype: "float32", message });
+  if (ints.length > 0) addConstant(listing, { name, value, shape: [ints.length], dtype: "int64", message });
+  for (const graph of [attribute.graph, ...attribute.graphs])
+    if (graph) linkBody(listing, node, graph, addGraph(listing, graph, lookup), lookup);
+}
+
+/** Links a graph that a node runs to what goes into it, comes out of it, and goes from one turn of a loop to the next. */
+function linkBody(listing: Listing, node: OnnxNode, graph: OnnxGraph, inner: Lookup, outer: Lookup): void {
+  const skipped = node.opType === "Loop" ? 1 : 0;
+  const states = node.opType === "Loop" ? node.inputs.length - 2 : scanStates(node, graph);
+  graph.inputs.forEach(({ name }, i) => void link(listing, outer(node.inputs[i] ?? ""), inner(name)));
+  graph.outputs.forEach(({ name }, i) => {
+    link(listing, inner(name), outer(node.outputs[i - skipped] ?? ""));
+    // The condition of a Loop comes first, and its number and condition are the first inputs.
+    const turn = i - skipped;
+    if (turn < 0 || turn >= states) return;
+    link(listing, inner(name), inner(graph.inputs[turn + 2 * skipped]?.name ?? ""));
+  });
+}
+
+function link({ operations }: Listing, from: string | undefined, to: string | undefined): void {
+  if (from && to) operations.push({ op: "Identity", label: to, inputs: [from], outputs: [to] });
+}
+
+function addTensor(listing: Listing, name: string, value: string | undefined, tensor: OnnxTensor): void {
+  const { shape, dtype, message } = tensor;
+  addConstant(listing, { name, value, shape, dtype, tensor, message });
+}
+
+function addConstant({ constants, names }: Listing, constant: OnnxConstant): void {
+  constants.push({ ...constant, name: unique(names, constant.name) });
+}
+
+/** A name that no constant has yet. */
+function unique(names: Map<string, number>, name: string): string {
+  const count = (names.get(name) ?? 0) + 1;
+  names.set(name, count);
+  return count === 1 ? name : unique(names, `${name}#${count}`);
 }
 
 /** States that a Scan carries from turn to turn; 0 of any other node. */
@@ -143,7 +177,7 @@ function scanStates(node: OnnxNode, graph: OnnxGraph): number {
 }
 
 /** A function's values are there once, however often it is called. */
-function functionScopes(functions: readonly OnnxFunction[]) {
+function functionScopes(functions: readonly OnnxFunction[]): ReadonlyMap<string, FunctionScope> {
   return new Map(
     functions.map(({ name, domain, inputs, outputs, nodes }) => {
       const defined = [...inputs, ...nodes.flatMap((node) => node.outputs)];

@@ -4,7 +4,7 @@
  */
 import { concatenated, inserted, permuted, reshaped, unmoved, withoutOnes } from "../moved.js";
 import { einsumRoles, type KnownShape, type Role, type Roles } from "../use.js";
-import type { FlatModel, OnnxOperation } from "./flat.js";
+import type { FlatModel, OnnxConstant, OnnxOperation } from "./flat.js";
 import type { OnnxNode } from "./graph.js";
 import { inlineData } from "./tensor.js";
 
@@ -133,22 +133,22 @@ const products = new Set(["MatMul", "FusedMatMul", "Gemm", "Conv", "ConvTranspos
 /** Operations that are looked at behind an addition. */
 const MAX_MOVES = 8;
 
-/** Roles of inputs in the operations of a model, whose constants tell shapes and exponents. */
-export function onnxRoles({ operations, constants }: FlatModel): Roles<OnnxOperation> {
+/** What constants and the other operations of a model tell of a value or an operation. */
+interface Context {
+  /** Numbers of a small constant. */
+  numbers(value: string | undefined): number[] | undefined;
+  /** Whether a value is what a matrix or a kernel gives, moved or scaled perhaps. */
+  isProduct(value: string): boolean;
+  /** Whether what is looked up always is, or becomes indices. */
+  isIndexed(operation: OnnxOperation): boolean;
+}
+
+function contextOf({ operations, constants }: FlatModel): Context {
   const byValue = new Map(constants.map((constant) => [constant.value ?? "", constant]));
   const makers = new Map(operations.flatMap((operation) => operation.outputs.map((out) => [out, operation])));
   const users = new Map<string, OnnxOperation[]>();
   for (const operation of operations)
     for (const value of operation.inputs) users.set(value, [...(users.get(value) ?? []), operation]);
-  const numbers = (value: string | undefined): number[] | undefined => {
-    const constant = byValue.get(value ?? "");
-    const data = constant?.tensor && inlineData(constant.tensor)?.bytes.slice().buffer;
-    if (!data) return undefined;
-    if (constant.dtype === "int64") return [...new BigInt64Array(data)].map(Number);
-    if (constant.dtype === "int32") return [...new Int32Array(data)];
-    return constant.dtype === "float32" ? [...new Float32Array(data)] : undefined;
-  };
-  /** Whether a value is what a matrix or a kernel gives, moved or scaled perhaps. */
   const isProduct = (value: string, depth = 0): boolean => {
     const maker = makers.get(value);
     if (!maker || depth > MAX_MOVES) return false;
@@ -157,17 +157,32 @@ export function onnxRoles({ operations, constants }: FlatModel): Roles<OnnxOpera
       return maker.inputs.some((input, i) => byValue.has(input) && isProduct(maker.inputs[1 - i], depth + 1));
     return products.has(maker.op);
   };
-  const isIndexed = ({ inputs, outputs }: OnnxOperation) =>
-    byValue.has(inputs[1]) ||
-    (users.get(outputs[0]) ?? []).some(({ op, node }) => op === "Cast" && !isFloatType(int(node, "to")));
+  return {
+    numbers: (value) => numbersOf(byValue.get(value ?? "")),
+    isProduct: (value) => isProduct(value),
+    isIndexed: ({ inputs, outputs }) =>
+      byValue.has(inputs[1]) ||
+      (users.get(outputs[0]) ?? []).some(({ op, node }) => op === "Cast" && !isFloatType(int(node, "to"))),
+  };
+}
 
+function numbersOf(constant: OnnxConstant | undefined): number[] | undefined {
+  const data = constant?.tensor && inlineData(constant.tensor)?.bytes.slice().buffer;
+  if (!data) return undefined;
+  if (constant.dtype === "int64") return [...new BigInt64Array(data)].map(Number);
+  if (constant.dtype === "int32") return [...new Int32Array(data)];
+  return constant.dtype === "float32" ? [...new Float32Array(data)] : undefined;
+}
+
+/** Roles of inputs that more than their own operation tells. */
+function rolesInContext({ numbers, isProduct, isIndexed }: Context): Record<string, Inputs> {
   const scaled: Inputs = ({ inputs }, shape) =>
     inputs.map((_, i) =>
       shape && shape.filter((extent) => extent > 1).length <= 1 && isProduct(inputs[1 - i])
         ? vector("bias or scale")
         : undefined,
     );
-  const others: Record<string, Inputs> = {
+  return {
     Reshape: ({ inputs }) => [
       reshaped((shape) => {
         const wanted = numbers(inputs[1])?.map((extent, i) => (extent === 0 ? shape[i] : extent));
@@ -188,6 +203,12 @@ export function onnxRoles({ operations, constants }: FlatModel): Roles<OnnxOpera
     Add: scaled,
     Mul: scaled,
   };
+}
+
+/** Roles of inputs in the operations of a model, whose constants tell shapes and exponents. */
+export function onnxRoles(model: FlatModel): Roles<OnnxOperation> {
+  const context = contextOf(model);
+  const others = rolesInContext(context);
   return {
     roleOf: (operation, input, shape) => {
       const inputs = others[operation.op] ?? byOperation[operation.op];
@@ -197,7 +218,7 @@ export function onnxRoles({ operations, constants }: FlatModel): Roles<OnnxOpera
     isCarried: ({ op }) => linear.has(op) && op !== "Sub" && op !== "ReduceMean",
     isMagnitude: ({ op, inputs }) =>
       magnitudes.has(op) ||
-      (op === "Pow" && numbers(inputs[1])?.[0] === 2) ||
+      (op === "Pow" && context.numbers(inputs[1])?.[0] === 2) ||
       (op === "Mul" && inputs[0] === inputs[1]),
     isLogarithm: ({ op }) => op === "Log",
     isClipped: ({ op }) => op === "Clip" || op === "Max" || op === "Relu",
