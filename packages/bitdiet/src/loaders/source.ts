@@ -157,68 +157,29 @@ async function fileSource(path: string | URL): Promise<ByteSource> {
   };
 }
 
-function httpSource(url: string, { requestInit, fetchFunc = fetch }: DownloadOptions): ByteSource {
-  let size: number | undefined;
-  let version: string | undefined;
-
-  /** Body of an answer that has the bytes from `start` on; any other answer's is let go. */
-  async function request(start: number, end: number | undefined) {
-    const headers = new Headers(requestInit?.headers);
-    const isPart = start > 0 || end !== undefined;
-    if (isPart) headers.set("Range", `bytes=${start}-${end === undefined ? "" : end - 1}`);
-    const response = await fetchFunc(url, { ...requestInit, headers });
-    try {
-      check(response, start);
-      return { body: response.body!, isPart: response.status === 206 };
-    } catch (error) {
-      await response.body?.cancel().catch(() => {});
-      throw error;
-    }
-  }
-
-  function check({ status, statusText, ok, body, headers }: Response, start: number): void {
-    if (status === 408 || status === 429 || status >= 500) throw new Error(`HTTP ${status} ${statusText}`);
-    if (!ok) throw new DownloadError(`${url}: HTTP ${status} ${statusText}`);
-    if (body === null) throw new DownloadError(`${url}: HTTP ${status} ${statusText}, without a body`);
-    const tag = headers.get("ETag") ?? headers.get("Last-Modified") ?? undefined;
-    if (version !== undefined && tag !== version)
-      throw new DownloadError(`${url}: changed on the server while it was being downloaded`);
-    version = tag;
-    const range = /^bytes (\d+)-\d*\/(\d+)$/.exec(headers.get("Content-Range") ?? "");
-    if (status === 206 && range && Number(range[1]) !== start)
-      throw new DownloadError(`${url}: asked for bytes from ${start}, got some from ${range[1]}`);
-    // The length of a compressed body says nothing about the bytes in it.
-    const length = headers.get("Content-Encoding") ? null : headers.get("Content-Length");
-    if (status === 206) size ??= range ? Number(range[2]) : undefined;
-    else size ??= length ? Number(length) : undefined;
-  }
-
+function httpSource(url: string, options: DownloadOptions): ByteSource {
+  const known: Known = {};
   return {
     name: url,
-    size: () => size,
+    size: () => known.size,
     async *read(start, end) {
       let at = start;
       for (let attempt = 1; ; attempt++) {
         try {
-          const { body, isPart } = await request(at, end);
-          // A server that knows no ranges sends everything again.
-          let skip = isPart ? 0 : at;
-          for await (const piece of piecesOf(body)) {
-            const bytes = piece.subarray(Math.min(skip, piece.length));
-            skip -= piece.length - bytes.length;
-            if (bytes.length === 0) continue;
+          const { body, skipped } = await request(url, options, known, at, end);
+          for await (const bytes of piecesAfter(skipped, body)) {
             attempt = 1;
             at += bytes.length;
             yield bytes;
             if (end !== undefined && at >= end) return;
           }
-          const expected = end ?? size;
+          const expected = end ?? known.size;
           if (expected === undefined || at >= expected) return;
           throw new Error(`ended after ${at} of ${expected} bytes`);
         } catch (error) {
           const { name, message } = error as Error;
-          if (error instanceof DownloadError || name === "AbortError" || requestInit?.signal?.aborted)
-            throw error;
+          const isOver = name === "AbortError" || options.requestInit?.signal?.aborted;
+          if (error instanceof DownloadError || isOver) throw error;
           if (attempt >= ATTEMPTS)
             throw new DownloadError(`${url}: broke off at byte ${at}, ${ATTEMPTS} times: ${message}`);
           await new Promise((resolve) => setTimeout(resolve, FIRST_PAUSE_MS * 2 ** (attempt - 1)));
@@ -226,6 +187,76 @@ function httpSource(url: string, { requestInit, fetchFunc = fetch }: DownloadOpt
       }
     },
   };
+}
+
+/** What answers have told of a file so far. */
+interface Known {
+  size?: number;
+  /** Its ETag, or when it was changed. */
+  version?: string;
+}
+
+/**
+ * An answer that has the bytes from `start` on; any other is let go.
+ *
+ * @returns the body, and how many of its bytes come before `start`: a server that knows no ranges sends everything
+ */
+async function request(
+  url: string,
+  { requestInit, fetchFunc = fetch }: DownloadOptions,
+  known: Known,
+  start: number,
+  end: number | undefined,
+): Promise<{ body: ReadableStream<Uint8Array>; skipped: number }> {
+  const headers = new Headers(requestInit?.headers);
+  if (start > 0 || end !== undefined)
+    headers.set("Range", `bytes=${start}-${end === undefined ? "" : end - 1}`);
+  const response = await fetchFunc(url, { ...requestInit, headers });
+  try {
+    checkAnswer(url, response);
+    learn(url, response, start, known);
+    return { body: response.body!, skipped: response.status === 206 ? 0 : start };
+  } catch (error) {
+    await response.body?.cancel().catch(() => {});
+    throw error;
+  }
+}
+
+/** @throws {Error} if it is worth another attempt */
+function checkAnswer(url: string, { status, statusText, ok, body }: Response): void {
+  if (status === 408 || status === 429 || status >= 500) throw new Error(`HTTP ${status} ${statusText}`);
+  if (!ok) throw new DownloadError(`${url}: HTTP ${status} ${statusText}`);
+  if (body === null) throw new DownloadError(`${url}: HTTP ${status} ${statusText}, without a body`);
+}
+
+/** Takes version and size from an answer, which has to be of the same file as earlier ones, from `start` on. */
+function learn(url: string, { status, headers }: Response, start: number, known: Known): void {
+  const tag = headers.get("ETag") ?? headers.get("Last-Modified") ?? undefined;
+  if (known.version !== undefined && tag !== known.version)
+    throw new DownloadError(`${url}: changed on the server while it was being downloaded`);
+  known.version = tag;
+  const range = contentRange(headers);
+  if (status === 206 && range && range.start !== start)
+    throw new DownloadError(`${url}: asked for bytes from ${start}, got some from ${range.start}`);
+  // The length of a compressed body says nothing about the bytes in it.
+  const length = headers.get("Content-Encoding") ? null : headers.get("Content-Length");
+  if (status === 206) known.size ??= range?.size;
+  else known.size ??= length ? Number(length) : undefined;
+}
+
+function contentRange(headers: Headers): { start: number; size: number } | undefined {
+  const range = /^bytes (\d+)-\d*\/(\d+)$/.exec(headers.get("Content-Range") ?? "");
+  return range ? { start: Number(range[1]), size: Number(range[2]) } : undefined;
+}
+
+/** Pieces of a stream without its first bytes, none of them empty. */
+async function* piecesAfter(skipped: number, stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let skip = skipped;
+  for await (const piece of piecesOf(stream)) {
+    const bytes = piece.subarray(Math.min(skip, piece.length));
+    skip -= piece.length - bytes.length;
+    if (bytes.length > 0) yield bytes;
+  }
 }
 
 /** Pieces of a stream, which is cancelled where nobody wants more of them. */

@@ -42,8 +42,10 @@ export function backwardOf(
   seeds: ReadonlyMap<string, string>,
 ): Backward {
   const active = activeValues(graph.nodes, layers);
-  const gradients = new Map([...seeds].map(([value, seed]) => [value, [seed]]));
-  const { tape, nodes, constants, takes, total } = tapeFor(graph, shapes, active, gradients);
+  const gradients: Gradients = new Map([...seeds].map(([value, seed]) => [value, [seed]]));
+  const written: Written = { nodes: [], constants: new Map(), takes: new Set() };
+  const tape = tapeFor(graph, shapes, active, gradients, written);
+  const total = (value: string) => totalOf(gradients, value, tape);
   /** Values whose gradient is not known, or not all of it. */
   const lost = new Set<string>();
   for (const node of [...graph.nodes].reverse()) {
@@ -64,7 +66,7 @@ export function backwardOf(
     const axes = [...Array(rank).keys()].filter((axis) => axis !== (outputAxis + rank) % rank);
     return tape.emit("ReduceSumSquare", [gradient], { axes, keepdims: 0 });
   });
-  return { nodes, constants, takes: [...takes], squares };
+  return { nodes: written.nodes, constants: written.constants, takes: [...written.takes], squares };
 }
 
 /** Values that depend on what a layer gives. */
@@ -77,33 +79,32 @@ function activeValues(nodes: readonly OnnxNode[], layers: readonly OnnxLayer[]):
   return active;
 }
 
+/** A backward pass as far as it is written: see `Backward`. */
+interface Written {
+  nodes: OnnxNode[];
+  constants: Map<string, Constant>;
+  takes: Set<string>;
+}
+
+/** Contributions to the gradients at values. */
+type Gradients = Map<string, string[]>;
+
 function tapeFor(
   graph: CalibrationGraph,
   shapes: ReadonlyMap<string, readonly number[]>,
   active: ReadonlySet<string>,
-  gradients: Map<string, string[]>,
-) {
-  const nodes: OnnxNode[] = [];
-  const constants = new Map<string, Constant>();
-  const takes = new Set<string>();
-  let count = 0;
-  const named = (constant: Constant) => {
-    const name = `constant of gradients ${count++}`;
-    constants.set(name, constant);
-    return name;
-  };
-  const emit: Tape["emit"] = (op, inputs, attributes = {}, output = 0) => {
-    const names = Array.from({ length: output + 1 }, () => `gradient ${count++}`);
-    nodes.push(makeNode(op, inputs, names, attributes));
-    return names[output];
-  };
+  gradients: Gradients,
+  written: Written,
+): Tape {
+  const writer = writerOf(written);
+  const { emit, ints } = writer;
   const shapeOf = (value: string) => {
     const shape = graph.constants.get(value)?.shape ?? shapes.get(value);
     if (!shape) throw new RangeError(`shapes: expected one of ${value}`);
     return shape;
   };
-  const ints = (values: readonly number[]) => named(int64Constant(values));
-  const tape: Tape = {
+  return {
+    ...writer,
     opset: graph.opset,
     shapeOf,
     numbersOf: (value) => {
@@ -112,14 +113,10 @@ function tapeFor(
     },
     value(name) {
       const constant = graph.constants.get(name);
-      if (constant) constants.set(name, constant);
-      else takes.add(name);
+      if (constant) written.constants.set(name, constant);
+      else written.takes.add(name);
       return name;
     },
-    emit,
-    float: (value) => named(floatConstant(Float32Array.of(value), [])),
-    floats: (values, shape) => named(floatConstant(values, shape)),
-    ints,
     isWanted: (input) => active.has(input),
     give(input, gradient, shape = shapeOf(input)) {
       if (!active.has(input)) return;
@@ -136,12 +133,32 @@ function tapeFor(
       else gradients.set(input, [summed]);
     },
   };
-  /** The gradient at a value, all contributions added up. */
-  const total = (value: string): string | undefined => {
-    const parts = gradients.get(value);
-    if (!parts) return undefined;
-    if (parts.length > 1) gradients.set(value, [parts.reduce((sum, part) => emit("Add", [sum, part]))]);
-    return gradients.get(value)![0];
+}
+
+/** What adds nodes and constants, under names that are there once. */
+function writerOf({ nodes, constants }: Written): Pick<Tape, "emit" | "float" | "floats" | "ints"> {
+  let count = 0;
+  const named = (constant: Constant) => {
+    const name = `constant of gradients ${count++}`;
+    constants.set(name, constant);
+    return name;
   };
-  return { tape, nodes, constants, takes, total };
+  return {
+    emit(op, inputs, attributes = {}, output = 0) {
+      const names = Array.from({ length: output + 1 }, () => `gradient ${count++}`);
+      nodes.push(makeNode(op, inputs, names, attributes));
+      return names[output];
+    },
+    float: (value) => named(floatConstant(Float32Array.of(value), [])),
+    floats: (values, shape) => named(floatConstant(values, shape)),
+    ints: (values) => named(int64Constant(values)),
+  };
+}
+
+/** The gradient at a value, all contributions added up. */
+function totalOf(gradients: Gradients, value: string, { emit }: Tape): string | undefined {
+  const parts = gradients.get(value);
+  if (!parts) return undefined;
+  if (parts.length > 1) gradients.set(value, [parts.reduce((sum, part) => emit("Add", [sum, part]))]);
+  return gradients.get(value)![0];
 }

@@ -10,6 +10,7 @@ import type { RunTensor } from "../runner.js";
 import { type CalibrationGraph, makeNode } from "./graph.js";
 import type { OnnxLayer } from "./layers.js";
 import { loadPiece, type Piece, type Runtime } from "./piece.js";
+import type { Positions } from "./window.js";
 
 /** Numbers of a chunk of samples: memory that a layer's sums take beside the moments themselves. */
 const CHUNK = 2 ** 22;
@@ -48,65 +49,110 @@ export async function momentsPiece(
 }
 
 export function momentsOf(products: Piece, layer: OnnxLayer): Moments {
-  const { rows, columns, groups = 1, window } = layer;
+  const { rows, columns, groups = 1, bias } = layer;
   const n = columns + 1;
-  const perGroup = rows / groups;
   const gram = new Float64Array(groups * n * n);
   const residual = new Float64Array(rows * n);
-  const room = Math.max(16, Math.floor(CHUNK / (groups * (n + perGroup))));
-  // Groups outermost.
-  const x = new Float32Array(groups * room * n);
-  const exact = new Float32Array(groups * room * n);
-  const sums = new Float32Array(layer.addedTo === undefined ? 0 : groups * room * perGroup);
+  const chunk = chunkFor(layer);
   const weights = withoutBiases(layer);
-  let [filled, count] = [0, 0];
+  let count = 0;
 
   async function flush(): Promise<void> {
-    if (filled === 0) return;
-    const tensor = (data: Float32Array, shape: number[]): RunTensor => ({ dtype: "float32", shape, data });
-    const compact = (data: Float32Array, width: number) =>
-      tensor(filled === room ? data : leading(data, groups, room * width, filled * width), [
-        groups,
-        filled,
-        width,
-      ]);
-    const [h, r] = await products.run([
-      compact(x, n),
-      compact(exact, n),
-      tensor(weights, [groups, perGroup, n]),
-      sums.length > 0 ? compact(sums, perGroup) : tensor(new Float32Array(1), [1, 1, 1]),
-    ]);
+    if (chunk.filled === 0) return;
+    const [h, r] = await products.run(operands(chunk, layer, weights));
     addTo(gram, h.data as Float32Array);
     addTo(residual, r.data as Float32Array);
-    count += filled;
-    filled = 0;
+    count += chunk.filled;
+    chunk.filled = 0;
   }
 
   return {
-    async add([changed, float], s, positions) {
-      const { read, output, rowStride } = window(changed.shape);
-      const one = layer.bias === undefined ? 0 : 1;
+    async add(x, s, positions) {
+      const window = layer.window(x[0].shape);
       for (const position of positions) {
-        for (let g = 0; g < groups; g++) {
-          const at = (g * room + filled) * n;
-          read(position, g, changed.data as Float32Array, x, at);
-          read(position, g, float.data as Float32Array, exact, at);
-          x[at + n - 1] = exact[at + n - 1] = one;
-          if (!s) continue;
-          const [now, wanted] = s.map(({ data }) => data as Float32Array);
-          let from = output(position) + g * perGroup * rowStride;
-          for (let r = 0, to = (g * room + filled) * perGroup; r < perGroup; r++, from += rowStride)
-            sums[to + r] = wanted[from] - now[from];
-        }
-        if (++filled === room) await flush();
+        put(chunk, layer, window, position, x, s);
+        if (chunk.filled === chunk.room) await flush();
       }
     },
     async means() {
       await flush();
-      for (let g = 1; layer.bias === undefined && g <= groups; g++) gram[g * n * n - 1] = count;
+      for (let g = 1; bias === undefined && g <= groups; g++) gram[g * n * n - 1] = count;
       return { gram: gram.map((sum) => sum / count), residual: residual.map((sum) => sum / count) };
     },
   };
+}
+
+/** Samples that wait until their products are taken; groups are outermost. */
+interface Chunk {
+  room: number;
+  filled: number;
+  x: Float32Array;
+  exact: Float32Array;
+  /** Empty if the output is added to nothing. */
+  sums: Float32Array;
+}
+
+function chunkFor({ rows, columns, groups = 1, addedTo }: OnnxLayer): Chunk {
+  const n = columns + 1;
+  const perGroup = rows / groups;
+  const room = Math.max(16, Math.floor(CHUNK / (groups * (n + perGroup))));
+  return {
+    room,
+    filled: 0,
+    x: new Float32Array(groups * room * n),
+    exact: new Float32Array(groups * room * n),
+    sums: new Float32Array(addedTo === undefined ? 0 : groups * room * perGroup),
+  };
+}
+
+/** Adds the sample at one position. */
+function put(
+  chunk: Chunk,
+  { rows, columns, groups = 1, bias }: OnnxLayer,
+  { read, output, rowStride }: Positions,
+  position: number,
+  [changed, float]: readonly [RunTensor, RunTensor],
+  s: readonly [RunTensor, RunTensor] | undefined,
+): void {
+  const { room, filled, x, exact, sums } = chunk;
+  const n = columns + 1;
+  const perGroup = rows / groups;
+  const one = bias === undefined ? 0 : 1;
+  for (let g = 0; g < groups; g++) {
+    const at = (g * room + filled) * n;
+    read(position, g, changed.data as Float32Array, x, at);
+    read(position, g, float.data as Float32Array, exact, at);
+    x[at + n - 1] = exact[at + n - 1] = one;
+    if (!s) continue;
+    const [now, wanted] = s.map(({ data }) => data as Float32Array);
+    let from = output(position) + g * perGroup * rowStride;
+    for (let r = 0, to = (g * room + filled) * perGroup; r < perGroup; r++, from += rowStride)
+      sums[to + r] = wanted[from] - now[from];
+  }
+  chunk.filled++;
+}
+
+/** What the products are taken of, in the order of `momentsPiece`. */
+function operands(
+  { room, filled, x, exact, sums }: Chunk,
+  { rows, columns, groups = 1 }: OnnxLayer,
+  weights: Float32Array,
+): RunTensor[] {
+  const n = columns + 1;
+  const perGroup = rows / groups;
+  const tensor = (data: Float32Array, shape: number[]): RunTensor => ({ dtype: "float32", shape, data });
+  const compact = (data: Float32Array, width: number) =>
+    tensor(filled === room ? data : leading(data, groups, room * width, filled * width), [
+      groups,
+      filled,
+      width,
+    ]);
+  return [
+    compact(x, n),
+    compact(exact, n),
+    tensor(weights, [groups, perGroup, n]),
+    sums.length > 0 ? compact(sums, perGroup) : tensor(new Float32Array(1), [1, 1, 1]),
+  ];
 }
 
 /** The weights with a last column, which counts for nothing: the biases are the same in both networks. */
