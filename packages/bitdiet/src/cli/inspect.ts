@@ -9,7 +9,7 @@ import { createReadStream, existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { floatValues } from "../formats/floats.js";
 import { FileExistsError } from "../formats/node-files.js";
-import { elementCount, isFloat, type ModelTensor, tensorBytes } from "../model.js";
+import { type Dtype, elementCount, isFloat, type ModelTensor, tensorBytes } from "../model.js";
 import { signalToNoise } from "../report.js";
 import { type InspectedTensor, type InspectReport, largestFirst, MAX_ROWS } from "./inspect-report.js";
 import { type OpenedModel, openPath } from "./open.js";
@@ -53,61 +53,16 @@ export async function inspectModel(
   const opened = await openPath(path);
   const reference = other === undefined ? undefined : await openPath(other);
   const { model, bitdiet } = opened;
-  const tensors: InspectedTensor[] = [];
-  /** What every other format has as it is: topology, names, tensors that are no floats. */
-  const others: Uint8Array[] = Object.values(model.metadata);
-  const floats: { values: Float32Array; integers?: Int32Array }[] = [];
   const elements = model.tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   // Of a large model only the leading part of each tensor is kept for the baselines.
   const share = Math.min(1, MOST_MEASURED_BYTES / (4 * elements));
-  for (const [index, tensor] of model.tensors.entries()) {
-    progress.step("reading", index, model.tensors.length);
-    const data = await tensor.bytes();
-    const bytes = storedBytes(opened, index, tensor, data.length);
-    const { name, dtype, shape } = tensor;
-    const inspected: InspectedTensor = {
-      name,
-      dtype,
-      shape: [...shape],
-      bytes,
-      bits: (8 * bytes) / Math.max(1, elementCount(shape)),
-    };
-    tensors.push(inspected);
-    const place = reference?.model.tensors.findIndex((candidate) => candidate.name === name) ?? -1;
-    const before = place < 0 ? undefined : reference!.model.tensors[place];
-    const comparable = before && `${before.shape}` === `${shape}`;
-    const beforeData = comparable ? await before.bytes() : undefined;
-    if (comparable) inspected.otherBytes = storedBytes(reference!, place, before, beforeData!.length);
-    if (!isFloat(dtype)) {
-      others.push(data);
-      continue;
-    }
-    const values = floatValues(dtype, data);
-    const quantized = await bitdiet?.quantized(bitdiet.header.tensors[index]);
-    const { zeros, outliers, deviation } = valueStatistics(values);
-    Object.assign(inspected, {
-      entropy: integerEntropy(quantized?.integers ?? toUint8(values)),
-      zeros,
-      outliers,
-      deviation,
-    });
-    if (comparable && isFloat(before.dtype))
-      inspected.signalToNoise = signalToNoise(values, floatValues(before.dtype, beforeData!));
-    floats.push({
-      values: share === 1 ? values : values.slice(0, Math.ceil(share * values.length)),
-      integers:
-        share === 1 ? quantized?.integers : quantized?.integers.slice(0, Math.ceil(share * values.length)),
-    });
-  }
+  const { tensors, floats, others } = await inspectTensors(opened, reference, share, progress);
   progress.step("comparing sizes", 0, 1);
-  const measured = floats.reduce((sum, { values }) => sum + values.length, 0);
-  const all = tensors.reduce(
+  const floatElements = tensors.reduce(
     (sum, { shape, entropy }) => sum + (entropy === undefined ? 0 : elementCount(shape)),
     0,
   );
-  const scale = all / Math.max(1, measured);
-  const baselines = floats.length === 0 ? [] : await baselineSizes(floats);
-  const rest = await packedSizes(others);
+  const baselines = await extrapolatedSizes(floats, floatElements, others);
   progress.stop();
   const bytes = await totalBytes(opened);
   const names = new Set(tensors.filter(({ otherBytes }) => otherBytes !== undefined).map(({ name }) => name));
@@ -119,17 +74,106 @@ export async function inspectModel(
     elements,
     bitsPerElement: (8 * bytes) / Math.max(1, elements),
     tensors,
-    baselines: baselines.map(({ name, raw, gzip, brotli }) => ({
-      name,
-      raw: Math.round(raw * scale) + rest.raw,
-      gzip: Math.round(gzip * scale) + rest.gzip,
-      brotli: Math.round(brotli * scale) + rest.brotli,
-    })),
+    baselines,
     baselinesAreEstimates: share < 1,
     comparedWith: other,
     otherBytes: reference && (await totalBytes(reference)),
     missing: reference?.model.tensors.filter(({ name }) => !names.has(name)).map(({ name }) => name),
   };
+}
+
+/** A tensor's floats, and their integers where it is quantized. */
+interface Floats {
+  values: Float32Array;
+  integers?: Int32Array;
+}
+
+/**
+ * @param share of each tensor's floats that is kept
+ * @returns the tensors, the floats, and what every other format has as it is: topology, names, tensors that are no floats
+ */
+async function inspectTensors(
+  opened: OpenedModel,
+  reference: OpenedModel | undefined,
+  share: number,
+  progress: Progress,
+): Promise<{ tensors: InspectedTensor[]; floats: Floats[]; others: Uint8Array[] }> {
+  const { model } = opened;
+  const tensors: InspectedTensor[] = [];
+  const floats: Floats[] = [];
+  const others: Uint8Array[] = Object.values(model.metadata);
+  for (const [index, tensor] of model.tensors.entries()) {
+    progress.step("reading", index, model.tensors.length);
+    const data = await tensor.bytes();
+    const before = await counterpart(reference, tensor);
+    const inspected: InspectedTensor = {
+      ...sizeOf(tensor, storedBytes(opened, index, tensor, data.length)),
+      ...(before && { otherBytes: before.bytes }),
+    };
+    tensors.push(inspected);
+    if (!isFloat(tensor.dtype)) {
+      others.push(data);
+      continue;
+    }
+    const values = floatValues(tensor.dtype, data);
+    const found = { values, integers: await integersOf(opened, index) };
+    Object.assign(inspected, statisticsOf(found));
+    if (before && isFloat(before.dtype))
+      inspected.signalToNoise = signalToNoise(found.values, floatValues(before.dtype, before.data));
+    floats.push(leading(found, share));
+  }
+  return { tensors, floats, others };
+}
+
+/** The tensor of the same name and shape in another model, and its bytes there. */
+async function counterpart(
+  reference: OpenedModel | undefined,
+  { name, shape }: ModelTensor,
+): Promise<{ dtype: Dtype; data: Uint8Array; bytes: number } | undefined> {
+  const index = reference?.model.tensors.findIndex((candidate) => candidate.name === name) ?? -1;
+  if (!reference || index < 0) return undefined;
+  const tensor = reference.model.tensors[index];
+  if (`${tensor.shape}` !== `${shape}`) return undefined;
+  const data = await tensor.bytes();
+  return { dtype: tensor.dtype, data, bytes: storedBytes(reference, index, tensor, data.length) };
+}
+
+function sizeOf({ name, dtype, shape }: ModelTensor, bytes: number): InspectedTensor {
+  return { name, dtype, shape: [...shape], bytes, bits: (8 * bytes) / Math.max(1, elementCount(shape)) };
+}
+
+async function integersOf({ bitdiet }: OpenedModel, index: number): Promise<Int32Array | undefined> {
+  return (await bitdiet?.quantized(bitdiet.header.tensors[index]))?.integers;
+}
+
+function statisticsOf({ values, integers }: Floats) {
+  const { zeros, outliers, deviation } = valueStatistics(values);
+  return { entropy: integerEntropy(integers ?? toUint8(values)), zeros, outliers, deviation };
+}
+
+/** The first floats, and as many of the integers, which are in rows: rarely those of the same floats. */
+function leading({ values, integers }: Floats, share: number): Floats {
+  if (share === 1) return { values, integers };
+  const count = Math.ceil(share * values.length);
+  return { values: values.slice(0, count), integers: integers?.slice(0, count) };
+}
+
+/** Sizes of a whole model in other formats, from as many of its floats as there are. */
+async function extrapolatedSizes(
+  floats: readonly Floats[],
+  floatElements: number,
+  others: Uint8Array[],
+): Promise<InspectReport["baselines"]> {
+  const measured = floats.reduce((sum, { values }) => sum + values.length, 0);
+  const scale = floatElements / Math.max(1, measured);
+  const baselines = floats.length === 0 ? [] : await baselineSizes(floats);
+  const rest = await packedSizes(others);
+  return baselines.map(({ name, raw, gzip, brotli }) => ({
+    name,
+    raw: Math.round(raw * scale) + rest.raw,
+    gzip: Math.round(gzip * scale) + rest.gzip,
+    brotli: Math.round(brotli * scale) + rest.brotli,
+  }));
 }
 
 export async function inspect(
