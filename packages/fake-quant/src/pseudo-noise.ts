@@ -63,43 +63,14 @@ export function noiseQuantizer({
   checkGroups(bits, groupSize);
   const grouped = [bits.size, groupSize];
 
-  const checkSize = (w: tf.Tensor) => {
-    if (w.size === bits.size * groupSize) return;
-    if (w.size % groupSize !== 0) {
-      throw new RangeError(
-        `groupSize: expected a divisor of the tensor's ${w.size} values, got ${groupSize}`,
-      );
-    }
-    throw new RangeError(
-      `bits: expected shape [${w.size / groupSize}], one a group of ${groupSize}, got [${bits.size}]`,
-    );
-  };
-  // One function with a gradient of its own: it keeps the range out of the gradient and the noise in memory only once.
-  const perturb = tf.customGrad((...inputs) => {
-    const [w, bits, save] = inputs as [tf.Tensor, tf.Tensor, tf.GradSaveFunc];
-    const sample = noise(w.shape);
-    if (!tf.util.arraysEqual(sample.shape, w.shape)) {
-      throw new RangeError(`noise: expected a tensor of shape [${w.shape}], got [${sample.shape}]`);
-    }
-    const unit = tf.reciprocal(tf.expm1(tf.mul(bits, Math.LN2)));
-    const step = tf.mul(tf.sub(tf.max(w), tf.min(w)), unit);
-    const error = tf.mul(tf.reshape(sample, grouped), tf.reshape(step, [-1, 1]));
-    save([error, unit]);
-    const gradFunc = (dy: tf.Tensor, [error, unit]: tf.Tensor[]) => [
-      dy.clone(),
-      tf.tidy(() =>
-        tf.mul(tf.sum(tf.mul(tf.reshape(dy, grouped), error), 1), tf.mul(tf.add(unit, 1), -Math.LN2)),
-      ),
-    ];
-    return { value: tf.add(w, tf.reshape(error, w.shape)), gradFunc };
-  });
+  const checkSize = (w: tf.Tensor) => checkGroupedSize(w, bits, groupSize);
   // Looked up rather than computed: a GPU's power of two may be a little off.
   const highest = () => tf.reshape(tf.gather(tf.tensor1d(HIGHEST), roundedBits(bits)), [-1, 1]);
 
   return {
     fakeQuantize: <T extends tf.Tensor>(w: T) => {
       checkSize(w);
-      return tf.tidy(() => perturb(w, bits) as T);
+      return tf.tidy(() => perturb(w, bits, groupSize, noise) as T);
     },
     quantize: (w, range) => {
       checkSize(w);
@@ -120,6 +91,43 @@ export function noiseQuantizer({
       });
     },
   };
+}
+
+function checkGroupedSize(w: tf.Tensor, bits: tf.Tensor1D, groupSize: number): void {
+  if (w.size === bits.size * groupSize) return;
+  if (w.size % groupSize !== 0) {
+    throw new RangeError(`groupSize: expected a divisor of the tensor's ${w.size} values, got ${groupSize}`);
+  }
+  throw new RangeError(
+    `bits: expected shape [${w.size / groupSize}], one a group of ${groupSize}, got [${bits.size}]`,
+  );
+}
+
+/**
+ * A tensor plus noise of one step. It has a gradient of its own, which keeps the range out of it and the noise in memory
+ * only once.
+ */
+function perturb(w: tf.Tensor, bits: tf.Tensor1D, groupSize: number, noise: Noise): tf.Tensor {
+  const grouped = [bits.size, groupSize];
+  const add = tf.customGrad((...inputs) => {
+    const [w, bits, save] = inputs as [tf.Tensor, tf.Tensor, tf.GradSaveFunc];
+    const sample = noise(w.shape);
+    if (!tf.util.arraysEqual(sample.shape, w.shape)) {
+      throw new RangeError(`noise: expected a tensor of shape [${w.shape}], got [${sample.shape}]`);
+    }
+    const unit = tf.reciprocal(tf.expm1(tf.mul(bits, Math.LN2)));
+    const step = tf.mul(tf.sub(tf.max(w), tf.min(w)), unit);
+    const error = tf.mul(tf.reshape(sample, grouped), tf.reshape(step, [-1, 1]));
+    save([error, unit]);
+    const gradFunc = (dy: tf.Tensor, [error, unit]: tf.Tensor[]) => [
+      dy.clone(),
+      tf.tidy(() =>
+        tf.mul(tf.sum(tf.mul(tf.reshape(dy, grouped), error), 1), tf.mul(tf.add(unit, 1), -Math.LN2)),
+      ),
+    ];
+    return { value: tf.add(w, tf.reshape(error, w.shape)), gradFunc };
+  });
+  return add(w, bits);
 }
 
 /** Noise of the quantization error itself, uniform in [-1/2, 1/2): variance 1/12. */

@@ -49,78 +49,124 @@ export interface BertInput {
 export function bert(
   parameters: Parameters,
   config: Pick<BertConfig, "numHiddenLayers" | "numAttentionHeads" | "layerNormEps">,
-  { ids, mask, tokenTypes }: BertInput,
+  input: BertInput,
   hooks: Hooks = {},
   dropout: Dropout = (x) => x,
 ): tf.Tensor2D {
-  const { weight = (w) => w, activation = (a) => a } = hooks;
-  const [batch, length] = ids.shape;
-  const heads = config.numAttentionHeads;
-
-  const matrix = (name: string) => weight(parameter<tf.Tensor2D>(parameters, name), name);
-  const linear = (x: tf.Tensor2D, name: string) =>
-    tf.fused.matMul({
-      a: x,
-      b: matrix(`${name}.weight`),
-      bias: parameter(parameters, `${name}.bias`),
-    }) as tf.Tensor2D;
-  const norm = (x: tf.Tensor2D, name: string) => {
-    const gamma = parameter<tf.Tensor1D>(parameters, `${name}.weight`);
-    const beta = parameter<tf.Tensor1D>(parameters, `${name}.bias`);
-    return activation(layerNorm(x, gamma, beta, config.layerNormEps), name);
-  };
-
-  const embed = (): tf.Tensor2D => {
-    const name = "bert.embeddings";
-    const words = matrix(`${name}.word_embeddings.weight`);
-    const positions = matrix(`${name}.position_embeddings.weight`);
-    const types = matrix(`${name}.token_type_embeddings.weight`);
-    const hidden = words.shape[1];
-    if (length > positions.shape[0]) {
-      throw new RangeError(
-        `The position table has ${positions.shape[0]} rows, the sequences ${length} tokens.`,
-      );
-    }
-    const tokens = tf.add(
-      tf.gather(words, tf.reshape(ids, [-1])),
-      tf.gather(types, tf.reshape(tokenTypes, [-1])),
-    );
-    const placed = tf.add(tf.reshape(tokens, [batch, length, hidden]), tf.slice(positions, 0, length));
-    const sum = activation(tf.reshape(placed, [batch * length, hidden]) as tf.Tensor2D, name);
-    return dropout(norm(sum, `${name}.LayerNorm`), name);
-  };
-
+  const [batch, length] = input.ids.shape;
+  const pass = passOf(parameters, config, hooks, dropout, batch, length);
   // Added to the scores: padding gets the probability exp(-1e9) = 0.
-  const bias = tf.reshape(tf.mul(tf.sub(1, tf.cast(mask, "float32")), -1e9), [batch, 1, 1, length]);
-
-  const attend = (x: tf.Tensor2D, name: string): tf.Tensor2D => {
-    const [, hidden] = x.shape;
-    const size = hidden / heads;
-    const project = (role: string) => activation(linear(x, `${name}.${role}`), `${name}.${role}`);
-    const split = (y: tf.Tensor2D) => tf.transpose(tf.reshape(y, [batch, length, heads, size]), [0, 2, 1, 3]);
-    // Scaling the queries rather than the scores touches length / size times fewer numbers.
-    const query = split(tf.mul(project("query"), 1 / Math.sqrt(size)));
-    const scores = tf.matMul(query, split(project("key")), false, true);
-    const probabilities = activation(tf.softmax(tf.add(scores, bias)), `${name}.probabilities`);
-    const context = tf.matMul(dropout(probabilities, `${name}.probabilities`), split(project("value")));
-    return activation(
-      tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [batch * length, hidden]) as tf.Tensor2D,
-      name,
-    );
-  };
-
-  let x = embed();
+  const bias = tf.reshape(tf.mul(tf.sub(1, tf.cast(input.mask, "float32")), -1e9), [batch, 1, 1, length]);
+  let x = embed(pass, input);
   for (let layer = 0; layer < config.numHiddenLayers; layer++) {
-    const name = `bert.encoder.layer.${layer}`;
-    const attention = dropout(
-      linear(attend(x, `${name}.attention.self`), `${name}.attention.output.dense`),
-      `${name}.attention.output.dense`,
-    );
-    const attended = norm(tf.add(x, attention), `${name}.attention.output.LayerNorm`);
-    const inner = activation(gelu(linear(attended, `${name}.intermediate.dense`)), `${name}.intermediate`);
-    const outer = dropout(linear(inner, `${name}.output.dense`), `${name}.output.dense`);
-    x = norm(tf.add(attended, outer), `${name}.output.LayerNorm`);
+    x = encode(pass, x, bias, `bert.encoder.layer.${layer}`);
   }
+  return classify(pass, x);
+}
+
+/** What every step of one pass needs; names are those of parameters and activations. */
+interface Pass {
+  batch: number;
+  length: number;
+  heads: number;
+  matrix(name: string): tf.Tensor2D;
+  linear(x: tf.Tensor2D, name: string): tf.Tensor2D;
+  norm(x: tf.Tensor2D, name: string): tf.Tensor2D;
+  activation: NonNullable<Hooks["activation"]>;
+  dropout: Dropout;
+}
+
+function passOf(
+  parameters: Parameters,
+  { numAttentionHeads: heads, layerNormEps }: Pick<BertConfig, "numAttentionHeads" | "layerNormEps">,
+  { weight = (w) => w, activation = (a) => a }: Hooks,
+  dropout: Dropout,
+  batch: number,
+  length: number,
+): Pass {
+  const matrix = (name: string) => weight(parameter<tf.Tensor2D>(parameters, name), name);
+  return {
+    batch,
+    length,
+    heads,
+    matrix,
+    linear: (x, name) =>
+      tf.fused.matMul({
+        a: x,
+        b: matrix(`${name}.weight`),
+        bias: parameter(parameters, `${name}.bias`),
+      }) as tf.Tensor2D,
+    norm(x, name) {
+      const gamma = parameter<tf.Tensor1D>(parameters, `${name}.weight`);
+      const beta = parameter<tf.Tensor1D>(parameters, `${name}.bias`);
+      return activation(layerNorm(x, gamma, beta, layerNormEps), name);
+    },
+    activation,
+    dropout,
+  };
+}
+
+/** The sum of three embeddings, normalized: [batch · length, hidden]. */
+function embed(
+  { batch, length, matrix, norm, activation, dropout }: Pass,
+  { ids, tokenTypes }: BertInput,
+): tf.Tensor2D {
+  const name = "bert.embeddings";
+  const words = matrix(`${name}.word_embeddings.weight`);
+  const positions = matrix(`${name}.position_embeddings.weight`);
+  const types = matrix(`${name}.token_type_embeddings.weight`);
+  const hidden = words.shape[1];
+  if (length > positions.shape[0]) {
+    throw new RangeError(
+      `The position table has ${positions.shape[0]} rows, the sequences ${length} tokens.`,
+    );
+  }
+  const tokens = tf.add(
+    tf.gather(words, tf.reshape(ids, [-1])),
+    tf.gather(types, tf.reshape(tokenTypes, [-1])),
+  );
+  const placed = tf.add(tf.reshape(tokens, [batch, length, hidden]), tf.slice(positions, 0, length));
+  const sum = activation(tf.reshape(placed, [batch * length, hidden]) as tf.Tensor2D, name);
+  return dropout(norm(sum, `${name}.LayerNorm`), name);
+}
+
+/** One layer of the encoder: attention, then two matrices with a GELU between them. */
+function encode(pass: Pass, x: tf.Tensor2D, bias: tf.Tensor, name: string): tf.Tensor2D {
+  const { linear, norm, activation, dropout } = pass;
+  const attention = dropout(
+    linear(attend(pass, x, bias, `${name}.attention.self`), `${name}.attention.output.dense`),
+    `${name}.attention.output.dense`,
+  );
+  const attended = norm(tf.add(x, attention), `${name}.attention.output.LayerNorm`);
+  const inner = activation(gelu(linear(attended, `${name}.intermediate.dense`)), `${name}.intermediate`);
+  const outer = dropout(linear(inner, `${name}.output.dense`), `${name}.output.dense`);
+  return norm(tf.add(attended, outer), `${name}.output.LayerNorm`);
+}
+
+/** @param bias is added to the scores */
+function attend(
+  { batch, length, heads, linear, activation, dropout }: Pass,
+  x: tf.Tensor2D,
+  bias: tf.Tensor,
+  name: string,
+): tf.Tensor2D {
+  const [, hidden] = x.shape;
+  const size = hidden / heads;
+  const project = (role: string) => activation(linear(x, `${name}.${role}`), `${name}.${role}`);
+  const split = (y: tf.Tensor2D) => tf.transpose(tf.reshape(y, [batch, length, heads, size]), [0, 2, 1, 3]);
+  // Scaling the queries rather than the scores touches length / size times fewer numbers.
+  const query = split(tf.mul(project("query"), 1 / Math.sqrt(size)));
+  const scores = tf.matMul(query, split(project("key")), false, true);
+  const probabilities = activation(tf.softmax(tf.add(scores, bias)), `${name}.probabilities`);
+  const context = tf.matMul(dropout(probabilities, `${name}.probabilities`), split(project("value")));
+  return activation(
+    tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [batch * length, hidden]) as tf.Tensor2D,
+    name,
+  );
+}
+
+/** The logits, from each sequence's first token. */
+function classify({ batch, length, linear, activation, dropout }: Pass, x: tf.Tensor2D): tf.Tensor2D {
   const [, hidden] = x.shape;
   const first = tf.slice(tf.reshape(x, [batch, length * hidden]), [0, 0], [batch, hidden]) as tf.Tensor2D;
   const pooled = activation(tf.tanh(linear(first, "bert.pooler.dense")), "bert.pooler");

@@ -68,12 +68,9 @@ export async function startWorkers<Options>({
   workers: number;
   backend?: Backend;
 }): Promise<Workers> {
-  const threads = Array.from({ length: count }, (_, index) => {
-    const start: WorkerStart = { replica: module.href, options, share: { index, count }, backend };
-    return new Worker(new URL("../runner/typescript-worker.mjs", import.meta.url), {
-      workerData: { module: new URL("./data-parallel-worker.ts", import.meta.url).href, start },
-    });
-  });
+  const threads = Array.from({ length: count }, (_, index) =>
+    startThread({ replica: module.href, options, share: { index, count }, backend }),
+  );
   const stop = async () => void (await Promise.all(threads.map((thread) => thread.terminate())));
   try {
     await Promise.all(threads.map((thread) => nextMessage<"ready">(thread)));
@@ -81,44 +78,70 @@ export async function startWorkers<Options>({
     await stop();
     throw error;
   }
+  return { gradients: gradientsBy(threads), stop };
+}
 
+function startThread(start: WorkerStart): Worker {
+  return new Worker(new URL("../runner/typescript-worker.mjs", import.meta.url), {
+    workerData: { module: new URL("./data-parallel-worker.ts", import.meta.url).href, start },
+  });
+}
+
+/** Gradients that are the means of what all threads find. */
+function gradientsBy(threads: readonly Worker[]): Gradients {
   let values = sharedFloats(0);
   let found: Float32Array[] = [];
-  const gradients: Gradients = async (variables, step, progress) => {
+  return async (variables, step, progress) => {
     const size = variables.reduce((sum, variable) => sum + variable.size, 0);
     if (values.length !== size) {
       values = sharedFloats(size);
       found = threads.map(() => sharedFloats(size));
     }
-    let at = 0;
-    for (const variable of variables) {
-      values.set(variable.dataSync<"float32">(), at);
-      at += variable.size;
-    }
+    copyValues(variables, values);
     const results = await Promise.all(
-      threads.map((thread, i) => {
-        const result = nextMessage<StepResult>(thread);
-        thread.postMessage({ step, progress, values, gradients: found[i] } satisfies StepOrder);
-        return result;
-      }),
+      threads.map((thread, i) => order(thread, { step, progress, values, gradients: found[i] })),
     );
     const total = found[0];
     for (const other of found.slice(1)) for (let i = 0; i < size; i++) total[i] += other[i];
-    for (let i = 0; i < size; i++) total[i] /= count;
-    at = 0;
+    for (let i = 0; i < size; i++) total[i] /= threads.length;
     return {
       loss: mean(results.map(({ loss }) => loss)),
-      logged: Object.fromEntries(
-        Object.keys(results[0].logged).map((name) => [name, mean(results.map(({ logged }) => logged[name]))]),
-      ),
-      gradients: variables.map(({ size, shape }, i) => {
-        const from = at;
-        at += size;
-        return results[0].found[i] ? tf.tensor(total.slice(from, at), shape) : undefined;
-      }),
+      logged: meanLogs(results),
+      gradients: asTensors(total, variables, results[0].found),
     };
   };
-  return { gradients, stop };
+}
+
+/** Has a thread find the gradients of its share of a step. */
+function order(thread: Worker, step: StepOrder): Promise<StepResult> {
+  const result = nextMessage<StepResult>(thread);
+  thread.postMessage(step);
+  return result;
+}
+
+/** Lays the variables' values one after another. */
+function copyValues(variables: readonly tf.Variable[], values: Float32Array): void {
+  let at = 0;
+  for (const variable of variables) {
+    values.set(variable.dataSync<"float32">(), at);
+    at += variable.size;
+  }
+}
+
+/** Gradients that lie one after another, each of its variable's shape; none of those that were not found. */
+function asTensors(gradients: Float32Array, variables: readonly tf.Variable[], found: readonly boolean[]) {
+  let at = 0;
+  return variables.map(({ size, shape }, i) => {
+    const from = at;
+    at += size;
+    return found[i] ? tf.tensor(gradients.slice(from, at), shape) : undefined;
+  });
+}
+
+function meanLogs(results: readonly StepResult[]): Record<string, number> {
+  return Object.fromEntries(
+    Object.keys(results[0].logged).map((name) => [name, mean(results.map(({ logged }) => logged[name]))]),
+  );
 }
 
 const sharedFloats = (size: number) => new Float32Array(new SharedArrayBuffer(4 * size));
