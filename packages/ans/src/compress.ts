@@ -8,7 +8,7 @@
 import { describe, numberBytes, writeNumber } from "@bitdiet/stream";
 import { alignBits, type HeaderWriter, headerWriter } from "./bit-io.js";
 import {
-  type ContextTables,
+  type Cluster,
   contextTableBits,
   crossEntropyBits,
   mergeContexts,
@@ -19,6 +19,7 @@ import {
   contextsOf,
   inCodingOrder,
   type MapShape,
+  type NeighbourContexts,
   neighbourContexts,
   thresholdsOf,
 } from "./contexts.js";
@@ -231,8 +232,44 @@ function checkSymbols(symbols: unknown): asserts symbols is Symbols {
   }
 }
 
+/** Maps, each symbol coded by the table of its context. */
+function planMaps(symbols: Symbols, shape: MapShape, histogram: Sparse): Plan {
+  const values = histogram.symbols;
+  const contexts = contextsOfMaps(shape, histogram);
+  // A cell is a symbol in a context; first they are counted, later each has its slot.
+  const cells = cellsOf(contextsOf(symbols, contexts, values[values.length - 1] + 1), symbols, values);
+  const clusters = clustersOf(cells, contexts.count, values.length);
+  const tableOf = new Uint8Array(contexts.count);
+  clusters.forEach((cluster, table) => {
+    for (const context of cluster.contexts) tableOf[context] = table;
+  });
+  const { bits, tables, tableLog } = chooseMapTables(clusters, tableOf, symbols.length, values.length);
+  const shapeFields = [shape.height, shape.width, shape.channels, contexts.zero, contexts.thresholds.length];
+  const fields = [...shapeFields, ...contexts.thresholds];
+  return {
+    bits: fixedBits(symbols) + 8 * fields.reduce((sum, field) => sum + numberBytes(field), 0) + bits,
+    header: () => {
+      const writer = startHeader(MAPS, tableLog, symbols);
+      for (const field of fields) writeNumber(writer.bytes, field);
+      const dense = tables.map((table) => denseFrequencies(table, values));
+      putContextTables(writer, { tableLog, tables: dense, tableOf });
+      return writer;
+    },
+    payload: () => {
+      const slotOf = slotsOfCells(tableOf, values.length);
+      const ordered = inCodingOrder(cells, shape);
+      return {
+        count: symbols.length,
+        tableLog,
+        tables: encodeTables(tables, tableLog),
+        source: (slots, from, to) => takeCellSlots(slots, ordered, from, to, slotOf),
+      };
+    },
+  };
+}
+
 /** The most frequent symbol is taken for zero: that of a ReLU, or the middle of a signed map. */
-function planMaps(symbols: Symbols, shape: MapShape, { symbols: values, counts }: Sparse): Plan {
+function contextsOfMaps(shape: MapShape, { symbols: values, counts }: Sparse): NeighbourContexts {
   let most = 0;
   for (let i = 1; i < counts.length; i++) if (counts[i] > counts[most]) most = i;
   const zero = values[most];
@@ -242,67 +279,49 @@ function planMaps(symbols: Symbols, shape: MapShape, { symbols: values, counts }
   values.forEach((value, i) => {
     magnitudes[Math.abs(value - zero)] += counts[i];
   });
-  const contexts = neighbourContexts({ ...shape, zero, thresholds: thresholdsOf(magnitudes, classes) });
-  // A cell is a symbol in a context; first they are counted, later each has its slot.
-  const cells = cellsOf(contextsOf(symbols, contexts, values[values.length - 1] + 1), symbols, values);
-  const cellCounts = new Uint32Array(contexts.count * values.length);
-  for (let i = 0; i < cells.length; i++) cellCounts[cells[i]]++;
+  return neighbourContexts({ ...shape, zero, thresholds: thresholdsOf(magnitudes, classes) });
+}
+
+/** Contexts that share a table, from how often each of their cells occurs. */
+function clustersOf(cells: Int32Array, contexts: number, width: number): Cluster[] {
+  const counts = new Uint32Array(contexts * width);
+  for (let i = 0; i < cells.length; i++) counts[cells[i]]++;
   const histograms = Array.from(
-    { length: contexts.count },
-    (_, context) =>
-      new Float64Array(cellCounts.subarray(context * values.length, (context + 1) * values.length)),
+    { length: contexts },
+    (_, context) => new Float64Array(counts.subarray(context * width, (context + 1) * width)),
   );
-  const clusters = mergeContexts(histograms, MAX_MAP_TABLE_LOG, MAX_MAP_TABLES);
-  const tableOf = new Uint8Array(contexts.count);
-  clusters.forEach((cluster, table) => {
-    for (const context of cluster.contexts) tableOf[context] = table;
+  return mergeContexts(histograms, MAX_MAP_TABLE_LOG, MAX_MAP_TABLES);
+}
+
+/** The precision at which tables and symbols together take the fewest bits. */
+function chooseMapTables(clusters: readonly Cluster[], tableOf: Uint8Array, count: number, width: number) {
+  return chooseTableLog(count, width, MAX_MAP_TABLE_LOG, (log) => {
+    const tables = clusters.map((cluster) => normalizeCounts(cluster.counts, log));
+    const tableBits = (contextTableBits({ tableLog: log, tables, tableOf }) + 7) & -8;
+    const symbolBits = clusters.reduce(
+      (sum, cluster, i) => sum + crossEntropyBits(cluster.counts, tables[i], log),
+      overheadBits(count, log),
+    );
+    return { bits: tableBits + symbolBits, tables };
   });
-  const { bits, tables, tableLog } = chooseTableLog(
-    symbols.length,
-    values.length,
-    MAX_MAP_TABLE_LOG,
-    (log) => {
-      const compact = clusters.map((cluster) => normalizeCounts(cluster.counts, log));
-      const tables: ContextTables = { tableLog: log, tables: compact, tableOf };
-      const tableBits = (contextTableBits(tables) + 7) & -8;
-      const symbolBits = clusters.reduce(
-        (sum, cluster, i) => sum + crossEntropyBits(cluster.counts, compact[i], log),
-        overheadBits(symbols.length, log),
-      );
-      return { bits: tableBits + symbolBits, tables };
-    },
-  );
-  const shapeFields = [shape.height, shape.width, shape.channels, zero, contexts.thresholds.length];
-  const fields = [...shapeFields, ...contexts.thresholds];
-  return {
-    bits: fixedBits(symbols) + 8 * fields.reduce((sum, field) => sum + numberBytes(field), 0) + bits,
-    header: () => {
-      const writer = startHeader(MAPS, tableLog, symbols);
-      for (const field of fields) writeNumber(writer.bytes, field);
-      const dense = tables.tables.map((table) => {
-        const frequencies = new Uint16Array(values[values.length - 1] + 1);
-        values.forEach((value, i) => {
-          frequencies[value] = table[i];
-        });
-        return frequencies;
-      });
-      putContextTables(writer, { tableLog, tables: dense, tableOf });
-      return writer;
-    },
-    payload: () => {
-      const slotOf = new Int32Array(cellCounts.length);
-      for (let cell = 0, context = 0; context < contexts.count; context++) {
-        for (let i = 0; i < values.length; i++) slotOf[cell++] = tableOf[context] * values.length + i;
-      }
-      const ordered = inCodingOrder(cells, shape);
-      return {
-        count: symbols.length,
-        tableLog,
-        tables: encodeTables(tables.tables, tableLog),
-        source: (slots, from, to) => takeCellSlots(slots, ordered, from, to, slotOf),
-      };
-    },
-  };
+}
+
+/** Frequencies by symbol rather than by its place among those that occur. */
+function denseFrequencies(table: Uint16Array, values: Uint16Array): Uint16Array {
+  const frequencies = new Uint16Array(values[values.length - 1] + 1);
+  values.forEach((value, i) => {
+    frequencies[value] = table[i];
+  });
+  return frequencies;
+}
+
+/** Slot of each cell: that of its symbol in the table of its context. */
+function slotsOfCells(tableOf: Uint8Array, width: number): Int32Array {
+  const slotOf = new Int32Array(tableOf.length * width);
+  for (let cell = 0, context = 0; context < tableOf.length; context++) {
+    for (let i = 0; i < width; i++) slotOf[cell++] = tableOf[context] * width + i;
+  }
+  return slotOf;
 }
 
 /** Context * number of values + index of the value. */

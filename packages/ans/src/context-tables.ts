@@ -66,7 +66,7 @@ export function contextHistograms(
   return histograms;
 }
 
-interface Cluster {
+export interface Cluster {
   counts: Float64Array;
   total: number;
   bits: number;
