@@ -18,6 +18,8 @@ export const LANES = 4;
 export const TABLE_LOG = 10;
 /** Neighbours are taken at no more than this magnitude; also the largest value with a symbol of its own. */
 export const MAX_SYMBOL = 63;
+/** A value as its neighbours see it. */
+export const asNeighbour = (value: number): number => Math.max(-MAX_SYMBOL, Math.min(MAX_SYMBOL, value));
 /** Symbol of value zero; symbol 0 is the escape. */
 export const ZERO_SYMBOL = 64;
 export const SYMBOLS = 128;

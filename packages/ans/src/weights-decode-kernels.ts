@@ -3,17 +3,10 @@
  *
  * A neighbour is one number, 2^16 times its magnitude in units of 1/64 plus its value, so that one sum adds up both.
  */
-import {
-  EXPECTED_CLASS,
-  EXPECTED_CLASSES,
-  LOGARITHMS,
-  MAX_SYMBOL,
-  OCTAVES,
-  TABLE_LOG,
-} from "./weights-contexts.js";
+import { asNeighbour, EXPECTED_CLASS, EXPECTED_CLASSES, LOGARITHMS, TABLE_LOG } from "./weights-contexts.js";
 import type { Group, WeightDecoder } from "./weights-decoder.js";
 import { rareValue } from "./weights-low-bits.js";
-import { ESCAPE, ownTable } from "./weights-tables.js";
+import { ESCAPE } from "./weights-tables.js";
 
 /** Where the tables of each expected value's class start, from the first of its scale on. */
 const CLASS_STARTS = /* @__PURE__ */ classStarts();
@@ -25,17 +18,9 @@ function classStarts(): Int32Array {
 /** Where the tables of a scale start. */
 const SCALE_LOG = TABLE_LOG + 3;
 
-/** Octaves that a scale is beyond the last one with tables. */
-const beyondOf = (scale: number): number => Math.max(0, (scale >> 1) - OCTAVES + 1);
-
 /** The value of a word that stands for more than a symbol, by scale and expected value. */
-function rare({ low, tables }: WeightDecoder, symbol: number, scale: number, expected: number): number {
-  const beyond = beyondOf(scale);
-  const table = EXPECTED_CLASSES * scale + EXPECTED_CLASS[expected];
-  return rareValue(low, symbol, beyond, tables.limits[ownTable(false, table, beyond)]);
-}
-
-const clipped = (value: number): number => Math.max(-MAX_SYMBOL, Math.min(MAX_SYMBOL, value));
+const rare = ({ low, tables }: WeightDecoder, symbol: number, scale: number, expected: number): number =>
+  rareValue(low, tables, symbol, EXPECTED_CLASSES * scale + EXPECTED_CLASS[expected]);
 
 export function decodeKernels(decoder: WeightDecoder, group: Group): void {
   const { integers, rowLength, rowScales, columnScales, states, rowMeans } = decoder;
@@ -108,7 +93,7 @@ export function decodeKernels(decoder: WeightDecoder, group: Group): void {
       if (word >> 20 >= ESCAPE) {
         value = (rare(decoder, word >> 20, scaleA, sizeA) ^ flipA) - flipA;
         integers[place] = value;
-        value = clipped(value);
+        value = asNeighbour(value);
       }
       let size = (value ^ (value >> 31)) - (value >> 31);
       let sum = size;
@@ -123,7 +108,7 @@ export function decodeKernels(decoder: WeightDecoder, group: Group): void {
       if (next >> 20 >= ESCAPE) {
         value = (rare(decoder, next >> 20, scaleB, sizeB) ^ flipB) - flipB;
         integers[place] = value;
-        value = clipped(value);
+        value = asNeighbour(value);
       }
       size = (value ^ (value >> 31)) - (value >> 31);
       sum = (sum + size) | 0;
@@ -160,7 +145,7 @@ export function decodeKernels(decoder: WeightDecoder, group: Group): void {
       if (word >> 20 >= ESCAPE) {
         value = (rare(decoder, word >> 20, scaleC, sizeC) ^ flipC) - flipC;
         integers[place] = value;
-        value = clipped(value);
+        value = asNeighbour(value);
       }
       size = (value ^ (value >> 31)) - (value >> 31);
       sum = (sum + size) | 0;
@@ -175,7 +160,7 @@ export function decodeKernels(decoder: WeightDecoder, group: Group): void {
       if (next >> 20 >= ESCAPE) {
         value = (rare(decoder, next >> 20, scaleD, sizeD) ^ flipD) - flipD;
         integers[place] = value;
-        value = clipped(value);
+        value = asNeighbour(value);
       }
       size = (value ^ (value >> 31)) - (value >> 31);
       sum = (sum + size) | 0;

@@ -1,20 +1,12 @@
 /** Four rows of a matrix at once, by hand: see weights-decode-plainly.ts for what happens, and payload.ts for how bits are read. */
-import { LOGARITHMS, MAX_SYMBOL, OCTAVES, TABLE_LOG } from "./weights-contexts.js";
+import { asNeighbour, LOGARITHMS, TABLE_LOG } from "./weights-contexts.js";
 import type { Group, WeightDecoder } from "./weights-decoder.js";
 import { rareValue } from "./weights-low-bits.js";
 import { ESCAPE } from "./weights-tables.js";
 
-/** The value of a word that stands for more than a symbol, by its scale. */
-function rare({ low, tables: { limits } }: WeightDecoder, symbol: number, scale: number): number {
-  const beyond = Math.max(0, (scale >> 2) - OCTAVES + 1);
-  return rareValue(low, symbol, beyond, limits[scale - 4 * beyond]);
-}
-
-const clipped = (value: number): number => Math.max(-MAX_SYMBOL, Math.min(MAX_SYMBOL, value));
-
 export function decodeMatrix(decoder: WeightDecoder, group: Group): void {
-  const { integers, rowLength, rowScales, columnScales, states, rowMeans } = decoder;
-  const { words } = decoder.tables;
+  const { integers, rowLength, rowScales, columnScales, states, rowMeans, low, tables } = decoder;
+  const { words } = tables;
   const { columnMeans, gain, rate, from, to } = group;
   const origin = decoder.position >>> 3;
   const view = new DataView(decoder.payload.buffer, origin);
@@ -24,7 +16,7 @@ export function decodeMatrix(decoder: WeightDecoder, group: Group): void {
   let [meanA, meanB, meanC, meanD] = rowMeans;
   let at = (group.row * rowLength + from) | 0;
   const sizeAt = (row: number, back: number) =>
-    from >= back ? Math.abs(clipped(integers[at + row * rowLength - back])) << 6 : rowMeans[row] >> 4;
+    from >= back ? Math.abs(asNeighbour(integers[at + row * rowLength - back])) << 6 : rowMeans[row] >> 4;
   let leftA = sizeAt(0, 1);
   let leftB = sizeAt(1, 1);
   let leftC = sizeAt(2, 1);
@@ -47,7 +39,7 @@ export function decodeMatrix(decoder: WeightDecoder, group: Group): void {
     let value = word >> 20;
     let place = at;
     integers[place] = value;
-    if (value >= ESCAPE) value = clipped((integers[place] = rare(decoder, value, scale)));
+    if (value >= ESCAPE) value = asNeighbour((integers[place] = rareValue(low, tables, value, scale)));
     let size = (value ^ (value >> 31)) - (value >> 31);
     let sum = size;
     nextA = leftA;
@@ -56,7 +48,7 @@ export function decodeMatrix(decoder: WeightDecoder, group: Group): void {
     value = next >> 20;
     place = (place + rowLength) | 0;
     integers[place] = value;
-    if (value >= ESCAPE) value = clipped((integers[place] = rare(decoder, value, other)));
+    if (value >= ESCAPE) value = asNeighbour((integers[place] = rareValue(low, tables, value, other)));
     size = (value ^ (value >> 31)) - (value >> 31);
     sum = (sum + size) | 0;
     nextB = leftB;
@@ -75,7 +67,7 @@ export function decodeMatrix(decoder: WeightDecoder, group: Group): void {
     value = word >> 20;
     place = (place + rowLength) | 0;
     integers[place] = value;
-    if (value >= ESCAPE) value = clipped((integers[place] = rare(decoder, value, scale)));
+    if (value >= ESCAPE) value = asNeighbour((integers[place] = rareValue(low, tables, value, scale)));
     size = (value ^ (value >> 31)) - (value >> 31);
     sum = (sum + size) | 0;
     nextC = leftC;
@@ -84,7 +76,7 @@ export function decodeMatrix(decoder: WeightDecoder, group: Group): void {
     value = next >> 20;
     place = (place + rowLength) | 0;
     integers[place] = value;
-    if (value >= ESCAPE) value = clipped((integers[place] = rare(decoder, value, other)));
+    if (value >= ESCAPE) value = asNeighbour((integers[place] = rareValue(low, tables, value, other)));
     size = (value ^ (value >> 31)) - (value >> 31);
     sum = (sum + size) | 0;
     nextD = leftD;

@@ -3,78 +3,65 @@
  * four are the same by hand.
  */
 import {
+  asNeighbour,
   EXPECTED_CLASS,
   EXPECTED_CLASSES,
   KERNEL_SHIFT,
+  LANES,
   LOGARITHMS,
   MATRIX_SHIFT,
-  MAX_SYMBOL,
-  OCTAVES,
   TABLE_LOG,
 } from "./weights-contexts.js";
 import type { Group, WeightDecoder } from "./weights-decoder.js";
 import { rareValue } from "./weights-low-bits.js";
-import { ESCAPE, ownTable } from "./weights-tables.js";
+import { ESCAPE } from "./weights-tables.js";
 
 export function decodePlainly(decoder: WeightDecoder, group: Group, stateCount: number): void {
-  const { integers, rowLength, kernelHeight, kernelWidth, rowMeans, columnScales, rowScales, low } = decoder;
-  const { words, limits } = decoder.tables;
+  const { integers, rowLength, kernelHeight, rowMeans, columnScales, rowScales, states, low, tables } =
+    decoder;
+  const { isMatrix, words } = tables;
   const { row, lanes, columnMeans, gain, rate } = group;
-  const isMatrix = kernelHeight * kernelWidth === 1;
-  const shift = isMatrix ? MATRIX_SHIFT : KERNEL_SHIFT;
-  const perOctave = isMatrix ? 4 : 2;
+  // A row of a matrix is one line, whose second neighbour is not above, but further left.
+  const width = isMatrix ? rowLength : decoder.kernelWidth;
   const origin = decoder.position >>> 3;
   const view = new DataView(decoder.payload.buffer, origin);
   const end = decoder.end - 8 * origin;
   const absents = [0, 0, 0, 0];
   let position = decoder.position & 7;
   let index = row * rowLength + group.from * lanes;
-  const valueAt = (at: number) => Math.max(-MAX_SYMBOL, Math.min(MAX_SYMBOL, integers[at]));
-  const sizeAt = (at: number) => Math.abs(valueAt(at)) << 6;
   for (let j = group.from; j < group.to && position <= end; j++) {
-    const x = j % kernelWidth;
-    const y = Math.floor(j / kernelWidth) % kernelHeight;
+    const x = j % width;
+    const y = Math.floor(j / width) % kernelHeight;
     let sum = 0;
     for (let lane = 0; lane < lanes; lane++, index++) {
       const at = (row + lane) * rowLength + j;
+      const up = at - width;
       const mean = rowMeans[lane];
-      let around: number;
-      let expected = 0;
-      if (isMatrix) {
-        if (j === 0) absents[lane] = mean >> 4;
-        const left = j > 0 ? sizeAt(at - 1) : absents[lane];
-        const second = j > 1 ? sizeAt(at - 2) : absents[lane];
-        around = (mean >> 2) + 2 * (left + second);
-      } else {
-        if (x === 0) absents[lane] = mean >> 4;
-        const sizeOr = (exists: boolean, k: number) => (exists ? sizeAt(k) : absents[lane]);
-        const up = at - kernelWidth;
-        const left = sizeOr(x > 0, at - 1);
-        const corner = sizeOr(y > 0 && x > 0, up - 1);
-        const right = sizeOr(y > 0 && x + 1 < kernelWidth, up + 1);
-        around = (mean >> 3) + 2 * (left + sizeOr(y > 0, up)) + corner + right;
-        if (x > 0) expected += 2 * valueAt(at - 1);
-        if (y > 0) expected += 2 * valueAt(up);
-        if (x > 0 && y > 0) expected -= valueAt(up - 1);
-      }
-      const scale = (rowScales[around >> 3] + columnScales[j]) >> shift;
-      const beyond = scale < OCTAVES * perOctave ? 0 : 1 + Math.floor(scale / perOctave - OCTAVES);
+      if (x === 0) absents[lane] = mean >> 4;
+      const near = (exists: boolean, k: number) => {
+        const value = asNeighbour(integers[k]);
+        return exists ? (Math.abs(value) << 22) + value : absents[lane] << 16;
+      };
+      const twice = 2 * (near(x > 0, at - 1) + (isMatrix ? near(x > 1, at - 2) : near(y > 0, up)));
+      const corner = isMatrix ? 0 : near(y > 0 && x > 0, up - 1);
+      const right = isMatrix ? 0 : near(y > 0 && x + 1 < width, up + 1);
+      const around = (mean >> (isMatrix ? 2 : 3)) + ((twice + corner + right + 0x8000) >> 16);
+      const expected = isMatrix ? 0 : ((twice - corner) << 16) >> 16;
+      const scale = (rowScales[around >> 3] + columnScales[j]) >> (isMatrix ? MATRIX_SHIFT : KERNEL_SHIFT);
       const table = isMatrix ? scale : EXPECTED_CLASSES * scale + EXPECTED_CLASS[Math.abs(expected)];
       const state = index & (stateCount - 1);
-      const word = words[(table << TABLE_LOG) + decoder.states[state]];
+      const word = words[(table << TABLE_LOG) + states[state]];
       const bits = view.getInt32(position >>> 3, true) >>> (position & 7);
-      decoder.states[state] = ((word >>> 6) & 0x3fff) + (bits & ~(-1 << word));
+      states[state] = ((word >>> 6) & 0x3fff) + (bits & ~(-1 << word));
       position += word & 31;
       let value = word >> 20;
-      if (value >= ESCAPE) {
-        value = rareValue(low, value, beyond, limits[ownTable(isMatrix, table, beyond)]);
-      }
+      if (value >= ESCAPE) value = rareValue(low, tables, value, table);
       integers[at] = expected < 0 ? -value : value;
-      const size = Math.abs(valueAt(at));
+      const size = Math.abs(asNeighbour(value));
       rowMeans[lane] = mean + (((size << 10) - mean) >> 4);
       sum += size;
     }
-    if (lanes === 4) {
+    if (lanes === LANES) {
       columnMeans[j] += (((sum << 8) - columnMeans[j]) * rate) >> 6;
       columnScales[j] = gain * LOGARITHMS[columnMeans[j] >> 4];
     }

@@ -107,10 +107,9 @@ const STRETCH = 1 << 20;
 
 function decodeRows(decoder: WeightDecoder, count: number): void {
   const { rowLength, kernelHeight, kernelWidth, rowMeans } = decoder;
-  const isMatrix = kernelHeight * kernelWidth === 1;
   const stretch =
     Math.max(1, Math.floor(STRETCH / (kernelHeight * kernelWidth))) * kernelHeight * kernelWidth;
-  const decodeFour = isMatrix ? decodeMatrix : decodeKernels;
+  const decodeFour = decoder.tables.isMatrix ? decodeMatrix : decodeKernels;
   const columnMeans = new Int32Array(rowLength).fill(rowMeans[0]);
   const gain = GAINS[decoder.kind >> 4][1];
   const rows = count / rowLength;

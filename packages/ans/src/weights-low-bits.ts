@@ -5,7 +5,8 @@
  *     excess 0 .. 7: 0 and 3 bits · 8 .. 23: 10 and 4 bits · 24 .. 55: 110 and 5 bits · …   (ones first)
  */
 import { corrupt } from "@bitdiet/stream";
-import { ESCAPE, RARE } from "./weights-tables.js";
+import { OCTAVES } from "./weights-contexts.js";
+import { ESCAPE, type FrozenTables, ownTable, RARE } from "./weights-tables.js";
 
 export interface LowBits {
   bytes: Uint8Array;
@@ -37,12 +38,18 @@ function takeExcess(low: LowBits): number {
   return (1 << width) - 8 + takeLowBits(low, width);
 }
 
-/** The value of a word from RARE - 64 on. @param shift bits that are not in the symbol, @param limit of its table */
-export function rareValue(low: LowBits, symbol: number, shift: number, limit: number): number {
+/** The value of a word from RARE - 64 on. @param table by scale, and class of the expected value where there are kernels */
+export function rareValue(
+  low: LowBits,
+  { isMatrix, limits }: FrozenTables,
+  symbol: number,
+  table: number,
+): number {
+  const shift = Math.max(0, (table >> (isMatrix ? 2 : 4)) - OCTAVES + 1);
   let value = symbol - RARE;
   if (symbol === ESCAPE) {
     const isNegative = takeLowBits(low, 1) === 1;
-    const magnitude = limit + 1 + takeExcess(low);
+    const magnitude = limits[ownTable(isMatrix, table, shift)] + 1 + takeExcess(low);
     value = isNegative ? -magnitude : magnitude;
   }
   return shift === 0 ? value : (value << shift) | takeLowBits(low, shift);

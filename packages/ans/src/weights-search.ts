@@ -3,6 +3,7 @@
  * of the weights would cost.
  */
 import {
+  asNeighbour,
   EXPECTED_CLASS,
   EXPECTED_CLASSES,
   GAINS,
@@ -21,7 +22,7 @@ import {
 import { encodingTables } from "./weights-encode-tables.js";
 import { PROFILES } from "./weights-frozen.js";
 import { ownTable } from "./weights-tables.js";
-import { asNeighbour, startWalk, walkGroup } from "./weights-walk.js";
+import { startWalk, walkGroup } from "./weights-walk.js";
 
 export interface Parameters {
   meanClass: number;

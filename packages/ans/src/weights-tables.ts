@@ -24,6 +24,7 @@ export function ownTable(isMatrix: boolean, table: number, beyond: number): numb
 }
 
 export interface FrozenTables {
+  isMatrix: boolean;
   words: Int32Array;
   /** The largest magnitude without an escape, of each table with `OCTAVES` octaves. */
   limits: Uint8Array;
@@ -70,5 +71,5 @@ function build(isMatrix: boolean, profile: number): FrozenTables {
       words[(table << TABLE_LOG) + slot] = word >> 20 >= ESCAPE ? word : (word + (RARE << 20)) | 0;
     }
   }
-  return { words, limits };
+  return { isMatrix, words, limits };
 }

@@ -2,7 +2,7 @@
  * The surroundings of every weight of a group of rows, for the encoder: plain loops that the decoders unroll. Nothing here depends on
  * how means are weighted, so that an encoder may try several ways.
  */
-import { columnRate, LANES, MAX_SYMBOL, meanOfClass } from "./weights-contexts.js";
+import { asNeighbour, columnRate, LANES, meanOfClass } from "./weights-contexts.js";
 
 export interface Walk {
   readonly rowLength: number;
@@ -36,9 +36,6 @@ export function startWalk(
     columns: new Uint16Array(rowLength),
   };
 }
-
-/** A value as its neighbours see it. */
-export const asNeighbour = (value: number): number => Math.max(-MAX_SYMBOL, Math.min(MAX_SYMBOL, value));
 
 /** Fills the surroundings of the next `rows` (1 .. 4) rows, which start at `start`, and moves the means on. */
 export function walkGroup(walk: Walk, integers: Int32Array, start: number, rows: number): void {
