@@ -19,7 +19,7 @@ import type { CompressTarget } from "./quantize/target.js";
 import type { CompressReport, Judgement } from "./report.js";
 
 /** How far outputs may be off where no size is asked for: KL in nats per row, or squared error over the variance. */
-export const SAFE_DIVERGENCE = { kl: 0.002, relative: 0.005 };
+export const SAFE_DIVERGENCE = { kl: 0.001, relative: 0.005 };
 /** Beyond this a file is not written in silence. */
 export const WARNING_DIVERGENCE = { kl: 0.05, relative: 0.05 };
 
