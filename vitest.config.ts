@@ -14,6 +14,8 @@ const node = {
     exclude: ["**/*.browser.test.ts", "**/node_modules/**"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // Pages are asked again until they answer: a busy machine takes longer than the second that is the default.
+    expect: { poll: { timeout: 20_000 } },
     pool: "forks" as const,
   },
 };
