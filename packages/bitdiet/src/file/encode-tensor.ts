@@ -49,7 +49,7 @@ export interface EncodeOptions {
   /**
    * Coders that decode faster take more bytes. A slower one codes a tensor's integers where it saves more than this share of what
    * the best faster one takes: 0 for the smallest file, 1 for the fastest. Default: 0.02, which is several times as fast as the
-   * smallest and rarely more than 1 % larger.
+   * smallest and at most 2 % larger.
    */
   minGain?: number;
   /**
