@@ -6,7 +6,6 @@ import type { BitWidths, Parameters } from "@bitdiet/compression-aware";
 import { encodeExamples, stepsPerEpoch } from "@bitdiet/zoo/data/text-batches";
 import { bert } from "@bitdiet/zoo/nets/bert";
 import { CheckpointError, writeBertCheckpoint } from "@bitdiet/zoo/nets/bert-checkpoint";
-import { SafetensorsError } from "@bitdiet/zoo/nets/safetensors";
 import { textTable } from "@bitdiet/zoo/report/text-table";
 import { writeWhole } from "@bitdiet/zoo/report/write";
 import { exitWith, kebab, UsageError } from "@bitdiet/zoo/runner/command-line";
@@ -15,6 +14,7 @@ import { useBackend } from "@bitdiet/zoo/training/backend";
 import type { FineTuning } from "@bitdiet/zoo/training/bert";
 import type { Checkpoint } from "@bitdiet/zoo/training/loop";
 import * as tf from "@tensorflow/tfjs-core";
+import { ModelFileError } from "bitdiet";
 import { predict, trainFloat } from "./float.js";
 import { type Options, parseOptions } from "./options.js";
 import {
@@ -148,7 +148,7 @@ async function input(options: Options): Promise<{ task: Task; start: Start }> {
     const isTheirs =
       error instanceof RangeError ||
       error instanceof CheckpointError ||
-      error instanceof SafetensorsError ||
+      error instanceof ModelFileError ||
       (error as NodeJS.ErrnoException).code === "ENOENT";
     throw isTheirs ? new UsageError((error as Error).message) : error;
   }

@@ -195,7 +195,7 @@ async function sources(quick: boolean): Promise<Source[]> {
     ["56", 4],
     ["20", 4],
   ] as const) {
-    all.push(weightSource(`${folder}/models/resnet${net}-cifar10.safetensors`, bits));
+    all.push(await weightSource(`${folder}/models/resnet${net}-cifar10.safetensors`, bits));
   }
   all.push(await resnetMapSource(folder, quick ? 10 : 100));
   return all;

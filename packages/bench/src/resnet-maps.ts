@@ -4,9 +4,9 @@
  */
 import { readFileSync } from "node:fs";
 import { normalizedBatch, readCifar10 } from "@bitdiet/zoo/data/cifar10";
+import { readCheckpoint } from "@bitdiet/zoo/nets/checkpoint-file";
 import { parametersFromPyTorch } from "@bitdiet/zoo/nets/parameters";
 import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
-import { readSafetensors } from "@bitdiet/zoo/nets/safetensors";
 import { useBackend } from "@bitdiet/zoo/training/backend";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Maps, Source } from "./sources.js";
@@ -20,8 +20,8 @@ const BATCH = 25;
  */
 export async function resnetMapSource(folder: string, images: number): Promise<Source> {
   await useBackend("wasm");
-  const file = readFileSync(`${folder}/models/resnet20-cifar10-jpeg.safetensors`);
-  const parameters = parametersFromPyTorch(readSafetensors(file).tensors);
+  const { tensors } = await readCheckpoint(`${folder}/models/resnet20-cifar10-jpeg.safetensors`);
+  const parameters = parametersFromPyTorch(tensors);
   const data = readCifar10(readFileSync(`${folder}/cifar10-lossless/test_500.bin`));
   const layers = new Map<string, { shape: number[]; batches: Float32Array[] }>();
   for (let from = 0; from < images; from += BATCH) {

@@ -4,11 +4,11 @@
  *
  * Signed levels are mapped 0, -1, 1, -2, 2 .. -> 0, 1, 2, 3, 4 .., so 0 is the most frequent symbol.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { uniform as random } from "@bitdiet/zoo/data/random";
-import { readSafetensors } from "@bitdiet/zoo/nets/safetensors";
+import { readCheckpoint } from "@bitdiet/zoo/nets/checkpoint-file";
 
 export interface Source {
   name: string;
@@ -202,13 +202,13 @@ export function dataFolder(): string | undefined {
  * The convolution and dense weights of a ResNet checkpoint, each layer quantized by itself: symmetric, to
  * 2^bits - 1 levels, the largest magnitude at the last level.
  */
-export function weightSource(file: string, bits: number): Source {
-  const { tensors } = readSafetensors(readFileSync(file));
+export async function weightSource(file: string, bits: number): Promise<Source> {
+  const { tensors } = await readCheckpoint(file);
   const top = 2 ** (bits - 1) - 1;
   const layers: Layer[] = [];
   for (const { shape, values } of Object.values(tensors)) {
-    if (shape.length !== 4 && shape.length !== 2) continue; // biases, batch norm
-    const weights = values as Float32Array;
+    if (values === undefined || (shape.length !== 4 && shape.length !== 2)) continue; // biases, batch norm
+    const weights = values;
     let largest = 0;
     for (const weight of weights) largest = Math.max(largest, Math.abs(weight));
     layers.push({

@@ -35,7 +35,15 @@ export { readModel, writeModel } from "./formats/list.js";
 export { type BitdietFile, openBitdiet } from "./loaders/open.js";
 export { type ByteSource, DownloadError, type DownloadOptions, openSource } from "./loaders/source.js";
 export { type StreamDecoder, type StreamItem, streamDecoder } from "./loaders/stream.js";
-export { type Dtype, type Model, ModelFileError, type ModelTensor, type TensorUse } from "./model.js";
+export {
+  type Dtype,
+  type FloatDtype,
+  isFloat,
+  type Model,
+  ModelFileError,
+  type ModelTensor,
+  type TensorUse,
+} from "./model.js";
 export { fromWeights } from "./quantize/from-weights.js";
 export type { Quantize, QuantizedModel } from "./quantize/quantize.js";
 export type { CompressTarget } from "./quantize/target.js";

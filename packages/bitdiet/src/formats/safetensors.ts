@@ -138,11 +138,17 @@ async function addFile(
     return { name: tensor, shape, dtype, from, to };
   });
   found.sort((a, b) => a.from - b.from || a.to - b.to);
+  // Tensors cover the data exactly once. This also catches a name given twice: JSON.parse keeps the last, and the bytes of the
+  // first are then a hole.
   let end = 0;
   for (const { name: tensor, from, to } of found) {
     if (from < end) throw new ModelFileError(`${name}: ${tensor} overlaps the tensor before it`);
+    if (from > end)
+      throw new ModelFileError(`${name}: bytes ${end} to ${from}, before ${tensor}, belong to none`);
     end = to;
   }
+  if (8 + headerBytes + end !== size)
+    throw new ModelFileError(`${name}: its tensors end at byte ${8 + headerBytes + end} of ${size}`);
   for (const { from, to, ...rest } of found) {
     const start = 8 + headerBytes + from;
     const read = (count = Infinity) => files.read(name, start, start + Math.min(to - from, count));

@@ -92,6 +92,25 @@ test.each([
     "expected whole numbers, got -4",
   ],
   ["tensors that overlap", file({ weight, other: weight }, data), "overlaps"],
+  [
+    "a hole",
+    file({ weight: { ...weight, shape: [2, 3], data_offsets: [0, 24] }, bias }, data),
+    "24 to 48, before bias",
+  ],
+  ["data left over", file({ weight }, data), "its tensors end at byte"],
+  [
+    "a name given twice",
+    new Uint8Array(
+      Buffer.concat([
+        bytesOf(BigUint64Array.of(111n)),
+        Buffer.from(
+          '{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"a":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}}      ',
+        ),
+        Uint8Array.of(1, 2, 3, 4),
+      ]),
+    ),
+    "bytes 0 to 2, before a, belong to none",
+  ],
 ])("%s is refused, with the file's name", async (_, bytes, message) => {
   const reading = readSafetensors(memoryFiles({ "bad.safetensors": bytes }), "bad.safetensors");
   await expect(reading).rejects.toThrow(ModelFileError);

@@ -1,13 +1,13 @@
 // BERT checkpoints as Hugging Face's transformers keeps them: a folder with config.json and model.safetensors, or
 // several shards and model.safetensors.index.json. Example: `readBertCheckpoint("bert-base-uncased", { numLabels: 2 })`
 // reads 199 tensors and starts a classifier of its own, because the pretrained model has none.
+import { existsSync } from "node:fs";
 import { copyFile, mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import type { Parameters } from "@bitdiet/compression-aware";
 import { type BertConfig, bertShapes, initialBertTensor } from "./bert.js";
-import { readCheckpoint, writeCheckpoint } from "./checkpoint-file.js";
+import { type CheckpointTensor, readCheckpoint, writeCheckpoint } from "./checkpoint-file.js";
 import { parametersFromPyTorch, pyTorchFromParameters } from "./parameters.js";
-import type { SafetensorEntry } from "./safetensors.js";
 
 /** A checkpoint that is not a BERT, or lacks tensors, or has them in other shapes; the message names them. */
 export class CheckpointError extends Error {
@@ -35,7 +35,7 @@ const TOKENIZER_FILES = ["vocab.txt", "tokenizer.json", "tokenizer_config.json",
  * @param numLabels classes of the task; by default those of config.json
  * @param seed for the parts that the checkpoint lacks
  * @throws {CheckpointError} if config.json is not that of a BERT, or tensors are missing or of wrong shape.
- * @throws {SafetensorsError} if a weight file is corrupt.
+ * @throws {ModelFileError} if a weight file is missing or corrupt.
  */
 export async function readBertCheckpoint(
   folder: string,
@@ -46,7 +46,7 @@ export async function readBertCheckpoint(
   const stored = await readWeights(folder);
   const shapes = bertShapes(config);
 
-  const found: Record<string, SafetensorEntry> = {};
+  const found: Record<string, CheckpointTensor> = {};
   const unused: string[] = [];
   for (const [name, entry] of Object.entries(stored)) {
     const current = currentName(name, shapes);
@@ -58,10 +58,9 @@ export async function readBertCheckpoint(
   const problems = missing
     .filter((name) => !initialized.includes(name))
     .map((name) => `"${name}" is missing (expected ${pyTorchShape(name, shapes)})`);
-  for (const [name, { dtype, shape }] of Object.entries(found)) {
+  for (const [name, { dtype, shape, values }] of Object.entries(found)) {
     const expected = pyTorchShape(name, shapes);
-    if (!["F64", "F32", "F16", "BF16"].includes(dtype))
-      problems.push(`"${name}" is ${dtype}, expected floats`);
+    if (values === undefined) problems.push(`"${name}" is ${dtype}, expected floats`);
     else if (`[${shape}]` !== expected) problems.push(`"${name}" is [${shape}], expected ${expected}`);
   }
   if (problems.length > 0) {
@@ -97,30 +96,9 @@ export async function writeBertCheckpoint(
   await rename(`${path}.partial`, path);
 }
 
-async function readWeights(folder: string): Promise<Record<string, SafetensorEntry>> {
-  const indexPath = join(folder, "model.safetensors.index.json");
-  const index = await readJson(indexPath).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw error;
-  });
-  if (index === undefined) return (await readCheckpoint(join(folder, "model.safetensors"))).tensors;
-  const map = index["weight_map"];
-  if (
-    typeof map !== "object" ||
-    map === null ||
-    Object.values(map).some((file) => typeof file !== "string")
-  ) {
-    throw new CheckpointError(`${indexPath} has no "weight_map" from tensors to files.`);
-  }
-  const tensors: Record<string, SafetensorEntry> = {};
-  for (const file of new Set<string>(Object.values(map))) {
-    // A shard lies beside its index: a path that leads elsewhere is not followed.
-    if (basename(file) !== file) throw new CheckpointError(`${indexPath} names the file "${file}".`);
-    Object.assign(tensors, (await readCheckpoint(join(folder, file))).tensors);
-  }
-  const absent = Object.keys(map).filter((name) => !(name in tensors));
-  if (absent.length > 0)
-    throw new CheckpointError(`${indexPath} promises ${absent.join(", ")}; no shard has it.`);
+async function readWeights(folder: string): Promise<Record<string, CheckpointTensor>> {
+  const index = join(folder, "model.safetensors.index.json");
+  const { tensors } = await readCheckpoint(existsSync(index) ? index : join(folder, "model.safetensors"));
   return tensors;
 }
 

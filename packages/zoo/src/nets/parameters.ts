@@ -4,19 +4,20 @@
 
 import type { Parameters } from "@bitdiet/compression-aware";
 import * as tf from "@tensorflow/tfjs-core";
-import type { SafetensorEntry } from "./safetensors.js";
+import type { CheckpointTensor, FloatTensor } from "./checkpoint-file.js";
 
 /**
  * Tensors of a PyTorch checkpoint, in the layout of tfjs. Integer tensors (batch norm's num_batches_tracked) are
  * left out: no model here reads them.
  */
-export function parametersFromPyTorch(entries: Record<string, SafetensorEntry>): Parameters {
+export function parametersFromPyTorch(
+  entries: Record<string, Pick<CheckpointTensor, "shape" | "values">>,
+): Parameters {
   const parameters: Parameters = {};
-  for (const [name, { dtype, shape, values }] of Object.entries(entries)) {
-    if (!(values instanceof Float32Array || values instanceof Float64Array)) continue;
-    const floats = dtype === "F64" ? Float32Array.from(values) : values;
+  for (const [name, { shape, values }] of Object.entries(entries)) {
+    if (values === undefined) continue;
     parameters[name] = tf.tidy(() => {
-      const tensor = tf.tensor(floats, shape, "float32");
+      const tensor = tf.tensor(values, [...shape], "float32");
       const permutation = toTfjs(name, shape.length);
       return permutation === undefined ? tensor : tf.transpose(tensor, permutation);
     });
@@ -25,13 +26,13 @@ export function parametersFromPyTorch(entries: Record<string, SafetensorEntry>):
 }
 
 /** Float32 entries in PyTorch's layout, ready to be written as safetensors. */
-export function pyTorchFromParameters(parameters: Parameters): Record<string, SafetensorEntry> {
-  const entries: Record<string, SafetensorEntry> = {};
+export function pyTorchFromParameters(parameters: Parameters): Record<string, FloatTensor> {
+  const entries: Record<string, FloatTensor> = {};
   for (const [name, tensor] of Object.entries(parameters)) {
     const permutation = toTfjs(name, tensor.rank);
     const turned = permutation === undefined ? tf.clone(tensor) : tf.transpose(tensor, inverse(permutation));
     // Read outside of a tidy: one that returned the values would look for tensors in each of them.
-    entries[name] = { dtype: "F32", shape: turned.shape, values: turned.dataSync<"float32">() };
+    entries[name] = { shape: turned.shape, values: turned.dataSync<"float32">() };
     turned.dispose();
   }
   return entries;

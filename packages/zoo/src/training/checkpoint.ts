@@ -5,8 +5,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import type * as tf from "@tensorflow/tfjs-core";
 import { tensor, tidy } from "@tensorflow/tfjs-core";
-import { readCheckpoint, writeCheckpoint } from "../nets/checkpoint-file.js";
-import type { SafetensorEntry } from "../nets/safetensors.js";
+import { type FloatTensor, readCheckpoint, writeCheckpoint } from "../nets/checkpoint-file.js";
 
 export interface TrainingState {
   variables: tf.Variable[];
@@ -20,9 +19,9 @@ export async function writeTrainingState(
   done: number,
   steps: number,
 ): Promise<void> {
-  const entries = named(state).map(([name, variable]): [string, SafetensorEntry] => [
+  const entries = named(state).map(([name, variable]): [string, FloatTensor] => [
     name,
-    { dtype: "F32", shape: variable.shape, values: variable.dataSync<"float32">() },
+    { shape: variable.shape, values: variable.dataSync<"float32">() },
   ]);
   const counts = { version: VERSION, done: `${done}`, steps: `${steps}` };
   await writeCheckpoint(path, Object.fromEntries(entries), { ...counts, sha256: hashOf(entries, counts) });
@@ -54,7 +53,10 @@ export async function readTrainingState(path: string, state: TrainingState, step
     }
   }
   const counts = { version: VERSION, done: metadata["done"] ?? "", steps: metadata["steps"] };
-  const entries = pairs.map(([name]): [string, SafetensorEntry] => [name, tensors[name]]);
+  const entries = pairs.map(([name]): [string, FloatTensor] => {
+    const { shape, values = new Float32Array() } = tensors[name];
+    return [name, { shape, values }];
+  });
   const done = Number(counts.done);
   if (
     hashOf(entries, counts) !== metadata["sha256"] ||
@@ -62,9 +64,8 @@ export async function readTrainingState(path: string, state: TrainingState, step
   ) {
     throw new Error(`${path}: damaged, its checksum is another; start the run anew without it.`);
   }
-  for (const [name, variable] of pairs) {
-    const { values, shape } = tensors[name];
-    tidy(() => variable.assign(tensor(values as Float32Array, shape, "float32")));
+  for (const [i, [, { values, shape }]] of entries.entries()) {
+    tidy(() => pairs[i][1].assign(tensor(values, [...shape], "float32")));
   }
   return done;
 }
@@ -72,10 +73,10 @@ export async function readTrainingState(path: string, state: TrainingState, step
 const VERSION = "1";
 
 /** SHA-256 of everything that a run goes on from. */
-function hashOf(entries: readonly [string, SafetensorEntry][], counts: Record<string, string>): string {
+function hashOf(entries: readonly [string, FloatTensor][], counts: Record<string, string>): string {
   const hash = createHash("sha256").update(JSON.stringify(counts));
   for (const [name, { shape, values }] of entries) {
-    const { buffer, byteOffset, byteLength } = values as Float32Array;
+    const { buffer, byteOffset, byteLength } = values;
     hash.update(JSON.stringify([name, shape])).update(new Uint8Array(buffer, byteOffset, byteLength));
   }
   return hash.digest("hex");

@@ -4,10 +4,10 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { fixture } from "../../src/data/outside.js";
 import { foldBatchNorm } from "../../src/nets/batch-norm.js";
+import type { FloatTensor } from "../../src/nets/checkpoint-file.js";
 import { imagenetResnet } from "../../src/nets/imagenet-resnet.js";
 import { mobilenetV2 } from "../../src/nets/mobilenet-v2.js";
 import { parametersFromPyTorch } from "../../src/nets/parameters.js";
-import type { SafetensorEntry } from "../../src/nets/safetensors.js";
 import { useBackend } from "../../src/training/backend.js";
 
 const expectedPath = fixture("imagenet-architectures.json");
@@ -190,7 +190,7 @@ function addConvolution(
 }
 
 // The formula of the fixture's "how".
-function filled(shapes: Record<string, number[]>): Record<string, SafetensorEntry> {
+function filled(shapes: Record<string, number[]>): Record<string, FloatTensor> {
   return Object.fromEntries(
     Object.entries(shapes).map(([name, shape]) => {
       const size = shape.reduce((product, side) => product * side, 1);
@@ -202,7 +202,7 @@ function filled(shapes: Record<string, number[]>): Record<string, SafetensorEntr
         if (name.endsWith("running_mean") || name.endsWith("bias")) return 0.05 * s;
         return shape.length === 1 ? 1 + 0.1 * s : Math.sqrt(2 / fanIn) * Math.SQRT2 * s;
       });
-      return [name, { dtype: "F32", shape, values }];
+      return [name, { shape, values }];
     }),
   );
 }
