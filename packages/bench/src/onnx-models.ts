@@ -1,123 +1,176 @@
 /**
- * What ONNX models weigh: bytes of whole .bitdiet files against how far the outputs of what they decode to are off, calibrated and by
- * weights alone. Points that a result already has are kept, so that a stopped run goes on.
+ * What calibrated models weigh: bytes of whole .bitdiet files against how far the outputs of what they decode to are off, beside the
+ * command's `--bits`, the weights alone, and what people do today.
+ *
+ * BITDIET_MODELS names some, by commas. Points are kept in `out/onnx-models`: a run that was stopped goes on where it was.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
-import { type CompressTarget, compressModel, memoryFiles, type Quantize, readModel } from "bitdiet";
-import { calibrateOnnx, type OnnxRuntime } from "bitdiet/calibrate-onnx";
-import { onnxFileFromBitdiet } from "bitdiet/onnx";
-import { fetchedFolder, type OnnxSubject, runtimeIn, subject } from "./onnx-subjects.js";
-import { dataFolder } from "./sources.js";
+import { basename, dirname, join } from "node:path";
+import {
+  type CompressTarget,
+  compressModel,
+  type Model,
+  openBitdiet,
+  openSource,
+  type Quantize,
+  readModel,
+} from "bitdiet";
+import { calibrate } from "bitdiet/calibrate";
+import { calibrateOnnx } from "bitdiet/calibrate-onnx";
+import { findOnnxRuntime, folderFiles } from "bitdiet/node";
+import { checkOutputs, compressChecked, divergence } from "bitdiet/run";
+import { type Calibrated, calibrated } from "./onnx-subjects.js";
+import { plainFiles } from "./real-models/baselines.js";
+import { named, outputsOf, plainTensors, runnerOf } from "./real-models/outputs.js";
+import { type Feeds, type Outputs, type Subject, subjects } from "./real-models/subjects.js";
+import { markdownTable } from "./report.js";
 
-const MODELS = ["yolox", "det", "rec"];
-const QUALITIES = [60, 52, 43];
-const BITS = [8, 7, 6, 5];
-const RESULT = fileURLToPath(new URL("../out/onnx-models.json", import.meta.url));
+const BITS = [8, 6, 5];
+/** What people do today, of all plain files. */
+const PLAIN = /uint8|int8|int4/;
+const OUT = join(import.meta.dirname, "../out/onnx-models");
 
 interface Point {
   model: string;
-  method: "calibrated" | "weights only";
+  method: "calibrated" | "command" | "weights alone" | "plain";
   setting: string;
+  /** Of the whole file; of plain ones after brotli-11. */
   bytes: number;
-  /** Divergence, and figures of the model's own. */
+  /** Divergence, and what else the model is judged by. */
   measures: Record<string, number>;
-  /** Time of quantizing and encoding, on one thread. */
-  cpuSeconds: number;
+  /** Answers that stay, as a user counts them. */
+  same?: string;
+  /** Inputs that it was judged on. */
+  inputs: number;
+  /** User time of quantizing and encoding. */
+  cpuSeconds?: number;
   commit: string;
 }
 
-/** BITDIET_MODELS names some, by commas; all by default. */
 export async function run({ quick }: { quick: boolean }): Promise<unknown> {
-  const data = dataFolder();
-  if (data === undefined) {
-    console.log("No models: set BITDIET_DATA to the folder that holds models/.");
-    return {};
-  }
-  const folder = fetchedFolder();
-  const ort = runtimeIn(folder);
-  const points: Point[] = existsSync(RESULT) ? JSON.parse(readFileSync(RESULT, "utf8")) : [];
-  for (const name of process.env.BITDIET_MODELS?.split(",") ?? MODELS) {
-    const found = await subject(name, folder, data);
-    if (quick) found.test.length = found.calibration.length = 16;
-    const keep = (point: Point) => {
-      points.push(point);
-      mkdirSync(dirname(RESULT), { recursive: true });
-      writeFileSync(RESULT, `${JSON.stringify(points, null, 2)}\n`);
-      console.log(JSON.stringify(point));
-    };
-    await measure(found, ort, quick ? QUALITIES.slice(1, 2) : QUALITIES, points, keep);
+  mkdirSync(OUT, { recursive: true });
+  const wanted = process.env.BITDIET_MODELS?.split(",");
+  const all: Point[] = [];
+  for (const each of calibrated.filter(({ name }) => !wanted || wanted.includes(name))) {
+    const subject = subjects.find(({ name }) => name === each.name)!;
+    const path = subject.path();
+    if (path === undefined) console.log(`${each.name}: not there, left out`);
+    else all.push(...(await measure(each, subject, path, quick)));
+    console.log(`\n${markdownTable(tableOf(all.filter(({ model }) => model === each.name)))}`);
   }
   return {
     command: `npm run bench -- onnx-models${quick ? " --quick" : ""}`,
-    seed: 1,
-    points,
+    node: process.version,
+    points: all,
     peakMegabytes: process.resourceUsage().maxRSS / 1000,
   };
 }
 
+/** A subject's points, those that are known and those that were missing. */
 async function measure(
-  { name, bytes, shape, calibration, test, measure }: OnnxSubject,
-  ort: OnnxRuntime,
-  qualities: readonly number[],
-  points: readonly Point[],
-  keep: (point: Point) => void,
-): Promise<void> {
-  const model = await readModel(memoryFiles({ "model.onnx": bytes }), "model.onnx");
-  const exact = await outputsOf(ort, bytes, shape, test);
+  { qualities, calibration, divergence: ownDivergence }: Calibrated,
+  subject: Subject,
+  path: string,
+  quick: boolean,
+): Promise<Point[]> {
+  const kept = join(OUT, `${subject.name}${quick ? ".quick" : ""}.json`);
+  const points: Point[] = existsSync(kept) ? JSON.parse(readFileSync(kept, "utf8")) : [];
+  const isMissing = (method: Point["method"], setting: string) =>
+    !points.some((point) => point.method === method && point.setting === setting);
+  const some = <T>(list: readonly T[]) => (quick ? list.slice(0, 8) : list);
+  const model = await readModel(folderFiles(dirname(path)), basename(path));
+  const runner = await runnerOf(model);
+  const inputs = some((await subject.inputs()).map((feeds) => named(runner, feeds)));
+  const original = await outputsOf(runner, inputs, subject);
+  const judge = async (
+    point: Pick<Point, "method" | "setting" | "bytes" | "cpuSeconds">,
+    outputs: Outputs[],
+  ) => {
+    const measures = ownDivergence?.(outputs, original) ?? {
+      divergence: divergence(outputs as never, original as never).value,
+    };
+    const same = sameAnswers(subject, outputs, original);
+    points.push({ model: subject.name, ...point, measures, same, inputs: inputs.length, commit: commit() });
+    writeFileSync(kept, `${JSON.stringify(points, null, 2)}\n`);
+    console.log(JSON.stringify(points.at(-1)));
+  };
   const attempt = async (
     method: Point["method"],
     setting: string,
-    target: CompressTarget,
-    how?: Quantize,
+    make: () => Promise<readonly Uint8Array[]>,
   ) => {
     const start = process.cpuUsage().user;
-    const { bytes: file } = await compressModel(model, target, how && { quantize: how });
+    const file = Buffer.concat(await make());
     const cpuSeconds = (process.cpuUsage().user - start) / 1e6;
-    const decoded = new Uint8Array(Buffer.concat(await onnxFileFromBitdiet(file)));
-    const measures = measure(await outputsOf(ort, decoded, shape, test), exact);
-    const commit = execFileSync("git", ["rev-parse", "HEAD"], { encoding: "utf8" }).trim();
-    keep({ model: name, method, setting, bytes: file.length, measures, cpuSeconds, commit });
+    const { model: decoded } = await openBitdiet(await openSource(file));
+    const changed = await runnerOf(decoded);
+    await judge(
+      { method, setting, bytes: file.length, cpuSeconds },
+      await outputsOf(changed, inputs, subject),
+    );
+    await changed.dispose();
   };
-  const isMissing = (method: string, setting: string) =>
-    !points.some((point) => point.model === name && point.method === method && point.setting === setting);
-  for (const bits of BITS)
-    if (isMissing("weights only", `${bits} bits`)) await attempt("weights only", `${bits} bits`, { bits });
-  const missing = qualities.filter((quality) => isMissing("calibrated", `quality ${quality}`));
-  if (missing.length === 0) return;
-  const input = await inputName(ort, bytes);
-  const feeds = calibration.map(
-    (tensor) => new Map([[input, { dtype: "float32" as const, shape, data: tensor }]]),
+  const compressed = async (target: CompressTarget, quantize?: Quantize) => [
+    (await compressModel(model, target, { quantize })).bytes,
+  ];
+  const missing = (quick ? qualities.slice(1, 2) : qualities).filter((quality) =>
+    isMissing("calibrated", `quality ${quality}`),
   );
-  const quantize = await calibrateOnnx(model, ort, feeds);
-  for (const quality of missing) await attempt("calibrated", `quality ${quality}`, { quality }, quantize);
-}
-
-const OPTIONS = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3 };
-
-async function inputName(ort: OnnxRuntime, bytes: Uint8Array): Promise<string> {
-  const session = await ort.InferenceSession.create(bytes, OPTIONS);
-  const [{ name }] = session.inputMetadata;
-  await session.release();
-  return name;
-}
-
-async function outputsOf(
-  ort: OnnxRuntime,
-  bytes: Uint8Array,
-  shape: number[],
-  inputs: readonly Float32Array[],
-): Promise<Float32Array[]> {
-  const session = await ort.InferenceSession.create(bytes, OPTIONS);
-  const [input, output] = [session.inputMetadata[0].name, session.outputMetadata[0].name];
-  const outputs: Float32Array[] = [];
-  for (const data of inputs) {
-    const given = new ort.Tensor("float32" as never, data as never, shape);
-    const found = await session.run({ [input]: given } as never, [output]);
-    outputs.push((found[output] as { data: Float32Array }).data);
+  if (missing.length > 0) {
+    const feeds = some((await calibration()).map((each) => named(runner, each)));
+    const quantize = await quantizeOf(model, feeds);
+    for (const quality of missing)
+      await attempt("calibrated", `quality ${quality}`, () => compressed({ quality }, quantize));
   }
-  await session.release();
-  return outputs;
+  const structure = Buffer.concat(Object.values(model.metadata));
+  for (const { name, bytes, values } of plainFiles(await plainTensors(model), structure))
+    if (PLAIN.test(name) && isMissing("plain", name))
+      await judge(
+        { method: "plain", setting: name, bytes },
+        await outputsOf(runner, inputs, subject, values),
+      );
+  for (const bits of BITS)
+    if (isMissing("weights alone", `${bits} bits`))
+      await attempt("weights alone", `${bits} bits`, () => compressed({ bits }));
+  const commands = BITS.filter((bits) => isMissing("command", `--bits ${bits}`));
+  const check = commands.length > 0 ? await checkOutputs(model, runner) : undefined;
+  for (const bits of commands)
+    await attempt(
+      "command",
+      `--bits ${bits}`,
+      async () => (await compressChecked(model, { bits }, check!)).pieces,
+    );
+  await runner.dispose();
+  return points;
+}
+
+async function quantizeOf(model: Model, feeds: readonly Feeds[]): Promise<Quantize> {
+  if (model.format !== "onnx") return calibrate(model, { feeds: feeds as never });
+  const ort = await findOnnxRuntime();
+  if (!ort) throw new Error("onnxruntime-node is not installed");
+  return calibrateOnnx(model, ort, feeds as never);
+}
+
+function sameAnswers(subject: Subject, outputs: readonly Outputs[], original: readonly Outputs[]) {
+  if (!subject.sameAnswers) return undefined;
+  const counts = outputs.map((each, i) => subject.sameAnswers!(each, original[i]));
+  const sum = (of: (count: { same: number; of: number }) => number) =>
+    counts.reduce((total, count) => total + of(count), 0);
+  return `${sum(({ same }) => same)} of ${sum(({ of }) => of)}`;
+}
+
+function commit(): string {
+  return execFileSync("git", ["rev-parse", "HEAD"], { encoding: "utf8" }).trim().slice(0, 12);
+}
+
+function tableOf(points: readonly Point[]) {
+  return points.map(({ model, method, setting, bytes, measures, same = "", cpuSeconds }) => ({
+    model,
+    file: `${method}, ${setting}`,
+    bytes,
+    ...Object.fromEntries(Object.entries(measures).map(([name, value]) => [name, value.toPrecision(2)])),
+    same,
+    seconds: cpuSeconds === undefined ? "" : cpuSeconds.toFixed(0),
+  }));
 }

@@ -7,11 +7,12 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { type Model, readModel } from "bitdiet";
-import { findRunner, folderFiles } from "bitdiet/node";
-import { divergence, type Runner } from "bitdiet/run";
+import { readModel } from "bitdiet";
+import { folderFiles } from "bitdiet/node";
+import { divergence } from "bitdiet/run";
 import { brotliBytes, type PlainTensor, plainFiles } from "./real-models/baselines.js";
-import { type Feeds, type Outputs, type Subject, subjects } from "./real-models/subjects.js";
+import { named, outputsOf, plainTensors, runnerOf } from "./real-models/outputs.js";
+import { type Outputs, type Subject, subjects } from "./real-models/subjects.js";
 import { markdownTable } from "./report.js";
 
 const OUT = join(import.meta.dirname, "../out/real-models");
@@ -105,49 +106,6 @@ async function measure(subject: Subject, path: string): Promise<Row> {
     points,
     seconds: (performance.now() - started) / 1000,
   };
-}
-
-async function runnerOf(model: Model): Promise<Runner> {
-  const runner = await findRunner(model);
-  if (typeof runner === "string") throw new Error(runner);
-  return runner;
-}
-
-async function outputsOf(
-  runner: Runner,
-  inputs: readonly Feeds[],
-  { states = {} }: Subject,
-  replaced?: ReadonlyMap<string, Float32Array>,
-): Promise<Outputs[]> {
-  const all: Outputs[] = [];
-  let before: Outputs | undefined;
-  for (const feeds of inputs) {
-    const filled = new Map(feeds);
-    for (const [output, input] of Object.entries(states)) {
-      const state = before?.get(output);
-      if (state) filled.set(input, state as never);
-    }
-    before = (await runner.run(filled as never, replaced)) as Outputs;
-    all.push(before);
-  }
-  return all;
-}
-
-/** A model's only input has the name that its framework gave it. */
-function named({ inputs }: Runner, feeds: Feeds): Feeds {
-  return inputs.length === 1 && feeds.size === 1
-    ? new Map([[inputs[0].name, [...feeds.values()][0]]])
-    : feeds;
-}
-
-async function plainTensors({ tensors }: Model): Promise<PlainTensor[]> {
-  return Promise.all(
-    tensors.map(async (tensor) => {
-      const { name, dtype, shape, use } = tensor;
-      const plain = { name, dtype, shape, bytes: await tensor.bytes() };
-      return "channelAxis" in use ? { ...plain, channelAxis: use.channelAxis } : plain;
-    }),
-  );
 }
 
 function command(...args: string[]): void {

