@@ -26,7 +26,7 @@ interface State {
   isBundled: boolean;
   opened: Opened;
   trial?: Trial;
-  /** Of the picture that is looked at. */
+  /** Index of the picture that is looked at. */
   picture: number;
   /** What the worker holds, and looks into. */
   squeezed?: Squeezed;

@@ -1,19 +1,11 @@
 /** Seeded symbols for the tests. */
+export { uniform as random } from "../../../test/random.js";
 
-/** mulberry32: uniform in [0, 1). */
-export function random(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+import { uniform } from "../../../test/random.js";
 
 /** Symbols 0, 1, 2 ... of geometric probabilities: the smaller `decay`, the lower the entropy. */
 export function geometric(count: number, decay: number, alphabet: number, seed = 1): Uint8Array {
-  const next = random(seed);
+  const next = uniform(seed);
   return Uint8Array.from({ length: count }, () =>
     Math.min(alphabet - 1, Math.floor(Math.log(1 - next()) / Math.log(decay))),
   );
@@ -21,7 +13,7 @@ export function geometric(count: number, decay: number, alphabet: number, seed =
 
 /** Feature maps: a smooth field of random waves, cut at zero so that most of it is zero, quantized to 0 .. 15. */
 export function featureMap(height: number, width: number, channels: number, seed = 1): Uint8Array {
-  const next = random(seed);
+  const next = uniform(seed);
   const symbols = new Uint8Array(height * width * channels);
   for (let channel = 0; channel < channels; channel++) {
     const waves = Array.from({ length: 8 }, () => [next() - 0.5, next() - 0.5, 6.3 * next()]);

@@ -84,14 +84,13 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
   };
 }
 
-async function measure({ name, network, calibration, test, labels, sizes, quoted }: Subject) {
-  const images = labels.length;
-  const float = outputs(network, test);
-  const classes = float.length / images;
+/** Judges of networks by their logits, and of files by what they decode to, against the float network's logits. */
+function judges({ test, labels }: Subject, float: Float32Array) {
+  const classes = float.length / labels.length;
   const judged = (sizes: Record<string, number>, logits: Float32Array): Point[] => {
     const quality = { divergence: divergence(float, logits, classes), right: right(logits, labels, classes) };
     const points = Object.entries(sizes).map(([setting, bytes]) => ({ setting, bytes, ...quality }));
-    for (const point of points) print(point, images);
+    for (const point of points) print(point, labels.length);
     return points;
   };
   const judgedFile = async (setting: string, file: Uint8Array): Promise<Point> => {
@@ -100,9 +99,18 @@ async function measure({ name, network, calibration, test, labels, sizes, quoted
     decoded.dispose();
     return point;
   };
+  return { judged, judgedFile };
+}
+
+async function measure(subject: Subject) {
+  const { name, network, calibration, test, labels, sizes, quoted } = subject;
+  const images = labels.length;
+  const float = outputs(network, test);
+  const floatRight = right(float, labels, float.length / images);
+  const { judged, judgedFile } = judges(subject, float);
   const parameters = parametersOf(network);
   const floatSize = 4 * parameters.reduce((sum, { values }) => sum + values.length, 0);
-  console.log(`\n${name}: ${floatSize} float32 bytes, ${right(float, labels, classes)} of ${images} right`);
+  console.log(`\n${name}: ${floatSize} float32 bytes, ${floatRight} of ${images} right`);
 
   const model = await modelOf(network);
   const { sensitivitySeconds, points: calibrated } = await calibratedPoints(
@@ -136,7 +144,7 @@ async function measure({ name, network, calibration, test, labels, sizes, quoted
   return {
     name,
     floatBytes: floatSize,
-    floatRight: right(float, labels, classes),
+    floatRight,
     images,
     calibrationImages: calibration.shape[0],
     divergences: DIVERGENCES,

@@ -132,7 +132,7 @@ function findPython(): string | undefined {
 /** A running python/training.py. */
 interface PyTorch {
   version: string;
-  /** Of its matrix product: tells which BLAS it has. */
+  /** Speed of its matrix product: tells which BLAS it has. */
   gflops: number;
   step(): Promise<number>;
   /** Ends it; returns its peak resident megabytes. */

@@ -106,8 +106,15 @@ function tridiagonalise(
     }
   }
   diagonal[0] = a[0];
+  return reflectionProduct(a, half, size);
+}
 
-  // Q is the product of the reflections. Taken from the smallest, each touches only the block that is not yet identity.
+/**
+ * Q, the product of the reflections I − u uᵀ/half[i] whose u are the rows of the lower triangle. Taken from the smallest, each
+ * touches only the block that is not yet identity.
+ */
+function reflectionProduct(a: Float64Array, half: Float64Array, size: number): Float64Array {
+  const p = new Float64Array(size);
   const q = new Float64Array(size * size);
   for (let i = 0; i < size; i++) q[i * (size + 1)] = 1;
   for (let i = 1; i < size; i++) {

@@ -1,16 +1,13 @@
 /** Seeded numbers and float64 references, written for clarity and independent of the code under test. */
+
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { uniform as unit } from "../../../test/random.js";
 
-/** Mulberry32: uniform numbers in [−1, 1). */
+/** Uniform numbers in [−1, 1). */
 export function uniform(count: number, seed: number): Float32Array {
-  let state = seed;
-  return Float32Array.from({ length: count }, () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 31 - 1;
-  });
+  const next = unit(seed);
+  return Float32Array.from({ length: count }, () => 2 * next() - 1);
 }
 
 /** ‖a − b‖ / ‖b‖. */

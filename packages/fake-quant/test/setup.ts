@@ -1,4 +1,8 @@
 // tfjs with both backends and the gradients that tfjs-core alone does not register.
+export { uniform } from "../../../test/random.js";
+
+import { uniform } from "../../../test/random.js";
+
 import "@tensorflow/tfjs-backend-cpu";
 import "@tensorflow/tfjs-backend-wasm";
 import "@tensorflow/tfjs-layers";
@@ -49,14 +53,4 @@ export function normal(count: number, seed: number, mean = 0, deviation = 1): Fl
     const radius = Math.sqrt(-2 * Math.log(1 - random()));
     return mean + deviation * radius * Math.cos(2 * Math.PI * random());
   });
-}
-
-export function uniform(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -2,6 +2,8 @@
  * A slow, obviously right coder of the same format, for the tests: bits are strings of "0" and "1", codes are looked up
  * one bit at a time, and nothing is shared with the source but the checksum.
  */
+export { uniform as random } from "../../../test/random.js";
+
 import { xxHash32 } from "@bitdiet/stream";
 
 export interface Words {
@@ -139,17 +141,6 @@ export function withChecksum(
 
 /** Where the second stream begins. */
 export const middleOf = (count: number) => (count < 64 ? count : 2 * Math.ceil(count / 4));
-
-/** mulberry32 */
-export function random(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let x = Math.imul(state ^ (state >>> 15), 1 | state);
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
-    return ((x ^ (x >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 /** Lengths of a random complete code of 2 or more words among `words`, none longer than 20. */
 export function randomLengths(words: number, codes: number, next: () => number): Uint8Array {

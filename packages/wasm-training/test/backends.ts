@@ -1,20 +1,11 @@
 /** The same computation on the cpu backend and on the wasm backend with our kernels. */
+export { uniform as randomSource } from "../../../test/random.js";
+
 import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-layers";
 import "@tensorflow/tfjs-backend-cpu";
 import "@tensorflow/tfjs-backend-wasm";
 import { expect } from "vitest";
-
-/** Seeded uniform numbers in [0, 1): mulberry32. */
-export function randomSource(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 /** Values in [−1, 1) for the shape, the same whatever backend is active. */
 export function randomTensor<R extends tf.Rank>(shape: number[], random: () => number): tf.Tensor<R> {

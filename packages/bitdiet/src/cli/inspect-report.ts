@@ -32,7 +32,7 @@ export interface InspectReport {
   format: string;
   /** SHA-256 of a .bitdiet file. */
   sha256?: string;
-  /** Of all files that the model consists of. */
+  /** Bytes of all files that the model consists of. */
   bytes: number;
   elements: number;
   bitsPerElement: number;

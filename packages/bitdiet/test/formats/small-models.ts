@@ -1,6 +1,8 @@
 /** Small models for the tests, made by the tools that they belong to. */
+
 import type { io } from "@tensorflow/tfjs-core";
 import * as tf from "@tensorflow/tfjs-core";
+import { uniform } from "../../../../test/random.js";
 import "@tensorflow/tfjs-backend-cpu";
 import { loadGraphModel } from "@tensorflow/tfjs-converter";
 import * as layers from "@tensorflow/tfjs-layers";
@@ -9,18 +11,13 @@ import type { FilePiece } from "../../src/formats/files.js";
 
 export type Files = Record<string, Uint8Array>;
 
-/** Seeded normal numbers (mulberry32, Box-Muller). */
+/** Seeded normal numbers (Box and Muller). */
 export function normals(length: number, seed: number, scale = 1): Float32Array {
-  let state = seed;
-  const uniform = () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return (((t ^ (t >>> 14)) >>> 0) + 1) / 4294967297;
-  };
+  const next = uniform(seed);
+  const uniformAboveZero = () => (2 ** 32 * next() + 1) / (2 ** 32 + 1);
   return Float32Array.from(
     { length },
-    () => scale * Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()),
+    () => scale * Math.sqrt(-2 * Math.log(uniformAboveZero())) * Math.cos(2 * Math.PI * uniformAboveZero()),
   );
 }
 

@@ -74,7 +74,7 @@ function countWords(texts: readonly string[]): Word[] {
     .map(([word, count]) => ({ pieces: [...word].map((c, i) => (i === 0 ? c : `##${c}`)), count }));
 }
 
-/** Of equals the first in the alphabet, so that the order of the texts makes no difference. */
+/** Most frequent pair; of equals the first in the alphabet, so that the order of the texts makes no difference. */
 function mostFrequent(counts: ReadonlyMap<string, number>): string | undefined {
   let best: string | undefined;
   let most = 1;

@@ -16,7 +16,7 @@ export interface RatePoint {
 /**
  * @param anchor the curve to compare with, @param test the curve in question; points in any order
  * @returns mean relative difference in rate, −1 .. ∞; NaN where the curves have no quality in common
- * @throws RangeError where a curve has less than two points, a rate that is not positive, or one quality twice
+ * @throws {RangeError} where a curve has less than two points, a rate that is not positive, or one quality twice
  */
 export function bdRate(anchor: readonly RatePoint[], test: readonly RatePoint[]): number {
   const curves = [logRateCurve("anchor", anchor), logRateCurve("test", test)];

@@ -25,7 +25,7 @@ export interface OnnxGraph {
   nodes: OnnxNode[];
   initializers: OnnxTensor[];
   sparseInitializers: OnnxSparseTensor[];
-  /** Of a main graph these may include names of initializers. */
+  /** Inputs of the graph; those of a main graph may include names of initializers. */
   inputs: OnnxValue[];
   outputs: OnnxValue[];
   /** Types of values in between, as far as the file tells them. */

@@ -24,7 +24,7 @@ export interface Backward {
   constants: ReadonlyMap<string, Constant>;
   /** Values of the forward pass that it takes. */
   takes: readonly string[];
-  /** Of each layer the gradient at its output, summed squares one a row; undefined where there is no rule for what follows it. */
+  /** Gradient at each layer's output, summed squares one a row; undefined where there is no rule for what follows it. */
   squares: readonly (string | undefined)[];
 }
 
