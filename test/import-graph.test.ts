@@ -33,7 +33,7 @@ const doors: Record<string, { files: RegExp; imports: RegExp }[]> = {
       imports: /^(node:.*|cac|cli-progress|@tensorflow\/tfjs-(core|layers|backend-cpu))$/,
     },
     {
-      files: /^(loaders\/(vite|source|tfjs|worker)|formats\/node-files|networks\/find-runner)\.ts$/,
+      files: /^(loaders\/(vite|source|tfjs|worker)|formats\/(node|whole)-files|networks\/find-runner)\.ts$/,
       imports: /^node:/,
     },
   ],

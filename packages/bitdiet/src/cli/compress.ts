@@ -6,10 +6,10 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { realpath, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { xxHash32 } from "@bitdiet/stream";
 import { BudgetError } from "../compress.js";
-import { FileExistsError } from "../formats/node-files.js";
+import { FileExistsError, writeWhole } from "../formats/whole-files.js";
 import { openBitdiet } from "../loaders/open.js";
 import { openSource } from "../loaders/source.js";
 import type { Model } from "../model.js";
@@ -18,10 +18,9 @@ import type { CompressReport } from "../report.js";
 import { brotliSize } from "./brotli.js";
 import { type Choice, choose } from "./choose.js";
 import { type CompressResult, describeReport } from "./describe-report.js";
-import { type OpenedModel, openPath } from "./open.js";
+import { openPath, refuseOwnFiles } from "./open.js";
 import { asUsage, UsageError } from "./options.js";
 import { jsonNumbers, type Progress } from "./print.js";
-import { writeWhole } from "./write-file.js";
 
 export interface CompressCommand extends Choice {
   output: string;
@@ -44,15 +43,16 @@ export async function compress(path: string, command: CompressCommand, progress:
     throw new UsageError("--max-drop: needs --evaluate, which says what drops");
   const opened = await openPath(path);
   if (opened.bitdiet) throw new UsageError(`${path}: is compressed already`);
-  await refuseOwnFiles(output, opened);
+  await refuseOwnFiles(output, opened.files);
 
   const model = asUsage("--keep", () => keeping(opened.model, keep));
   const { pieces, report, metadata, ...chosen } = await choose(model, command, progress);
   if (strict && chosen.outputs.warning) throw new BudgetError(`--strict: ${chosen.outputs.warning}`);
 
-  await refuseOwnFiles(output, opened);
+  await refuseOwnFiles(output, opened.files);
   const check = (written: string) => checkWritten(written, metadata, report, progress);
-  await writeWhole(output, pieces, { force, check });
+  const toOutput = pieces.map((bytes) => ({ path: output, bytes }));
+  await writeWhole(toOutput, { force, check });
   const brotliBytes = await brotliSize(opened.files, report.bytes);
   const fileSizes = await Promise.all([...opened.files].map(async (file) => (await stat(file)).size));
   const filesBytes = fileSizes.reduce((sum, size) => sum + size, 0);
@@ -67,16 +67,6 @@ export async function compress(path: string, command: CompressCommand, progress:
     ...chosen,
   };
   return json ? JSON.stringify(result, jsonNumbers) : describeReport(result);
-}
-
-/** @throws {UsageError} if the output is one of the files that the model was read from, the only original perhaps */
-async function refuseOwnFiles(output: string, { files }: OpenedModel): Promise<void> {
-  const real = await realpath(output).catch(() => undefined);
-  if (real === undefined) return;
-  for (const file of files) {
-    if ((await realpath(file).catch(() => undefined)) === real)
-      throw new UsageError(`--output: ${output} is a file of the model that is compressed`);
-  }
 }
 
 function sha256(pieces: readonly Uint8Array[]): string {

@@ -5,9 +5,10 @@
  *     model/model.json 48,211 B, model/group1-shard1of1.bin 4,185,952 B
  */
 import { join } from "node:path";
+import type { FilePiece } from "../formats/files.js";
 import { writeModel } from "../formats/list.js";
 import { writeFiles } from "../formats/node-files.js";
-import { openPath } from "./open.js";
+import { openPath, refuseOwnFiles } from "./open.js";
 import { UsageError } from "./options.js";
 import { formatBytes, type Progress } from "./print.js";
 
@@ -16,7 +17,7 @@ export async function decompress(
   { output, force, json }: { output: string; force: boolean; json: boolean },
   progress: Progress,
 ): Promise<string> {
-  const { bitdiet, model } = await openPath(path);
+  const { bitdiet, model, files: own } = await openPath(path);
   if (!bitdiet) throw new UsageError(`${path}: not a .bitdiet file, nothing to decompress`);
   let done = 0;
   const tensors = model.tensors.map((tensor) => ({
@@ -26,7 +27,15 @@ export async function decompress(
       return tensor.bytes();
     },
   }));
-  const written = await writeFiles(writeModel({ ...model, tensors }), output, { force });
+  async function* pieces(): AsyncGenerator<FilePiece> {
+    let last: string | undefined;
+    for await (const piece of writeModel({ ...model, tensors })) {
+      if (piece.file !== last) await refuseOwnFiles(join(output, piece.file), own);
+      last = piece.file;
+      yield piece;
+    }
+  }
+  const written = await writeFiles(pieces(), output, { force });
   progress.stop();
   const files = [...written].map(([file, bytes]) => ({ file: join(output, file), bytes }));
   if (json) return JSON.stringify({ format: model.format, files });

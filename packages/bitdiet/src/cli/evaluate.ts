@@ -4,11 +4,10 @@
  *     const score = await loadEvaluation("eval.js");
  *     await score(model); // 0.915
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeModel } from "../formats/list.js";
 import { writeFiles } from "../formats/node-files.js";
+import { withTemporaryFolder } from "../formats/whole-files.js";
 import type { Model } from "../model.js";
 import { loadHook } from "./hook.js";
 import { UsageError } from "./options.js";
@@ -25,9 +24,8 @@ export interface EvaluatedModel {
 /** @throws {UsageError} if the module cannot be loaded or exports no function */
 export async function loadEvaluation(path: string): Promise<(model: Model) => Promise<number>> {
   const evaluate = await loadHook<EvaluatedModel>("--evaluate", path);
-  return async (model) => {
-    const folder = await mkdtemp(join(tmpdir(), "bitdiet-"));
-    try {
+  return (model) =>
+    withTemporaryFolder(async (folder) => {
       const files = [...(await writeFiles(writeModel(model), folder)).keys()];
       const main = files.find((file) => file.endsWith(".json")) ?? files[0];
       const tensors = Object.fromEntries(
@@ -37,8 +35,5 @@ export async function loadEvaluation(path: string): Promise<(model: Model) => Pr
       if (typeof score !== "number" || !Number.isFinite(score))
         throw new UsageError(`--evaluate: expected a finite number from ${path}, got ${score}`);
       return score;
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
-  };
+    });
 }

@@ -8,15 +8,14 @@ import { createHash } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { floatValues } from "../formats/floats.js";
-import { FileExistsError } from "../formats/node-files.js";
+import { FileExistsError, writeWhole } from "../formats/whole-files.js";
 import { type Dtype, elementCount, isFloat, type ModelTensor, tensorBytes } from "../model.js";
 import { signalToNoise } from "../report.js";
 import { type InspectedTensor, type InspectReport, largestFirst, MAX_ROWS } from "./inspect-report.js";
-import { type OpenedModel, openPath } from "./open.js";
+import { type OpenedModel, openPath, refuseOwnFiles } from "./open.js";
 import { formatBytes, formatNumber, formatTable, jsonNumbers, type Progress } from "./print.js";
 import { htmlReport } from "./report-html.js";
 import { baselineSizes, integerEntropy, packedSizes, toUint8, valueStatistics } from "./statistics.js";
-import { writeWhole } from "./write-file.js";
 
 /** Float32 bytes of which other formats' sizes are measured; of more a sample is. */
 const MOST_MEASURED_BYTES = 5_000_000;
@@ -45,13 +44,13 @@ async function sha256(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-export async function inspectModel(
+async function inspectModel(
   path: string,
+  opened: OpenedModel,
   other: string | undefined,
+  reference: OpenedModel | undefined,
   progress: Progress,
 ): Promise<InspectReport> {
-  const opened = await openPath(path);
-  const reference = other === undefined ? undefined : await openPath(other);
   const { model, bitdiet } = opened;
   const elements = model.tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   // Of a large model only the leading part of each tensor is kept for the baselines.
@@ -102,10 +101,11 @@ async function inspectTensors(
   const tensors: InspectedTensor[] = [];
   const floats: Floats[] = [];
   const others: Uint8Array[] = Object.values(model.metadata);
+  const places = new Map(reference?.model.tensors.map(({ name }, index) => [name, index]));
   for (const [index, tensor] of model.tensors.entries()) {
     progress.step("reading", index, model.tensors.length);
     const data = await tensor.bytes();
-    const before = await counterpart(reference, tensor);
+    const before = await counterpart(reference, places.get(tensor.name), tensor);
     const inspected: InspectedTensor = {
       ...sizeOf(tensor, storedBytes(opened, index, tensor, data.length)),
       ...(before && { otherBytes: before.bytes }),
@@ -128,10 +128,10 @@ async function inspectTensors(
 /** The tensor of the same name and shape in another model, and its bytes there. */
 async function counterpart(
   reference: OpenedModel | undefined,
-  { name, shape }: ModelTensor,
+  index: number | undefined,
+  { shape }: ModelTensor,
 ): Promise<{ dtype: Dtype; data: Uint8Array; bytes: number } | undefined> {
-  const index = reference?.model.tensors.findIndex((candidate) => candidate.name === name) ?? -1;
-  if (!reference || index < 0) return undefined;
+  if (!reference || index === undefined) return undefined;
   const tensor = reference.model.tensors[index];
   if (`${tensor.shape}` !== `${shape}`) return undefined;
   const data = await tensor.bytes();
@@ -183,8 +183,11 @@ export async function inspect(
   progress: Progress,
 ): Promise<string> {
   if (html && existsSync(html) && !force) throw new FileExistsError(`${html} exists already`);
-  const report = await inspectModel(path, other, progress);
-  if (html) await writeWhole(html, [Buffer.from(htmlReport(report))], { force });
+  const opened = await openPath(path);
+  const reference = other === undefined ? undefined : await openPath(other);
+  if (html) await refuseOwnFiles(html, [...opened.files, ...(reference?.files ?? [])]);
+  const report = await inspectModel(path, opened, other, reference, progress);
+  if (html) await writeWhole([{ path: html, bytes: Buffer.from(htmlReport(report)) }], { force });
   return json ? JSON.stringify(report, jsonNumbers) : describeModel(report);
 }
 

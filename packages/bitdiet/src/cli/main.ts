@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import { cac } from "cac";
 import { BudgetError } from "../compress.js";
 import { modelFiles } from "../formats/list.js";
-import { FileExistsError } from "../formats/node-files.js";
+import { FileExistsError, removeUnfinishedAtExit } from "../formats/whole-files.js";
 import { ModelFileError } from "../model.js";
 import type { CompressTarget } from "../quantize/target.js";
 import { compress } from "./compress.js";
@@ -25,7 +25,6 @@ import {
 } from "./options.js";
 import { terminalProgress } from "./print.js";
 import { verify } from "./verify.js";
-import { removeUnfinishedAtExit } from "./write-file.js";
 
 type Options = Record<string, unknown>;
 

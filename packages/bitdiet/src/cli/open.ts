@@ -3,7 +3,7 @@
  *
  *     const { model } = await openPath("tiny-darknet"); // a folder with a model.json
  */
-import { readdir, stat } from "node:fs/promises";
+import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { ModelFiles } from "../formats/files.js";
 import { modelAmong, modelFiles, readModel } from "../formats/list.js";
@@ -11,6 +11,7 @@ import { folderFiles } from "../formats/node-files.js";
 import { type BitdietFile, openBitdiet } from "../loaders/open.js";
 import { openSource } from "../loaders/source.js";
 import { type Model, ModelFileError } from "../model.js";
+import { UsageError } from "./options.js";
 
 export interface OpenedModel {
   /** The file that stands for the model: model.json, *.safetensors … */
@@ -34,6 +35,16 @@ export async function openPath(given: string): Promise<OpenedModel> {
   }
   const files = new Set([path]);
   return { path, files, model: await readModel(noting(dirname(path), files), basename(path)) };
+}
+
+/** @throws {UsageError} if an output is one of the files that were read, the only original perhaps */
+export async function refuseOwnFiles(output: string, files: Iterable<string>): Promise<void> {
+  const real = await realpath(output).catch(() => undefined);
+  if (real === undefined) return;
+  for (const file of files) {
+    if ((await realpath(file).catch(() => undefined)) === real)
+      throw new UsageError(`${output} is a file of the model that is read: nothing is written over it`);
+  }
 }
 
 /** Files of a folder; the paths of those that are read go into a set. */

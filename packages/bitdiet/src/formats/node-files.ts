@@ -1,19 +1,14 @@
 /**
- * A model's files in a folder on disk (Node only): reading by range, and writing that never leaves half a file behind.
+ * A model's files in a folder on disk (Node only): reading by range, and writing that never leaves half a model behind.
  *
  *     const model = await readSafetensors(folderFiles("models"), "resnet20.safetensors");
  *     await writeFiles(writeSafetensors(model), "out", { force: false });
  */
-import { existsSync } from "node:fs";
-import { mkdir, open, rename, rm, stat } from "node:fs/promises";
-import { dirname, isAbsolute, join, normalize } from "node:path";
+import { open, stat } from "node:fs/promises";
+import { isAbsolute, join, normalize } from "node:path";
 import { ModelFileError } from "../model.js";
 import type { FilePiece, ModelFiles } from "./files.js";
-
-/** Something is in the way of what would be written. */
-export class FileExistsError extends Error {
-  override name = "FileExistsError";
-}
+import { type PathPiece, writeWhole } from "./whole-files.js";
 
 /** A name out of a model's file is not to be trusted: it must stay inside the model's folder. */
 function inside(folder: string, name: string): string {
@@ -56,8 +51,7 @@ export function folderFiles(folder: string): ModelFiles {
 }
 
 /**
- * Writes pieces to files in a folder. Each file is written beside its place and renamed when all are complete, so a failure
- * leaves what was there.
+ * Writes pieces to files in a folder: all are there whole in the end, or none is.
  *
  * @returns bytes of each file
  * @throws {FileExistsError} before anything is written over, unless force
@@ -67,33 +61,14 @@ export async function writeFiles(
   folder: string,
   { force = false } = {},
 ): Promise<Map<string, number>> {
-  const written = new Map<string, number>();
-  const temporary = (file: string) => `${inside(folder, file)}.${process.pid}.tmp`;
-  let handle: Awaited<ReturnType<typeof open>> | undefined;
-  let current: string | undefined;
-  try {
+  const names = new Map<string, string>();
+  async function* placed(): AsyncGenerator<PathPiece> {
     for await (const { file, bytes } of pieces) {
-      if (file !== current) {
-        await handle?.close();
-        handle = undefined;
-        if (written.has(file)) throw new ModelFileError(`${file}: named twice by the model`);
-        if (!force && existsSync(inside(folder, file)))
-          throw new FileExistsError(`${inside(folder, file)} exists already`);
-        await mkdir(dirname(temporary(file)), { recursive: true });
-        handle = await open(temporary(file), "w");
-        current = file;
-        written.set(file, 0);
-      }
-      await handle!.writeFile(bytes);
-      written.set(file, written.get(file)! + bytes.length);
+      const path = inside(folder, file);
+      names.set(path, file);
+      yield { path, bytes };
     }
-    await handle?.close();
-    handle = undefined;
-    for (const file of written.keys()) await rename(temporary(file), inside(folder, file));
-  } catch (error) {
-    await handle?.close();
-    for (const file of written.keys()) await rm(temporary(file), { force: true });
-    throw error;
   }
-  return written;
+  const written = await writeWhole(placed(), { force });
+  return new Map([...written].map(([path, bytes]) => [names.get(path) as string, bytes]));
 }

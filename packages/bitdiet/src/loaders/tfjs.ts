@@ -137,11 +137,11 @@ export function toBitdiet(
       });
       const { bytes } = await compressModel(await readTfjs(files, "model.json"), target);
       if (typeof sink === "string") {
-        const modules = "node:fs/promises";
-        const { writeFile } = (await import(
+        const modules = "bitdiet/node";
+        const { writeWhole } = (await import(
           /* @vite-ignore */ /* webpackIgnore: true */ modules
-        )) as typeof import("node:fs/promises");
-        await writeFile(sink, bytes, { flag: "wx" });
+        )) as typeof import("../node.js");
+        await writeWhole([{ path: sink, bytes }]);
       } else await sink(bytes);
       return {
         modelArtifactsInfo: {

@@ -296,13 +296,13 @@ describe("exit code 3: a file that cannot be read", () => {
       [["verify", "cut.bitdiet"], "5000 bytes of a file of"],
       [["verify", "other.bitdiet"], "Not a .bitdiet file"],
       [["verify", "torch"], "not a .bitdiet file"],
-      [["decompress", "changed.bitdiet", "-o", "out/changed"], 'tensor "fc.weight"'],
+      [["decompress", "changed.bitdiet", "-o", "out-changed/deep"], 'tensor "fc.weight"'],
       [["compress", "bad.safetensors", "-o", "x.bitdiet"], "bad.safetensors: expected a header"],
       [["inspect", "score.mjs"], "expected a TF.js model.json"],
     ] as const) {
       const { code, stderr } = await bitdiet(...args);
       expect({ args, code, stderr }).toEqual({ args, code: 3, stderr: expect.stringContaining(message) });
     }
-    await expect(readdir(join(folder, "out/changed"))).resolves.toEqual([]);
+    expect(await readdir(folder)).not.toContain("out-changed");
   });
 });

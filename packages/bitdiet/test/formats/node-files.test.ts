@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { FilePiece } from "../../src/formats/files.js";
-import { FileExistsError, folderFiles, writeFiles } from "../../src/formats/node-files.js";
+import { folderFiles, writeFiles } from "../../src/formats/node-files.js";
+import { FileExistsError } from "../../src/formats/whole-files.js";
 import { ModelFileError } from "../../src/model.js";
 
 let folder: string;

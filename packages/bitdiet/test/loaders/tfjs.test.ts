@@ -72,7 +72,7 @@ test("toBitdiet saves what fromBitdiet loads, to a path or to a function", async
   const path = join(folder, "m.bitdiet");
   await model.save(toBitdiet(path, { bits: 6 }));
   expect(new Uint8Array(await readFile(path))).toEqual(bytes);
-  await expect(model.save(toBitdiet(path))).rejects.toThrow("EEXIST");
+  await expect(model.save(toBitdiet(path))).rejects.toThrow("exists already");
   expect(await runLayers(fromBitdiet(path))).toEqual(await runLayers(await plain(bytes)));
   model.dispose();
   await rm(folder, { recursive: true });

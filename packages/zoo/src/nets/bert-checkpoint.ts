@@ -2,9 +2,10 @@
 // several shards and model.safetensors.index.json. Example: `readBertCheckpoint("bert-base-uncased", { numLabels: 2 })`
 // reads 199 tensors and starts a classifier of its own, because the pretrained model has none.
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Parameters } from "@bitdiet/compression-aware";
+import { writeWhole } from "bitdiet/node";
 import { type BertConfig, bertShapes, initialBertTensor } from "./bert.js";
 import { type CheckpointTensor, readCheckpoint, writeCheckpoint } from "./checkpoint-file.js";
 import { parametersFromPyTorch, pyTorchFromParameters } from "./parameters.js";
@@ -92,8 +93,8 @@ export async function writeBertCheckpoint(
     format: "pt",
   });
   const path = join(folder, "config.json");
-  await writeFile(`${path}.partial`, `${JSON.stringify(configJson(config, json), undefined, 2)}\n`);
-  await rename(`${path}.partial`, path);
+  const text = `${JSON.stringify(configJson(config, json), undefined, 2)}\n`;
+  await writeWhole([{ path, bytes: new TextEncoder().encode(text) }], { force: true });
 }
 
 async function readWeights(folder: string): Promise<Record<string, CheckpointTensor>> {
