@@ -32,6 +32,8 @@ const doors: Record<string, { files: RegExp; imports: RegExp }[]> = {
       files: /^cli\/.*\.ts$/,
       imports: /^(node:.*|cac|cli-progress|@tensorflow\/tfjs-(core|layers|backend-cpu))$/,
     },
+    // Types alone: what is there is imported when it is needed.
+    { files: /^cli\/calibration\/.*\.ts$/, imports: /^(sharp|fflate|@huggingface\/tokenizers)$/ },
     {
       files: /^(loaders\/(vite|source|tfjs|worker)|formats\/(node|whole)-files|networks\/find-runner)\.ts$/,
       imports: /^node:/,

@@ -8,6 +8,7 @@
  *     const { bytes, report } = await compressModel(model, { maxBytes: 3_000_000 }, { quantize });
  */
 import type { Model } from "./model.js";
+import { checkInputs } from "./networks/inputs/check.js";
 import { type OnnxOptions, onnxNetwork } from "./networks/onnx/network.js";
 import type { OnnxRuntime } from "./networks/onnx/run.js";
 import type { Feed } from "./networks/onnx/walk.js";
@@ -20,6 +21,8 @@ export type { OnnxOptions, OnnxRuntime };
 export interface CalibrateOnnxOptions extends OnnxOptions {
   /** How the tensors are quantized that calibration does not reach, of the model with its batch norms folded. Default: by the weights alone. */
   rest?(folded: Model): Quantize;
+  /** Is told what is strange about the inputs, in words with numbers. */
+  onWarning?(message: string): void;
 }
 
 /**
@@ -34,8 +37,9 @@ export async function calibrateOnnx(
   model: Model,
   ort: OnnxRuntime,
   feeds: readonly Feed[],
-  { rest = fromWeights, ...options }: CalibrateOnnxOptions = {},
+  { rest = fromWeights, onWarning = () => {}, ...options }: CalibrateOnnxOptions = {},
 ): Promise<Quantize> {
   const network = await onnxNetwork(model, ort, feeds, options);
+  for (const warning of checkInputs(feeds)) onWarning(warning);
   return calibrated(network, rest(network.model));
 }

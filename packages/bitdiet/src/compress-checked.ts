@@ -56,9 +56,9 @@ export async function checkOutputs(
     MIN_PROBES,
     Math.min(MAX_PROBES, Math.floor(MAX_PROBE_RUNS / Math.max(1, weights))),
   );
-  const given = feeds && { judging: feeds.slice(-Math.max(1, Math.min(HELD_OUT, feeds.length >> 1))) };
+  const given = feeds && heldOut(feeds);
   const probing =
-    feeds?.slice(0, Math.min(probes, Math.max(1, feeds.length - given!.judging.length))) ??
+    given?.calibrating.slice(0, probes) ??
     (await runnableInputs(runner, model, { count: probes, seed: PROBE_SEED }));
   const judging =
     given?.judging ?? (await runnableInputs(runner, model, { count: HELD_OUT, seed: HELD_OUT_SEED }));
@@ -72,6 +72,18 @@ export async function checkOutputs(
     ? `${judging.length} inputs of yours, held out`
     : `${judging.length} made-up inputs, seed ${HELD_OUT_SEED}`;
   return { inputs, kind, judge, losses };
+}
+
+/**
+ * Inputs in two parts: those that choose integers, and the last ones, which judge what became of it. Of a single one both are the same.
+ */
+export function heldOut(feeds: readonly Feeds[]): {
+  calibrating: readonly Feeds[];
+  judging: readonly Feeds[];
+} {
+  const judges = Math.max(1, Math.min(HELD_OUT, feeds.length >> 1));
+  const at = Math.max(1, feeds.length - judges);
+  return { calibrating: feeds.slice(0, at), judging: feeds.slice(-judges) };
 }
 
 /** A way to choose integers, by a name for people. */

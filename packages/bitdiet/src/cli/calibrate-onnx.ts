@@ -21,7 +21,10 @@ export async function onnxCandidate(
   if (!ort) throw new UsageError("--calibrate: ONNX Runtime runs the model: npm install onnxruntime-node");
   if (!feeds)
     throw new UsageError("--calibrate: expected { feeds }, or { inputs, shape } of a model with one input");
-  const quantize = await calibrateOnnx(model, ort, feeds, { onProgress: progress.step }).catch((error) => {
+  const quantize = await calibrateOnnx(model, ort, feeds, {
+    onProgress: progress.step,
+    onWarning: progress.note,
+  }).catch((error) => {
     throw new UsageError(`--calibrate: ${error.message}`);
   });
   return { name, quantize };

@@ -10,6 +10,7 @@ import {
   checkOutputs,
   compressChecked,
   defaultCandidates,
+  heldOut,
   type OutputCheck,
   SAFE_DIVERGENCE,
   WARNING_DIVERGENCE,
@@ -27,7 +28,7 @@ import type { Quantize } from "../quantize/quantize.js";
 import type { CompressTarget } from "../quantize/target.js";
 import type { CompressReport } from "../report.js";
 import { onnxCandidate } from "./calibrate-onnx.js";
-import { feedsOf, loadCalibrationData } from "./calibration-data.js";
+import { calibrationData, type DataOptions } from "./calibration/data.js";
 import { loadEvaluation } from "./evaluate.js";
 import { asUsage, UsageError } from "./options.js";
 import { formatBytes, formatNumber, type Progress } from "./print.js";
@@ -35,8 +36,10 @@ import { formatBytes, formatNumber, type Progress } from "./print.js";
 export interface Choice {
   /** Absent: the smallest file that --max-drop allows, or whose outputs stay. */
   target?: CompressTarget;
-  /** A module that gives inputs, "synthetic" for made-up ones, or "none": the model is not run then. */
+  /** Where inputs are (see `calibrationData`), "synthetic" for made-up ones, or "none": the model is not run then. */
   calibrate?: string;
+  /** How they are read. */
+  data: DataOptions;
   evaluate?: string;
   maxDrop?: number;
   bitsFor: readonly BitsRule[];
@@ -123,23 +126,31 @@ const MADE_UP_SEED = 3;
 /** What is known of the model's outputs, or why nothing is; and the ways to choose integers, the likeliest first. */
 async function look(
   model: Model,
-  { target, calibrate, bitsFor }: Choice,
+  choice: Choice,
   progress: Progress,
 ): Promise<{ check: OutputCheck | string; candidates: Candidate[] }> {
+  const { target, calibrate, bitsFor } = choice;
   const isMadeUp = calibrate === "synthetic";
   // First the module, which may choose TF.js's backend.
   const data =
     calibrate === undefined || calibrate === "none" || isMadeUp
       ? undefined
-      : await loadCalibrationData(calibrate);
+      : await calibrationData(calibrate, choice.data);
   const runner = calibrate === "none" ? "--calibrate none" : await runnerOf(model);
-  const feeds = data && typeof runner !== "string" ? feedsOf(data, runner) : undefined;
+  const feeds = data && typeof runner !== "string" ? await data.feeds(runner, model) : undefined;
   const check = typeof runner === "string" ? runner : await checkOf(model, runner, feeds, progress);
   const candidates = typeof check === "string" ? [weightsOnly(model)] : defaultCandidates(model, check);
   const isOnnx = model.format === "onnx";
-  if (data && isOnnx) candidates.unshift(await onnxCandidate("calibration data", model, feeds, progress));
-  else if (data)
-    candidates.unshift(await (await calibration()).calibratedCandidate(data, model, check, progress));
+  // What judges has no part in choosing.
+  const calibrating = feeds && heldOut(feeds).calibrating;
+  if (data && isOnnx)
+    candidates.unshift(await onnxCandidate("calibration data", model, calibrating, progress));
+  else if (data) {
+    const { module } = data;
+    const inputs = calibrating ? { feeds: calibrating, logits: module?.logits } : module;
+    if (!inputs) throw new UsageError(`--calibrate: ${check}`);
+    candidates.unshift(await (await calibration()).calibratedCandidate(inputs, model, check, progress));
+  }
   if (isMadeUp) {
     if (typeof runner === "string" || typeof check === "string")
       throw new UsageError(`--calibrate synthetic: ${check}`);

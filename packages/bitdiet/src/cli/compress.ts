@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import { xxHash32 } from "@bitdiet/stream";
 import { BudgetError } from "../compress.js";
 import { FileExistsError, writeWhole } from "../formats/whole-files.js";
@@ -22,7 +23,8 @@ import { openPath, refuseOwnFiles } from "./open.js";
 import { asUsage, UsageError } from "./options.js";
 import { jsonNumbers, type Progress } from "./print.js";
 
-export interface CompressCommand extends Choice {
+export interface CompressCommand extends Omit<Choice, "data"> {
+  data: Omit<Choice["data"], "folder">;
   output: string;
   /** Patterns of tensors that keep every bit. */
   keep: readonly string[];
@@ -46,7 +48,8 @@ export async function compress(path: string, command: CompressCommand, progress:
   await refuseOwnFiles(output, opened.files);
 
   const model = asUsage("--keep", () => keeping(opened.model, keep));
-  const { pieces, report, metadata, ...chosen } = await choose(model, command, progress);
+  const choice = { ...command, data: { ...command.data, folder: dirname(opened.path) } };
+  const { pieces, report, metadata, ...chosen } = await choose(model, choice, progress);
   if (strict && chosen.outputs.warning) throw new BudgetError(`--strict: ${chosen.outputs.warning}`);
 
   await refuseOwnFiles(output, opened.files);

@@ -17,7 +17,9 @@ import { inspect } from "./inspect.js";
 import {
   bitsForOptions,
   bytesOption,
+  channelsOption,
   dropOption,
+  layoutOption,
   numberOption,
   textOption,
   textOptions,
@@ -55,9 +57,20 @@ cli
   .option("--bits <number>", "Mean coded bits a weight, e.g. 4.5")
   .option("--quality <number>", "0 (coarse) to 100 (fine)")
   .option(
-    "--calibrate <module>",
-    "A module whose default export gives inputs (TF.js layers models); synthetic: made-up ones; none: run nothing",
+    "--calibrate <data>",
+    "Inputs: a folder of pictures, .npz, .npy, .jsonl, .txt, or a module that exports a function which gives them; synthetic: made-up ones; none: run nothing",
   )
+  .option("--calibrate-count <n>", "Inputs at most, a seeded choice; default 128")
+  .option(
+    "--mean <numbers>",
+    "What pixels of 0 to 1 are less by, one or one a channel, e.g. 0.485,0.456,0.406",
+  )
+  .option("--std <numbers>", "And what they are then divided by, e.g. 0.229,0.224,0.225")
+  .option(
+    "--layout <axes>",
+    "NCHW or NHWC, where the model does not say; NCHW-BGR and NHWC-BGR with blue first",
+  )
+  .option("--tokenizer <file>", "The tokenizer.json of texts, if it is not beside the model")
   .option("--evaluate <module>", "A module whose default export gives the model's score")
   .option("--max-drop <drop>", "By how much the score may fall, e.g. 0.5% or 0.005")
   .option("--keep <pattern>", "Tensors that keep every bit, e.g. 'embed*'; may be given several times")
@@ -74,6 +87,13 @@ cli
         output: required(text(options, "output", "--output"), "--output"),
         target: targetOf(options),
         calibrate: text(options, "calibrate", "--calibrate"),
+        data: {
+          count: numberOption("--calibrate-count", options["calibrateCount"] ?? 128, 1, 1e6),
+          ...channelsOption("--mean", options["mean"], "mean"),
+          ...channelsOption("--std", options["std"], "std"),
+          ...layoutOption("--layout", options["layout"]),
+          tokenizer: text(options, "tokenizer", "--tokenizer"),
+        },
         evaluate: text(options, "evaluate", "--evaluate"),
         maxDrop: options["maxDrop"] === undefined ? undefined : dropOption("--max-drop", options["maxDrop"]),
         keep: textOptions("--keep", options["keep"]),

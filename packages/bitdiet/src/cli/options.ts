@@ -57,6 +57,29 @@ export function dropOption(name: string, value: unknown): number {
   return number;
 }
 
+/** A number, or one for each channel, by the name of what they are; nothing where there are none. @throws {UsageError} */
+export function channelsOption<Name extends string>(
+  option: string,
+  value: unknown,
+  name: Name,
+): { [name in Name]?: number[] } {
+  if (value === undefined) return {};
+  const numbers = textOption(option, value)
+    .split(",")
+    .map((each) => (each.trim() === "" ? Number.NaN : Number(each)));
+  if (![1, 3, 4].includes(numbers.length) || !numbers.every(Number.isFinite))
+    throw new UsageError(`${option}: expected a number or one a channel, such as 0.5,0.5,0.5, got ${value}`);
+  return { [name]: numbers } as { [name in Name]?: number[] };
+}
+
+/** Order of a picture's axes and channels. @throws {UsageError} */
+export function layoutOption(option: string, value: unknown): { layout?: "NCHW" | "NHWC"; bgr: boolean } {
+  if (value === undefined) return { bgr: false };
+  const match = /^(NCHW|NHWC)(-BGR)?$/i.exec(textOption(option, value));
+  if (!match) throw new UsageError(`${option}: expected NCHW, NHWC, NCHW-BGR or NHWC-BGR, got ${value}`);
+  return { layout: match[1].toUpperCase() as "NCHW" | "NHWC", bgr: match[2] !== undefined };
+}
+
 /** A path or name, given once. @throws {UsageError} */
 export function textOption(name: string, value: unknown): string {
   if (Array.isArray(value)) throw new UsageError(`${name}: expected once, got ${value.length} times`);

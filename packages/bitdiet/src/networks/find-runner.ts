@@ -57,8 +57,8 @@ async function useWasm(core: TfjsPackages["core"]): Promise<boolean> {
   return core.setBackend("wasm").catch(() => false);
 }
 
-/** A package beside this one, or in the folder where the command runs. */
-async function importPeer<Package>(name: string): Promise<Package | undefined> {
+/** A package beside this one, or in the folder where the command runs; undefined if it is not installed. */
+export async function importPeer<Package>(name: string): Promise<Package | undefined> {
   const path = pathOf(name);
   if (path === undefined) return undefined;
   const module = await import(pathToFileURL(path).href);

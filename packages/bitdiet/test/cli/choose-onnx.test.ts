@@ -31,7 +31,8 @@ test("an ONNX model whose batch norms calibration folds is judged by the graph t
   );
   const model = await readOnnx(memoryFiles({ "model.onnx": writeGraph(graph) }), "model.onnx");
   const progress = { step: () => {}, note: () => {}, stop: () => {} };
-  const choice = { target: { quality: 75 }, calibrate: "synthetic", bitsFor: [], progressive: false };
+  const data = { count: 128, bgr: false, folder: "." };
+  const choice = { data, target: { quality: 75 }, calibrate: "synthetic", bitsFor: [], progressive: false };
   const { method, outputs, rivals, metadata } = await choose(model, choice, progress);
   expect(method).toBe("made-up calibration inputs");
   expect(metadata["graph.onnx"]).not.toEqual(model.metadata["graph.onnx"]);

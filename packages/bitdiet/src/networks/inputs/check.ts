@@ -4,8 +4,10 @@
  *     checkInputs(feeds); // ["inputs: 12 of 200 are equal to the first"]
  */
 
+import type { RunData } from "../runner.js";
 import type { TrainingDistance } from "../tfjs/training-distance.js";
 import type { Feeds } from "./made-up.js";
+import { isState } from "./states.js";
 
 /** Squares of larger inputs are no float32 any more. */
 const MAX_INPUT = 1e15;
@@ -26,24 +28,12 @@ export function checkInputs(feeds: readonly Feeds[]): string[] {
   const count = feeds.reduce((sum, feed) => sum + ([...feed.values()][0]?.shape[0] ?? 1), 0);
   if (count < FEW) warnings.push(`inputs: ${count} are few; a hundred or more tell what a model sees`);
   let isConstant = true;
-  for (const name of feeds[0].keys()) {
+  for (const [name, { dtype }] of feeds[0]) {
     const rows = rowsOf(feeds, name);
-    if (rows.length === 0) continue;
-    for (const [index, row] of rows.entries()) {
-      const bad = row.findIndex((value) => !(Math.abs(value) <= MAX_INPUT));
-      if (bad >= 0)
-        throw new RangeError(
-          `inputs: ${name}: expected numbers up to ${MAX_INPUT}, got ${row[bad]} at ${bad} of number ${index}`,
-        );
-    }
-    const [first] = rows[0];
-    const constant = rows.filter((row) => row.every((value) => value === row[0])).length;
+    const [first] = rows[0] ?? [];
     if (rows.some((row) => row.some((value) => value !== first))) isConstant = false;
-    if (constant > 0 && constant < rows.length && rows[0].length > 1)
-      warnings.push(`inputs: ${name}: ${constant} of ${rows.length} hold one number only`);
-    const equal = rows.slice(1).filter((row) => row.every((value, i) => value === rows[0][i])).length;
-    if (equal > 0 && rows[0].length > 1)
-      warnings.push(`inputs: ${name}: ${equal} of ${rows.length} are equal to the first`);
+    // Masks, types and states that are all alike are nothing strange.
+    if (dtype === "float32" && !isState(name)) warnings.push(...checkFloats(name, rows as Float32Array[]));
   }
   if (isConstant) {
     const [name] = feeds[0].keys();
@@ -54,15 +44,32 @@ export function checkInputs(feeds: readonly Feeds[]): string[] {
   return warnings;
 }
 
-/** An input of floats, one by one. */
-function rowsOf(feeds: readonly Feeds[], name: string): Float32Array[] {
+function checkFloats(name: string, rows: readonly Float32Array[]): string[] {
+  const warnings: string[] = [];
+  for (const [index, row] of rows.entries()) {
+    const bad = row.findIndex((value) => !(Math.abs(value) <= MAX_INPUT));
+    if (bad >= 0)
+      throw new RangeError(
+        `inputs: ${name}: expected numbers up to ${MAX_INPUT}, got ${row[bad]} at ${bad} of number ${index}`,
+      );
+  }
+  const constant = rows.filter((row) => row.every((value) => value === row[0])).length;
+  if (constant > 0 && constant < rows.length && rows[0].length > 1)
+    warnings.push(`inputs: ${name}: ${constant} of ${rows.length} hold one number only`);
+  const equal = rows.slice(1).filter((row) => row.every((value, i) => value === rows[0][i])).length;
+  if (equal > 0 && rows[0].length > 1)
+    warnings.push(`inputs: ${name}: ${equal} of ${rows.length} are equal to the first`);
+  return warnings;
+}
+
+/** An input of numbers, one by one. */
+function rowsOf(feeds: readonly Feeds[], name: string): Exclude<RunData, string[]>[] {
   return feeds.flatMap((feed) => {
-    const { dtype, shape, data } = feed.get(name)!;
-    if (dtype !== "float32") return [];
-    const values = data as Float32Array;
+    const { shape, data } = feed.get(name)!;
+    if (Array.isArray(data)) return [];
     const [count = 1] = shape;
-    const size = values.length / count;
-    return Array.from({ length: count }, (_, i) => values.subarray(i * size, (i + 1) * size));
+    const size = data.length / count;
+    return Array.from({ length: count }, (_, i) => data.subarray(i * size, (i + 1) * size));
   });
 }
 

@@ -73,7 +73,7 @@ function kindOf(input: RunInput, shape: readonly number[], all: readonly RunInpu
   return isLong || (isRow && (hasRate || SOUND.test(name))) ? "sound" : "floats";
 }
 
-interface Layout {
+export interface Layout {
   height: number;
   width: number;
   channels: number;
@@ -82,7 +82,7 @@ interface Layout {
 }
 
 /** How pictures lie in a shape; undefined unless it has rank 4, and 1, 3 or 4 channels in the second or in the last place. */
-function layoutOf(shape: readonly number[]): Layout | undefined {
+export function layoutOf(shape: readonly number[]): Layout | undefined {
   const [, second, third, last] = shape;
   const isChannels = (extent: number) => extent === 1 || extent === 3 || extent === 4;
   if (shape.length !== 4) return undefined;
@@ -133,7 +133,7 @@ function pictures(shape: readonly number[], next: () => number): Float32Array {
 const IMAGENET = { mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] };
 
 /** Pictures of 0 to 1 in the range that the model expects: as hinted, by its name and type, or else -1 to 1. */
-function inRange(
+export function inRange(
   values: Float32Array,
   shape: readonly number[],
   name: string,
@@ -151,7 +151,8 @@ function inRange(
   });
 }
 
-function asData(dtype: string, values: Float32Array): RunData {
+/** Numbers as a tensor of this type holds them. */
+export function asData(dtype: string, values: Float32Array): RunData {
   if (dtype === "float16" || dtype === "bfloat16") {
     const bytes = floatBytes(dtype, values);
     return new Uint16Array(bytes.buffer, bytes.byteOffset, values.length);
