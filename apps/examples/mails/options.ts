@@ -9,11 +9,11 @@ import {
   pathFlag,
   UsageError,
 } from "@bitdiet/zoo/runner/command-line";
-import type { Backend } from "@bitdiet/zoo/training/backend";
+import { addJobOptions, type JobOptions, jobOptions } from "@bitdiet/zoo/runner/job-options";
 import cac from "cac";
 import { type Columns, TASK_NAMES } from "./texts.js";
 
-export interface Options {
+export interface Options extends JobOptions {
   task: string;
   /** Where the task's files are; undefined for the mails that come with the install. */
   data?: string;
@@ -21,10 +21,6 @@ export interface Options {
   columns?: Columns;
   /** A Hugging Face folder to start from; undefined trains a small BERT from scratch. */
   checkpoint?: string;
-  bits: number;
-  weightBits: number;
-  lambda: number;
-  weightLambda: number;
   epochs: number;
   fineTuneEpochs: number;
   learningRate: number;
@@ -35,16 +31,13 @@ export interface Options {
   vocabulary: number;
   distill: boolean;
   resume: boolean;
-  seed: number;
   out: string;
-  backend: Backend;
-  json: boolean;
 }
 
 const SCRATCH = { epochs: 2, learningRate: 1e-3, fineTuneEpochs: 1.5, fineTuneLearningRate: 5e-4 };
 /** As BERT is usually fine-tuned. */
 const PRETRAINED = { epochs: 3, learningRate: 3e-5, fineTuneEpochs: 2, fineTuneLearningRate: 2e-5 };
-const DEFAULTS = {
+const DEFAULTS: JobOptions & Pick<Options, "task" | "maxLength" | "vocabulary"> = {
   task: "spam",
   bits: 4,
   weightBits: 4,
@@ -54,7 +47,10 @@ const DEFAULTS = {
   vocabulary: 4096,
   seed: 1,
   backend: "wasm",
+  json: false,
 };
+/** Activations of a BERT are signed. */
+const LEAST_BITS = 2;
 
 /** @returns the options, or undefined when `--help` was asked for and printed */
 export function parseOptions(argv: string[]): Options | undefined {
@@ -62,11 +58,14 @@ export function parseOptions(argv: string[]): Options | undefined {
   const d = DEFAULTS;
   const either = (key: keyof typeof SCRATCH) =>
     `(default ${SCRATCH[key]} from scratch, ${PRETRAINED[key]} from a checkpoint)`;
-  cli
-    .command(
+  addJobOptions(
+    cli.command(
       "",
       "Train a BERT to classify texts, quantized with and without the entropy term; encode, decode, evaluate, report",
-    )
+    ),
+    d,
+    LEAST_BITS,
+  )
     .option("--task <name>", `${TASK_NAMES.join(", ")} (default ${d.task}: mails that come with the install)`)
     .option("--data <dir>", "Folder with the task's files: train.tsv, dev.tsv and the like")
     .option("--first <column>", "Column of the text, for --task tsv")
@@ -76,28 +75,21 @@ export function parseOptions(argv: string[]): Options | undefined {
       "--checkpoint <dir>",
       "Hugging Face folder of a BERT to start from (default: 2 layers, hidden 128, from scratch)",
     )
-    .option("--bits <n>", `Bits of activations, 2 .. 8 (default ${d.bits})`)
-    .option("--weight-bits <n>", `Bits of weights, 2 .. 8 (default ${d.weightBits})`)
-    .option("--lambda <x>", `Weight of the activations' entropy in the loss, ≥ 0 (default ${d.lambda})`)
-    .option(
-      "--weight-lambda <x>",
-      `Weight of the weights' entropy in the loss, ≥ 0 (default ${d.weightLambda})`,
-    )
     .option("--epochs <n>", `Epochs of float training, 0 to leave a checkpoint as it is ${either("epochs")}`)
     .option(
       "--fine-tune-epochs <n>",
       `Epochs of each quantized run, not necessarily whole ${either("fineTuneEpochs")}`,
     )
-    .option("--learning-rate <x>", `Of float training ${either("learningRate")}`)
-    .option("--fine-tune-learning-rate <x>", `Of the quantized runs ${either("fineTuneLearningRate")}`)
+    .option("--learning-rate <x>", `Learning rate of float training ${either("learningRate")}`)
+    .option(
+      "--fine-tune-learning-rate <x>",
+      `Learning rate of the quantized runs ${either("fineTuneLearningRate")}`,
+    )
     .option("--max-length <n>", `Tokens of a text, or of a pair, 8 .. 512 (default ${d.maxLength})`)
     .option("--vocabulary <n>", `Entries to learn without a checkpoint (default ${d.vocabulary})`)
     .option("--distill", "Let the float network teach the quantized ones")
     .option("--resume", "Go on where an interrupted run into the same folder stopped")
-    .option("--seed <n>", `Of initial weights, data order and sampling (default ${d.seed})`)
     .option("--out <dir>", "Where networks and report go (default apps/examples/out/<task>)")
-    .option("--backend <name>", `wasm or cpu, which is slow (default ${d.backend})`)
-    .option("--json", "Print the report as JSON instead of the table")
     .action(() => {});
   const parsed = parseFlags(cli, argv);
   if (parsed === undefined) return undefined;
@@ -109,21 +101,14 @@ function checkedOptions(flags: Flags): Options {
   const number = (flag: string, fallback: number, least: number, most: number, whole: boolean) =>
     numberFlag(flags, flag, { fallback, least, most, whole });
   const { task, data, columns } = checkedTask(flags);
-  const backend = flags["backend"] ?? d.backend;
-  if (backend !== "wasm" && backend !== "cpu") {
-    throw new UsageError(`--backend: expected wasm or cpu, got ${JSON.stringify(backend)}`);
-  }
   const checkpoint = folderFlag(flags, "checkpoint");
   const rates = checkpoint === undefined ? SCRATCH : PRETRAINED;
   return {
+    ...jobOptions(flags, d, LEAST_BITS),
     task,
     data,
     columns,
     checkpoint,
-    bits: number("bits", d.bits, 2, 8, true),
-    weightBits: number("weightBits", d.weightBits, 2, 8, true),
-    lambda: number("lambda", d.lambda, 0, 100, false),
-    weightLambda: number("weightLambda", d.weightLambda, 0, 100, false),
     epochs: number("epochs", rates.epochs, checkpoint === undefined ? 1 : 0, 1000, true),
     fineTuneEpochs: number("fineTuneEpochs", rates.fineTuneEpochs, 0.01, 1000, false),
     learningRate: number("learningRate", rates.learningRate, 0, 1, false),
@@ -132,10 +117,7 @@ function checkedOptions(flags: Flags): Options {
     vocabulary: number("vocabulary", d.vocabulary, 256, 100_000, true),
     distill: flags["distill"] === true,
     resume: flags["resume"] === true,
-    seed: number("seed", d.seed, 0, 2 ** 31 - 1, true),
     out: pathFlag(flags, "out", resolve(import.meta.dirname, "..", "out", task)),
-    backend,
-    json: flags["json"] === true,
   };
 }
 
