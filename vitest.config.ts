@@ -24,7 +24,9 @@ const node = {
 const browser = {
   // Bundled before the tests start: found halfway, they would make the page reload under a running test.
   optimizeDeps: {
-    include: ["@tensorflow/tfjs-core", "@tensorflow/tfjs-layers", "@tensorflow/tfjs-backend-wasm"],
+    include: ["core", "layers", "backend-wasm", "backend-webgl", "backend-cpu"].map(
+      (name) => `@tensorflow/tfjs-${name}`,
+    ),
   },
   test: {
     name: "chromium",

@@ -22,6 +22,11 @@ const arrows: Record<string, string[]> = {
 };
 /** Files that may import more than the rest of their package: the doors to tf, to the command's libraries and to Node. */
 const doors: Record<string, { files: RegExp; imports: RegExp }[]> = {
+  // Around a layers model, and to the file that it becomes.
+  "compression-aware": [
+    { files: /^layers\/.*\.ts$/, imports: /^(@tensorflow\/tfjs-layers|bitdiet(\/training)?)$/ },
+    { files: /^layers\/file\.ts$/, imports: /^node:/ },
+  ],
   "dct-transform": [{ files: /^training\.ts$/, imports: /^@tensorflow\/tfjs-core$/ }],
   bitdiet: [
     {
@@ -43,7 +48,7 @@ const doors: Record<string, { files: RegExp; imports: RegExp }[]> = {
 
 /** Runtime dependencies of packages that have any. */
 const dependenciesOf: Record<string, string[]> = {
-  "compression-aware": ["@bitdiet/entropy-loss", "@bitdiet/fake-quant"],
+  "compression-aware": ["@bitdiet/entropy-loss", "@bitdiet/fake-quant", "bitdiet"],
   bitdiet: [...coders, "cac", "cli-progress"].sort(),
 };
 

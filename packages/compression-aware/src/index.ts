@@ -6,6 +6,13 @@
  */
 export { contextRate } from "./context-rate.js";
 export type { Hooks, Parameters } from "./hooks.js";
+export { registerActivationQuantizer } from "./layers/activation-quantizer.js";
+export {
+  type AwareModel,
+  type CompressionAwareLayers,
+  compressionAware,
+  type TensorBits,
+} from "./layers/compression-aware.js";
 export {
   type BitWidths,
   type FrozenScale,

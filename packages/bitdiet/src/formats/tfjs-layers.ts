@@ -45,8 +45,11 @@ function collectLayers(value: unknown, classes: Map<string, string>, depth: numb
   if (typeof value !== "object" || value === null || depth > MAX_DEPTH) return;
   if (!Array.isArray(value)) {
     const { class_name: className, config } = value as Record<string, unknown>;
-    const { name } = (config ?? {}) as Record<string, unknown>;
-    if (typeof className === "string" && typeof name === "string") classes.set(name, className);
+    const { name, layer } = (config ?? {}) as Record<string, unknown>;
+    // The weights of a wrapper are those of the layer in it.
+    const wrapped = (layer as Record<string, unknown> | undefined | null)?.["class_name"];
+    const own = typeof wrapped === "string" ? wrapped : className;
+    if (typeof own === "string" && typeof name === "string") classes.set(name, own);
   }
   for (const item of Object.values(value)) collectLayers(item, classes, depth + 1);
 }

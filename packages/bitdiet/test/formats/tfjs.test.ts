@@ -2,6 +2,7 @@ import { decodeWeights } from "@tensorflow/tfjs-core/dist/io/io_utils.js";
 import { expect, test } from "vitest";
 import { memoryFiles } from "../../src/formats/files.js";
 import { readTfjs, writeTfjs } from "../../src/formats/tfjs.js";
+import { layersUses } from "../../src/formats/tfjs-layers.js";
 import { channelAxis, ModelFileError } from "../../src/model.js";
 import {
   bytesOf,
@@ -318,4 +319,23 @@ test("JSON nested so deep that nobody could write it again is refused by name", 
   await expect(readTfjs(files, "model.json")).rejects.toThrow(
     new ModelFileError("model.json: expected JSON of at most 1000 levels, got more"),
   );
+});
+
+test("weights of a wrapper are those of the layer in it", () => {
+  const layer = (className: string, name: string) => ({ class_name: className, config: { name } });
+  const wrapped = (className: string, name: string, inner: object) => ({
+    class_name: className,
+    config: { name, layer: inner },
+  });
+  const layers = [
+    wrapped("TimeDistributed", "each", layer("Dense", "dense")),
+    wrapped("Bidirectional", "both", layer("LSTM", "lstm")),
+  ];
+  const useOf = layersUses({ class_name: "Sequential", config: { layers } });
+  expect(useOf("each/kernel", [3, 4])).toEqual({
+    kind: "weight",
+    channelAxis: 1,
+    reason: "kernel of Dense each",
+  });
+  expect(useOf("both/forward_lstm/recurrent_kernel", [4, 16]).kind).toBe("weight");
 });

@@ -1,0 +1,216 @@
+/**
+ * Compression-aware training of a layers model of TF.js in one call.
+ *
+ *     const aware = compressionAware(model, { weightBits: 5, activationBits: 4, lambda: 0.1 });
+ *     aware.model.compile({ optimizer: tf.train.adam(1e-4), loss: "categoricalCrossentropy" });
+ *     await aware.model.fit(x, y, { epochs: 3, callbacks: aware.progress(console.log) });
+ *     await aware.save("model.bitdiet");
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Callback, LayersModel, LayerVariable } from "@tensorflow/tfjs-layers";
+import { estimateModel, type QuantizedTensor } from "bitdiet";
+import type { Rate } from "../rate.js";
+import { ActivationQuantizer } from "./activation-quantizer.js";
+import { type BitsOf, quantizedCopy } from "./copy.js";
+import { integersOf, trainedFile, writeNew } from "./file.js";
+import { centred } from "./learned-step.js";
+import { type Kind, pricing } from "./price.js";
+import { progressCallback } from "./progress.js";
+import { quantizeLayers } from "./quantize-layers.js";
+import { asContainer, leavesOf } from "./walk.js";
+import { type QuantizedWeight, roundedToShort } from "./weight-quantizer.js";
+
+/** How a model is trained to be compressible. */
+export interface CompressionAwareLayers {
+  /** Width of kernels and tables, 2 .. 16; by the layer's name, or undefined where they stay floats. */
+  weightBits?: number | BitsOf;
+  /**
+   * Width of what nonlinear layers give, 1 .. 16 (2 .. 16 where it can be negative); by the layer's name, or undefined where it stays
+   * floats. Left out, no activation is quantized, and what is shipped has layers of TF.js only.
+   */
+  activationBits?: number | BitsOf;
+  /** Nats that a bit per activation, and a bit per weight, is worth: 0 or more. 0: quantization-aware training, nothing more. */
+  lambda: number;
+  /** The same for weights alone, where it shall be another; `lambda` by default. */
+  weightLambda?: number;
+  /** Share of training over which the lambdas rise from 0 in a straight line, 0 .. 1; 0 by default. Needs `progress`. */
+  warmUp?: number;
+  /** Sharpness of soft histograms at the start and at the end, geometrically between; 1 and 10 by default. Needs `progress`. */
+  sharpness?: { first: number; last: number };
+  /** Multiple of the steps that just hold the first batch's largest activations at which activations' steps start; 1 by default. */
+  rangeFactor?: number;
+  /** What a bit is; `orderZeroRate()` by default. */
+  rate?: Rate;
+}
+
+/** What a quantized tensor weighs in a file, mean bits of a number, steps included. */
+export interface TensorBits {
+  /** As in the file: "conv/kernel". */
+  name: string;
+  shape: number[];
+  /** Of the weights that training started from, rounded to the same widths, coded the same way. */
+  before: number;
+  after: number;
+}
+
+/** A model in training. */
+export interface AwareModel {
+  /**
+   * A copy of the model, trained as any: `compile`, `fit`, `fitDataset`, `evaluate`, `predict`. Batch norms are folded into linear
+   * layers before them; others keep their statistics. Everything it computes, it computes with quantized weights.
+   */
+  model: LayersModel;
+  /** Callback for `fit`: the schedule, and bits beside the loss. @param print gets a line at the end of each epoch */
+  progress(print?: (line: string) => void): Callback;
+  /** The .bitdiet file of the model as it is now. `fromBitdiet` loads it; on the same backend it predicts the same bits. */
+  bytes(): Promise<Uint8Array>;
+  /** Writes the file, in Node. @throws if there is one already */
+  save(path: string): Promise<void>;
+  /** Bits of each quantized tensor, within 0.2 % of the file's. */
+  report(): { tensors: TensorBits[] };
+  /** Frees the copy and the quantizers; the optimizer is its maker's. */
+  dispose(): void;
+}
+
+/**
+ * @param model stays as it is; a sequential or functional model, also with models in it
+ * @throws {RangeError} naming an option that is out of its range, or if there is nothing to quantize
+ */
+export function compressionAware(model: LayersModel, options: CompressionAwareLayers): AwareModel {
+  const {
+    lambda,
+    weightLambda = lambda,
+    warmUp = 0,
+    sharpness = { first: 1, last: 10 },
+    rangeFactor = 1,
+  } = options;
+  checkOptions({ lambda, weightLambda, warmUp, sharpness, rangeFactor });
+  const price = pricing({
+    lambdas: { weight: weightLambda, activation: lambda },
+    warmUp,
+    sharpness,
+    rate: options.rate,
+  });
+  const { model: copy, added } = quantizedCopy(model, bitsOf(options.activationBits));
+  const layers = leavesOf(asContainer(copy));
+  const activations = layers.filter((layer) => layer instanceof ActivationQuantizer) as ActivationQuantizer[];
+  for (const layer of activations) {
+    if (added.has(layer.name)) layer.startsAt = rangeFactor;
+    layer.price = price.price("activation");
+  }
+  const { weights, vectors, steps } = quantizeLayers(copy, bitsOf(options.weightBits), price.price("weight"));
+  if (weights.size + activations.length === 0)
+    throw new RangeError(
+      "model: expected a layer with a kernel or a nonlinearity whose width is given, got none",
+    );
+  joinTraining(copy, steps, price.loss);
+  const before = bitsPerTensor(integersOf(weights.values()));
+  const bytes = () => fileOf(copy, weights, vectors);
+  const priced = (
+    [
+      ["weight", weightLambda, weights.size],
+      ["activation", lambda, activations.length],
+    ] as const
+  )
+    .filter(([, weight, count]) => weight > 0 && count > 0)
+    .map(([kind]): Kind => kind);
+  return {
+    model: copy,
+    progress: (print) => progressCallback(price.position, price.means, priced, print),
+    bytes,
+    save: async (path) => writeNew(path, await bytes()),
+    report: () => {
+      const integers = integersOf(weights.values());
+      const after = bitsPerTensor(integers);
+      return {
+        tensors: [...integers].map(([name, { shape }], i) => ({
+          name,
+          shape: [...shape],
+          before: before[i],
+          after: after[i],
+        })),
+      };
+    },
+    dispose: () => {
+      copy.dispose();
+      price.forget();
+      tf.dispose([price.means.weight, price.means.activation]);
+      for (const { logStep } of weights.values()) logStep.dispose();
+    },
+  };
+}
+
+/**
+ * Steps are trained with the model's variables, and the term is added to its loss: both by the layer of the first input, which every
+ * training of the model asks, and which has no weights that would be saved.
+ */
+function joinTraining(model: LayersModel, steps: LayerVariable[], loss: () => tf.Scalar): void {
+  const { sourceLayer } = model.inputs[0];
+  Object.defineProperty(sourceLayer, "trainableWeights", { get: () => steps });
+  sourceLayer.addLoss(loss as never);
+}
+
+async function fileOf(
+  model: LayersModel,
+  weights: ReadonlyMap<LayerVariable, QuantizedWeight>,
+  vectors: ReadonlySet<LayerVariable>,
+): Promise<Uint8Array> {
+  const layers = leavesOf(asContainer(model));
+  const waiting = layers.find(
+    (layer) => layer instanceof ActivationQuantizer && layer.startsAt !== undefined,
+  );
+  if (waiting)
+    throw new RangeError(
+      `model: expected a step of training before it is saved, which gives ${waiting.name} its range`,
+    );
+  const logSteps = new Set(
+    layers.flatMap((layer) => (layer instanceof ActivationQuantizer ? layer.logStep : [])),
+  );
+  const variables = [...new Set(layers.flatMap((layer) => layer.weights))];
+  const read = variables.map((variable) => ({
+    variable,
+    value: vectors.has(variable)
+      ? roundedToShort(variable.read())
+      : logSteps.has(variable)
+        ? centred(variable.read())
+        : tf.clone(variable.read()),
+  }));
+  try {
+    return await trainedFile(model, integersOf(weights.values()), read);
+  } finally {
+    for (const { value } of read) value.dispose();
+  }
+}
+
+function bitsPerTensor(integers: ReadonlyMap<string, QuantizedTensor>): number[] {
+  return [...integers].map(([name, quantized]) => {
+    const { tensors } = estimateModel({ tensors: [{ name, dtype: "float32", quantized }] });
+    return (8 * tensors[0].bytes) / quantized.integers.length;
+  });
+}
+
+const bitsOf = (bits: number | BitsOf | undefined): BitsOf =>
+  typeof bits === "function" ? bits : () => bits;
+
+function checkOptions({
+  lambda,
+  weightLambda,
+  warmUp,
+  sharpness: { first, last },
+  rangeFactor,
+}: Required<
+  Pick<CompressionAwareLayers, "lambda" | "weightLambda" | "warmUp" | "sharpness" | "rangeFactor">
+>): void {
+  const check = (name: string, value: number, isIn: boolean, expected: string) => {
+    if (!isIn) throw new RangeError(`${name}: expected ${expected}, got ${value}`);
+  };
+  for (const [name, value] of Object.entries({ lambda, weightLambda }))
+    check(name, value, value >= 0 && value < Infinity, "a number of at least 0");
+  check("warmUp", warmUp, warmUp >= 0 && warmUp <= 1, "0 to 1");
+  for (const [name, value] of Object.entries({
+    "sharpness.first": first,
+    "sharpness.last": last,
+    rangeFactor,
+  }))
+    check(name, value, value > 0 && value < Infinity, "a number above 0");
+}

@@ -1,0 +1,42 @@
+/** Training on wasm in Node; on WebGL and wasm in Chromium. */
+import "@tensorflow/tfjs-layers";
+import { registerTrainingKernels } from "@bitdiet/wasm-training";
+import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
+import * as tf from "@tensorflow/tfjs-core";
+import { describe, test } from "vitest";
+import { subjects } from "./models.js";
+import { expectTrainedAlike } from "./trained-alike.js";
+
+const isBrowser = typeof window !== "undefined";
+
+async function useWasm(): Promise<void> {
+  if (isBrowser) {
+    // Vite serves the backend's binaries under these addresses.
+    const { default: simd } = (await import(
+      // @ts-expect-error resolved by Vite
+      "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url"
+    )) as { default: string };
+    setWasmPaths({
+      "tfjs-backend-wasm.wasm": simd,
+      "tfjs-backend-wasm-simd.wasm": simd,
+      "tfjs-backend-wasm-threaded-simd.wasm": simd,
+    });
+  }
+  registerTrainingKernels();
+  await tf.setBackend("wasm");
+}
+
+async function useWebgl(): Promise<void> {
+  await import("@tensorflow/tfjs-backend-webgl");
+  await tf.setBackend("webgl");
+}
+
+const backends = { wasm: useWasm, ...(isBrowser && { webgl: useWebgl }) };
+describe.each(Object.entries(backends))("%s", (backend, use) => {
+  // A software WebGL takes half a minute for each kind of network, most of it to compile.
+  const some = backend === "webgl" ? subjects.slice(-2) : subjects;
+  test.each(some)("$name", { timeout: 180_000 }, async (subject) => {
+    await use();
+    await expectTrainedAlike(subject);
+  });
+});
