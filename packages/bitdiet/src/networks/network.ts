@@ -19,6 +19,8 @@ export interface CalibrationLayer {
   kernel: readonly [number, number];
   /** Equal parts of the rows, one after another, each with inputs of its own: groups of a convolution. Default: 1. */
   groups?: number;
+  /** Whether each input is the number of a row, which is then the output: a table of embeddings. It has no biases. */
+  isTable?: boolean;
   /** rows x columns */
   weights: Float32Array;
   /** One a row; zeros where the layer has none. */
@@ -37,12 +39,12 @@ export interface LayerParameters {
  * the biases belong to: n = columns + 1. Of a layer without biases it is uncorrelated with the others: biases then stay 0.
  */
 export interface InputStatistics {
-  /** Mean of x x^T, groups x n x n. */
+  /** Mean of x x^T, groups x n x n. Of a table only the diagonal: each row's share of the inputs. */
   gram: Float64Array;
   /**
    * Mean of e x^T, rows x n, where e is what the float network has here less what this network has with the layer's float
    * parameters: the error that earlier layers left, for this one to make good. Where the layer's output is only added to another
-   * branch, e is taken after the sum.
+   * branch, e is taken after the sum. Empty for a table.
    */
   residual: Float64Array;
 }

@@ -17,10 +17,14 @@ import type {
 } from "../networks/network.js";
 import type { Quantize, QuantizedModel } from "./quantize.js";
 import { type QuantizedLayer, quantizeLayer } from "./quantize-layer.js";
+import { quantizeTable } from "./quantize-table.js";
 
 /** A network of a model, and the way back. */
 export interface RestorableNetwork extends CalibrationNetwork {
-  /** For each layer second moments of the gradients of its weights along rows: rows x rows, or only the diagonal, one a row. */
+  /**
+   * For each layer second moments of the gradients of its weights along rows: rows x rows, or only the diagonal, one a row. Of a table
+   * those of the gradients at its output, one a column.
+   */
   sensitivities(): Promise<Float64Array[]>;
   /** The model with what its layers have become. */
   restore(layers: readonly QuantizedLayer[]): QuantizedModel | Promise<QuantizedModel>;
@@ -97,7 +101,7 @@ function addRowProducts(sum: Float64Array, d: Float32Array, { rows, columns }: C
 }
 
 /**
- * @param sensitivities of measureSensitivities, rows x rows, or only the diagonal, one a row; the same for all points of a curve
+ * @param sensitivities of measureSensitivities, rows x rows, or only the diagonal, one a row (of a table one a column); the same for all points of a curve
  * @param lambda nats of KL divergence that a bit is worth, above 0; four times as much is a bit less for each weight
  * @returns the layers, and the outputs for the calibration inputs, inputs x classes
  */
@@ -109,7 +113,10 @@ export async function quantizeCalibrated(
   if (!(lambda > 0 && lambda < Infinity)) throw new RangeError(`lambda: expected above 0, got ${lambda}`);
   const layers: QuantizedLayer[] = [];
   const outputs = await network.walk((index, statistics) => {
-    layers[index] = quantizeLayer(network.layers[index], statistics, sensitivities[index], lambda);
+    const [layer, sensitivity] = [network.layers[index], sensitivities[index]];
+    layers[index] = layer.isTable
+      ? quantizeTable(layer, statistics.gram, sensitivity, lambda)
+      : quantizeLayer(layer, statistics, sensitivity, lambda);
     return layers[index];
   });
   return { layers, outputs };

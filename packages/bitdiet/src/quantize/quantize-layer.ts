@@ -122,11 +122,12 @@ function levelsOf({ first, columns }: Block, { levels }: QuantizedLayer, r: numb
 }
 
 /** A weight's loss is cost step^2 / 24; its slope over the rate, 2 ln 2 times that, shall be lambda. */
-function stepFor(lambda: number, cost: number): number {
+export function stepFor(lambda: number, cost: number): number {
   return Math.sqrt((12 * lambda) / (Math.LN2 * cost));
 }
 
-function stepOn(parts: number, step: number, largest: number): number {
+/** The nearest step of the grid that holds the largest value. */
+export function stepOn(parts: number, step: number, largest: number): number {
   return nearestOnGrid(Math.min(2 ** 60, Math.max(step, largest / LARGEST_LEVEL, 2 ** -60)), parts);
 }
 

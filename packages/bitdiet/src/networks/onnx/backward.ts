@@ -60,7 +60,7 @@ export function backwardOf(
     if (!isKnown || rule(node, dys, tape) !== true) for (const input of inputs) lost.add(input);
   }
   const squares = layers.map(({ output, outputAxis }) => {
-    const gradient = lost.has(output) ? undefined : total(output);
+    const gradient = output === "" || lost.has(output) ? undefined : total(output);
     if (gradient === undefined) return undefined;
     const rank = shapes.get(output)!.length;
     const axes = [...Array(rank).keys()].filter((axis) => axis !== (outputAxis + rank) % rank);
@@ -71,7 +71,7 @@ export function backwardOf(
 
 /** Values that depend on what a layer gives. */
 function activeValues(nodes: readonly OnnxNode[], layers: readonly OnnxLayer[]): Set<string> {
-  const active = new Set(layers.map(({ output }) => output));
+  const active = new Set(layers.flatMap(({ output }) => (output === "" ? [] : [output])));
   for (const node of nodes) {
     if (!readBy(node).some((input) => active.has(input))) continue;
     for (const output of node.outputs) active.add(output);

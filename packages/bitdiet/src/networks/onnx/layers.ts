@@ -9,6 +9,7 @@ import { rowsOf, toRows } from "../../file/rows.js";
 import type { CalibrationLayer } from "../network.js";
 import { type CalibrationGraph, type Constant, floatOf, floatsIn, intOf, type OnnxNode } from "./graph.js";
 import { consumersOf } from "./prepare.js";
+import type { Product, WithStates } from "./recurrent.js";
 import { convolutionWindow, matrixWindow, type Window } from "./window.js";
 
 export interface OnnxLayer extends CalibrationLayer {
@@ -19,7 +20,7 @@ export interface OnnxLayer extends CalibrationLayer {
   bias?: string;
   /** Axis of the rows in the weights' shape. */
   axis: number;
-  /** Values that it reads and that it makes, biases included. */
+  /** Values that it reads and that it makes, biases included; "" where nobody sees that. */
   input: string;
   output: string;
   /** The value that the output is only added to, where that is there before. */
@@ -35,12 +36,14 @@ interface Found {
   axis: number;
   input: string;
   groups?: number;
+  isTable?: boolean;
   outputAxis: number;
   window: Window;
 }
 
-export function layersOf(graph: CalibrationGraph): OnnxLayer[] {
-  const { nodes, constants } = graph;
+/** @param graph of `withStates` for recurrent layers to be among them */
+export function layersOf(graph: CalibrationGraph & Partial<WithStates>): OnnxLayer[] {
+  const { nodes, constants, products, copies } = graph;
   const consumers = consumersOf(nodes);
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   const madeAt = new Map(nodes.flatMap((node, at) => node.outputs.map((name) => [name, at] as const)));
@@ -50,18 +53,21 @@ export function layersOf(graph: CalibrationGraph): OnnxLayer[] {
     return (
       constant?.dtype === "float32" &&
       (size === undefined || length === size) &&
-      consumers.get(name!)?.length === 1
+      consumers.get(name!)?.filter((node) => !copies?.has(node)).length === 1
     );
   };
   return nodes.flatMap((node, at) => {
-    const found = node.domain === "" ? layerIn(node, constants) : undefined;
+    const product = products?.get(node);
+    const plain = node.domain === "" ? layerIn(node, constants) : undefined;
+    const found = product ? recurrentLayer(product, constants) : plain;
     if (!found || !isFree(found.weight) || constants.has(found.input)) return [];
-    const { weight, axis, groups, window, input, outputAxis } = found;
+    const { weight, axis, groups, window, input, outputAxis, isTable } = found;
     const { shape } = constants.get(weight)!;
     const [rows, middle, inner] = rowsOf(shape, axis).extents;
     const only = (name: string) =>
       consumers.get(name)?.length === 1 && !outputs.has(name) ? consumers.get(name)![0] : undefined;
-    let [output] = node.outputs;
+    // What a recurrent node makes of its products is not to be seen.
+    let output = product ? "" : node.outputs[0];
     let bias = isFree(found.bias, rows) ? found.bias : undefined;
     const next = only(output);
     const added = node.opType === "MatMul" && next?.opType === "Add" ? otherOf(next, output) : undefined;
@@ -81,10 +87,11 @@ export function layersOf(graph: CalibrationGraph): OnnxLayer[] {
       axis,
       input,
       output,
-      addedTo: isThere ? other : undefined,
+      addedTo: isThere && !isTable ? other : undefined,
       outputAxis,
       window,
       rows,
+      isTable,
       columns: middle * inner,
       groups,
       kernel: rowsOf(shape, axis).kernel,
@@ -130,6 +137,9 @@ function layerIn(node: OnnxNode, constants: ReadonlyMap<string, Constant>): Foun
       window: matrixWindow(side, "rows", shape[axis]),
     };
   }
+  const table = constants.get(first)?.shape;
+  if (node.opType === "Gather" && table?.length === 2 && intOf(node, "axis", 0) === 0)
+    return { input: second, weight: first, axis: 0, isTable: true, outputAxis: -1, window: oneByOne };
   if (node.opType !== "MatMul") return undefined;
   if (shape?.length === 2)
     return {
@@ -150,6 +160,20 @@ function layerIn(node: OnnxNode, constants: ReadonlyMap<string, Constant>): Foun
     };
   return undefined;
 }
+
+function recurrentLayer({ weight, input }: Product, constants: ReadonlyMap<string, Constant>): Found {
+  // [1, gates, inputs]
+  const [, rows] = constants.get(weight)!.shape;
+  return { weight, input, axis: 1, outputAxis: -1, window: matrixWindow("rows", "rows", rows) };
+}
+
+/** Numbers of rows are read as they are, not through a window. */
+const oneByOne: Window = (shape) => ({
+  count: shape.reduce((a, b) => a * b, 1),
+  read() {},
+  output: (position) => position,
+  rowStride: 1,
+});
 
 /** Numbers in rows to the order of their tensor: the inverse of `toRows`. */
 export function valuesInRows(inRows: Float32Array, shape: readonly number[], axis: number): Float32Array {

@@ -18,6 +18,7 @@ import { checkFeeds } from "../runner.js";
 import { type CalibrationGraph, readGraph, writeGraph } from "./graph.js";
 import { layersOf, type OnnxLayer } from "./layers.js";
 import { prepareGraph } from "./prepare.js";
+import { withStates } from "./recurrent.js";
 import type { OnnxRuntime } from "./run.js";
 import { sensitivitiesOf } from "./sensitivities.js";
 import { type Feed, walkOf, withParameters } from "./walk.js";
@@ -50,10 +51,11 @@ export async function onnxNetwork(
   const { name, graph: original } = await graphOf(model);
   for (const feed of inputs) checkFeed(original, feed);
   const graph = prepareGraph(original);
-  const layers = layersOf(graph);
+  const walked = withStates(graph);
+  const layers = layersOf(walked);
   if (layers.length === 0)
     throw new RangeError("model: expected convolutions or matrix products with weights of float32, got none");
-  const walkable = { runtime: { ort, threads }, graph, layers, feeds: inputs };
+  const walkable = { runtime: { ort, threads }, graph: walked, layers, feeds: inputs };
   return {
     layers,
     model: await modelOf(name, graph),

@@ -32,8 +32,12 @@ export function prepareGraph(graph: CalibrationGraph): CalibrationGraph {
     constants: new Map(graph.constants),
     outputs: new Set(graph.outputs.map(({ name }) => name)),
   };
+  const consumers = consumersOf(graph.nodes);
   for (const node of graph.nodes) {
-    const made = draft.outputs.has(node.outputs[0]) ? undefined : foldedConstant(node, draft.constants);
+    // What others use, too, would be in the file twice.
+    const isShared = node.opType === "Transpose" && (consumers.get(node.inputs[0])?.length ?? 0) > 1;
+    const isKept = isShared || draft.outputs.has(node.outputs[0]);
+    const made = isKept ? undefined : foldedConstant(node, draft.constants);
     if (made) draft.constants.set(node.outputs[0], made);
     else draft.nodes.push(node);
   }

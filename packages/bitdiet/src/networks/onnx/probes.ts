@@ -68,11 +68,12 @@ function withNoise({ rows, columns, weights, axis }: OnnxLayer, { shape }: RunTe
 
 /** Mean over positions of the squared change of all of a layer's outputs. */
 function meanChange(
-  { rows, columns, groups = 1, window }: OnnxLayer,
+  { rows, columns, groups = 1, window, isTable }: OnnxLayer,
   noise: Float32Array,
   { shape, data }: RunTensor,
   next: () => number,
 ): number {
+  if (isTable) return (noise.reduce((sum, value) => sum + value ** 2, 0) * columns) / noise.length;
   const { count, read } = window(shape);
   const samples = Math.min(count, 16);
   const patch = new Float32Array(columns);

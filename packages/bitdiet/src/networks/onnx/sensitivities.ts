@@ -1,5 +1,5 @@
 /**
- * How much a network's outputs depend on each row of each layer: mean squares of the gradients of random projections of the outputs (whose
+ * How much a network's outputs depend on each row of each layer, or of a table on each column: mean squares of the gradients of random projections of the outputs (whose
  * expectation is the relative squared error of the outputs for a small error of the row), times the energy of the layer's inputs.
  */
 
@@ -30,7 +30,7 @@ export async function sensitivitiesOf(
     (_, i) => feeds[Math.floor(i * step)],
   );
   const targets = await scaledTargets(walkable, chosen);
-  const sums = layers.map(({ rows }) => new Float64Array(rows));
+  const sums = layers.map(({ rows, columns, isTable }) => new Float64Array(isTable ? columns : rows));
   const energies = layers.map(({ groups = 1 }) => new Float64Array(groups));
   const isCovered = layers.map(() => true);
   const next = uniform(SEED);
@@ -60,8 +60,8 @@ export async function sensitivitiesOf(
   const uncovered = layers.filter((_, l) => !isCovered[l]);
   const probed = uncovered.length > 0 ? await probedErrors(walkable, uncovered, targets, chosen) : [];
   for (const [k, layer] of uncovered.entries()) sums[layers.indexOf(layer)].fill(probed[k]);
-  return layers.map(({ rows, groups = 1 }, l) =>
-    sums[l].map((square, r) => square * energies[l][Math.floor((r * groups) / rows)]),
+  return layers.map(({ rows, groups = 1, isTable }, l) =>
+    sums[l].map((square, r) => square * (isTable ? 1 : energies[l][Math.floor((r * groups) / rows)])),
   );
 }
 
@@ -186,7 +186,8 @@ function addEnergies(
   values: ReadonlyMap<string, RunTensor>,
   next: () => number,
 ): void {
-  for (const [l, { input, columns, groups = 1, window }] of layers.entries()) {
+  for (const [l, { input, columns, groups = 1, window, isTable }] of layers.entries()) {
+    if (isTable) continue;
     const { shape, data } = values.get(input)!;
     const { count, read } = window(shape);
     const samples = Math.min(count, ENERGY_SAMPLES);

@@ -45,12 +45,16 @@ export function walkOf(
     // Of each feed: values of the float network, and of the one that changes.
     const values = feeds.map((feed) => [new Map(feed), new Map(feed)] as const);
     let index = 0;
+    // A later piece may have a layer's weights, too.
+    let { constants } = graph;
     for (const cut of cuts) {
-      let constants = graph.constants;
       if (cut.layer) {
         onLayer(index);
-        const statistics = await measured(cut.layer, products, values);
-        constants = withParameters(graph.constants, cut.layer, replace(index++, statistics));
+        const { isTable } = cut.layer;
+        const statistics = isTable
+          ? sharesOf(cut.layer, values)
+          : await measured(cut.layer, products, values);
+        constants = withParameters(constants, cut.layer, replace(index++, statistics));
       }
       await runCut(runtime, graph, cut, constants, values);
     }
@@ -77,6 +81,19 @@ async function measured(layer: OnnxLayer, products: Piece, values: Values): Prom
     await moments.add(x, isSum ? (s as [RunTensor, RunTensor]) : undefined, positions);
   }
   return moments.means();
+}
+
+/** How often each row of a table is looked up, as a share of all inputs. */
+function sharesOf({ rows, input }: OnnxLayer, values: Values): InputStatistics {
+  const gram = new Float64Array(rows);
+  let count = 0;
+  for (const [, changed] of values) {
+    for (const number of changed.get(input)!.data as Int32Array | BigInt64Array) {
+      gram[(Number(number) + rows) % rows]++;
+      count++;
+    }
+  }
+  return { gram: gram.map((sum) => sum / count), residual: new Float64Array() };
 }
 
 function sizeOf({ shape }: RunTensor): number {
@@ -156,7 +173,7 @@ export function cutsOf(graph: CalibrationGraph, layers: readonly OnnxLayer[]): C
   });
   const last = new Map<string, number>();
   for (const [i, { layer }] of parts.entries())
-    for (const name of [...needs[i], layer?.addedTo]) if (name !== undefined) last.set(name, i);
+    for (const name of [...needs[i], layer?.input, layer?.addedTo]) if (name !== undefined) last.set(name, i);
   for (const { name } of graph.outputs) last.set(name, Infinity);
   return parts.map(({ nodes, layer }, i) => ({
     nodes,
