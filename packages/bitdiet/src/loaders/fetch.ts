@@ -9,8 +9,10 @@ import { CorruptInputError } from "../file/errors.js";
 import type { Header } from "../file/header.js";
 import type { DecodeLimits } from "../file/limits.js";
 import { type CheckedPart, isIntact } from "../file/parts.js";
+import { ModelFileError } from "../model.js";
 import { type Arrival, type ArrivalStep, type Arrived, arrivalOf, headerError } from "./arrival.js";
 import type { DecodeRequest } from "./decode-request.js";
+import { checkIntegrity, withIntegrity } from "./integrity.js";
 import { type ByteSource, type DownloadOptions, openSource, readRange } from "./source.js";
 import { type DecodeWorker, workerPool } from "./worker-pool.js";
 
@@ -52,7 +54,9 @@ export async function fetchBitdiet(
   source: BitdietSource,
   options: FetchOptions = {},
 ): Promise<ArrivingModel> {
-  const opened = await openSource(source, options);
+  const { integrity, ...download } = options;
+  if (integrity !== undefined) checkIntegrity(integrity);
+  const opened = await openSource(source, download);
   // Damaged where nothing says how long anything is: all of it is asked for again, once.
   const stream = await startArriving(opened, options).catch((error) => {
     if (error instanceof CorruptInputError) return startArriving(opened, options);
@@ -71,6 +75,23 @@ export async function fetchBitdiet(
   }
   const { header, close } = stream;
   return { name: opened.name, header, metadata, tensors: decodedTensors(stream, options), close };
+}
+
+/**
+ * What is made of a model that arrives; where that fails, the download ends.
+ *
+ * @throws {CorruptInputError} if what arrived cannot be that model
+ */
+export async function built<Result>(
+  { name, close }: ArrivingModel,
+  build: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await build();
+  } catch (error) {
+    await close();
+    throw error instanceof ModelFileError ? new CorruptInputError(`${name}: ${error.message}`) : error;
+  }
 }
 
 async function* decodedTensors(
@@ -117,7 +138,11 @@ interface Arriving {
 
 async function startArriving(source: ByteSource, options: FetchOptions): Promise<Arriving> {
   const arrival = arrivalOf(options);
-  const pieces = source.read(0)[Symbol.asyncIterator]();
+  const { integrity } = options;
+  const all = source.read(0);
+  const pieces = (integrity === undefined ? all : withIntegrity(all, integrity, source.name))[
+    Symbol.asyncIterator
+  ]();
   let received = 0;
   let total: number | undefined;
   /** @returns false at the end */

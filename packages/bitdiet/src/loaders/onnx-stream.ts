@@ -4,17 +4,21 @@
  *     const { size, pieces } = await streamOnnxFile("model.bitdiet");
  *     for await (const bytes of pieces()) received += bytes.length; // size, in the end
  */
-import { CorruptInputError } from "../file/errors.js";
 import { onnxFile } from "../formats/onnx/write.js";
-import { tensorBytes as byteLength, ModelFileError } from "../model.js";
-import { type ArrivingModel, type BitdietSource, type FetchOptions, fetchBitdiet } from "./fetch.js";
-import { modelOf, tensorBytes } from "./open.js";
+import { tensorBytes as byteLength } from "../model.js";
+import { type ArrivingModel, type BitdietSource, built, type FetchOptions, fetchBitdiet } from "./fetch.js";
+import { onnxOf, tensorBytes } from "./open.js";
+import { DownloadError } from "./source.js";
 
 export interface OnnxStream {
   /** Bytes of the file. */
   size: number;
   /** The file's bytes in their order, as soon as they are there. May be asked for again. */
   pieces(): AsyncIterable<Uint8Array>;
+  /** Loads on, whether or not somebody takes the pieces. */
+  start(): void;
+  /** Ends the download; pieces that are not there yet will not come. */
+  close(): Promise<void>;
 }
 
 /**
@@ -23,20 +27,12 @@ export interface OnnxStream {
  */
 export async function streamOnnxFile(source: BitdietSource, options: FetchOptions = {}): Promise<OnnxStream> {
   const arriving = await fetchBitdiet(source, options);
-  try {
-    return await streamOf(arriving);
-  } catch (error) {
-    await arriving.close();
-    if (!(error instanceof ModelFileError)) throw error;
-    throw new CorruptInputError(`${arriving.name}: ${error.message}`);
-  }
+  return built(arriving, () => streamOf(arriving));
 }
 
 async function streamOf(arriving: ArrivingModel): Promise<OnnxStream> {
-  const { format, metadata } = modelOf(arriving.metadata, []);
-  if (format !== "onnx")
-    throw new CorruptInputError(`${arriving.name}: expected an ONNX model, got ${format}`);
-  const { numbers, arrived, start } = arrivingNumbers(arriving);
+  const { metadata } = onnxOf(arriving);
+  const { numbers, arrived, start, close } = arrivingNumbers(arriving);
   const parts = {
     metadata,
     tensors: arriving.header.tensors.map(({ dtype }, i) => ({ dtype, bytes: async () => numbers[i] })),
@@ -60,11 +56,13 @@ async function streamOf(arriving: ArrivingModel): Promise<OnnxStream> {
         yield piece;
       }
     },
+    start,
+    close,
   };
 }
 
 /** Room for the numbers of all tensors, and when each is filled. */
-function arrivingNumbers({ header, tensors }: ArrivingModel) {
+function arrivingNumbers({ name, header, tensors, close: closeDownload }: ArrivingModel) {
   const numbers = header.tensors.map(
     ({ dtype, shape, size }) => new Uint8Array(byteLength(dtype, shape) ?? size),
   );
@@ -78,6 +76,7 @@ function arrivingNumbers({ header, tensors }: ArrivingModel) {
   const fill = async () => {
     try {
       for await (const tensor of tensors) {
+        if (isClosed) throw new DownloadError(`${name}: nobody wants it any more`);
         const place = places.get(tensor.name)!;
         numbers[place].set(tensorBytes(tensor));
         settle[place].resolve();
@@ -87,9 +86,14 @@ function arrivingNumbers({ header, tensors }: ArrivingModel) {
     }
   };
   let isStarted = false;
+  let isClosed = false;
   const start = () => {
     if (!isStarted) void fill();
     isStarted = true;
   };
-  return { numbers, arrived, start };
+  const close = () => {
+    isClosed = true;
+    return closeDownload();
+  };
+  return { numbers, arrived, start, close };
 }

@@ -6,11 +6,9 @@
  *     const session = await ort.InferenceSession.create(model, { externalData });
  */
 
-import { CorruptInputError } from "../file/errors.js";
 import { type OnnxParts, onnxFile, onnxSession } from "../formats/onnx/write.js";
-import { ModelFileError } from "../model.js";
-import { type BitdietSource, type FetchOptions, fetchBitdiet } from "./fetch.js";
-import { formatOf, modelOf, tensorBytes } from "./open.js";
+import { type BitdietSource, built, type FetchOptions, fetchBitdiet } from "./fetch.js";
+import { onnxOf, tensorBytes } from "./open.js";
 
 export { CorruptInputError } from "../file/errors.js";
 export type { BitdietSource, DecodeWorker, FetchOptions } from "./fetch.js";
@@ -51,22 +49,14 @@ async function rebuilt<Result>(
   build: (parts: OnnxParts) => Promise<Result>,
 ): Promise<Result> {
   const arriving = await fetchBitdiet(source, options);
-  const format = formatOf(arriving.metadata);
-  if (format !== "onnx") {
-    await arriving.close();
-    throw new CorruptInputError(`${arriving.name}: expected an ONNX model, got ${format}`);
-  }
-  const { metadata } = modelOf(arriving.metadata, []);
-  const decoded = new Map<string, Uint8Array>();
-  for await (const tensor of arriving.tensors) decoded.set(tensor.name, tensorBytes(tensor));
-  const tensors = arriving.header.tensors.map(({ name, dtype }) => ({
-    dtype,
-    bytes: async () => decoded.get(name)!,
-  }));
-  try {
-    return await build({ metadata, tensors });
-  } catch (error) {
-    if (!(error instanceof ModelFileError)) throw error;
-    throw new CorruptInputError(`${arriving.name}: ${error.message}`);
-  }
+  return built(arriving, async () => {
+    const { metadata } = onnxOf(arriving);
+    const decoded = new Map<string, Uint8Array>();
+    for await (const tensor of arriving.tensors) decoded.set(tensor.name, tensorBytes(tensor));
+    const tensors = arriving.header.tensors.map(({ name, dtype }) => ({
+      dtype,
+      bytes: async () => decoded.get(name)!,
+    }));
+    return build({ metadata, tensors });
+  });
 }

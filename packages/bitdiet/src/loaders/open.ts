@@ -14,6 +14,7 @@ import type { QuantizedTensor } from "../file/quantized-tensor.js";
 import { floatBytes } from "../formats/floats.js";
 import { isFloat, type Model, type ModelTensor } from "../model.js";
 import { byteQueue, headerError, takeHeader } from "./arrival.js";
+import type { ArrivingModel } from "./fetch.js";
 import { type ByteSource, readRange } from "./source.js";
 
 /** The metadata that says which format the model had. */
@@ -70,6 +71,14 @@ export function modelOf(blobs: ReadonlyMap<string, Uint8Array>, tensors: ModelTe
   // Own properties all, whatever they are called.
   const metadata = Object.fromEntries([...blobs].filter(([name]) => name !== FORMAT_ENTRY));
   return { format, tensors, metadata };
+}
+
+/** An ONNX model's graph and what belongs to it. @throws {CorruptInputError} if the file holds another model */
+export function onnxOf({ name, metadata }: Pick<ArrivingModel, "name" | "metadata">): Model {
+  const model = modelOf(metadata, []);
+  if (model.format !== "onnx")
+    throw new CorruptInputError(`${name}: expected an ONNX model, got ${model.format}`);
+  return model;
 }
 
 /** Which format the model had, if the metadata say it. */

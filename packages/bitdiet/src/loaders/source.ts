@@ -25,8 +25,9 @@ export interface DownloadOptions {
   /** Instead of the global `fetch`. */
   fetchFunc?: typeof fetch;
   /**
-   * Hash of the whole file, as in HTML: "sha256-" (or "sha384-", "sha512-") and base64. The last bytes are given out only if
-   * it is that of all bytes, which are held in memory until then. The checksums in a file find damage; this finds intent.
+   * Hash of the whole file, as in HTML: "sha256-" (or "sha384-", "sha512-") and base64. Loaders that decode while the file arrives
+   * take its last bytes only if it is that of all bytes, which are held in memory until then; a source gives out none before.
+   * The checksums in a file find damage; this finds intent.
    */
   integrity?: string;
 }
@@ -38,6 +39,8 @@ export class DownloadError extends Error {
 
 /** How often in a row a download may break without a byte in between. */
 const ATTEMPTS = 4;
+/** A download that gives no byte for so long has broken off. */
+const STALL_MS = 30_000;
 const FIRST_PAUSE_MS = 200;
 
 /**
@@ -48,16 +51,28 @@ export async function openSource(
   source: string | URL | Blob | ArrayBuffer | Uint8Array,
   options: DownloadOptions = {},
 ): Promise<ByteSource> {
-  const opened = await plainSource(source, options);
   const { integrity } = options;
-  if (integrity === undefined) return opened;
-  checkIntegrity(integrity);
+  if (integrity !== undefined) checkIntegrity(integrity);
+  const opened = await plainSource(source, options);
+  return integrity === undefined ? opened : checkedSource(opened, integrity);
+}
+
+/** All bytes are read and held against the hash before any is given out: what is read twice is the same both times. */
+function checkedSource(opened: ByteSource, integrity: string): ByteSource {
+  let whole: Promise<Uint8Array> | undefined;
+  const load = async () => {
+    const pieces: Uint8Array[] = [];
+    for await (const piece of withIntegrity(opened.read(0), integrity, opened.name)) pieces.push(piece);
+    return joinPieces(pieces);
+  };
   return {
     ...opened,
-    read: (start, end) =>
-      start > 0 || end !== undefined
-        ? opened.read(start, end)
-        : withIntegrity(opened.read(0), integrity, opened.name),
+    async *read(start, end) {
+      whole ??= load();
+      // A failure is not kept: the next attempt may do better.
+      whole.catch(() => (whole = undefined));
+      yield (await whole).subarray(start, end);
+    },
   };
 }
 
@@ -164,10 +179,12 @@ function httpSource(url: string, options: DownloadOptions): ByteSource {
     size: () => known.size,
     async *read(start, end) {
       let at = start;
+      const { signal } = options.requestInit ?? {};
       for (let attempt = 1; ; attempt++) {
+        const watch = watched(signal);
         try {
-          const { body, skipped } = await request(url, options, known, at, end);
-          for await (const bytes of piecesAfter(skipped, body)) {
+          const { body, skipped } = await request(url, options, known, watch, at, end);
+          for await (const bytes of piecesAfter(skipped, piecesOf(body, watch.within))) {
             attempt = 1;
             at += bytes.length;
             yield bytes;
@@ -178,15 +195,59 @@ function httpSource(url: string, options: DownloadOptions): ByteSource {
           throw new Error(`ended after ${at} of ${expected} bytes`);
         } catch (error) {
           const { name, message } = error as Error;
-          const isOver = name === "AbortError" || options.requestInit?.signal?.aborted;
+          const isOver = name === "AbortError" || signal?.aborted;
           if (error instanceof DownloadError || isOver) throw error;
           if (attempt >= ATTEMPTS)
             throw new DownloadError(`${url}: broke off at byte ${at}, ${ATTEMPTS} times: ${message}`);
-          await new Promise((resolve) => setTimeout(resolve, FIRST_PAUSE_MS * 2 ** (attempt - 1)));
+          await pause(FIRST_PAUSE_MS * 2 ** (attempt - 1), signal);
+        } finally {
+          watch.end();
         }
       }
     },
   };
+}
+
+/** A request that ends when its caller says so, and when nothing comes for too long. */
+interface Watch {
+  signal: AbortSignal;
+  /** @throws {Error} if it takes longer than `STALL_MS` */
+  within<Result>(waiting: Promise<Result>): Promise<Result>;
+  /** Lets go of the caller's signal. */
+  end(): void;
+}
+
+function watched(callers: AbortSignal | null | undefined): Watch {
+  const controller = new AbortController();
+  const onAbort = () => controller.abort(callers?.reason);
+  if (callers?.aborted) onAbort();
+  callers?.addEventListener("abort", onAbort);
+  return {
+    signal: controller.signal,
+    end: () => callers?.removeEventListener("abort", onAbort),
+    within: (waiting) =>
+      new Promise((resolve, reject) => {
+        const timer = setTimeout(() => {
+          const error = new Error(`nothing came for ${STALL_MS / 1000} seconds`);
+          controller.abort(error);
+          reject(error);
+        }, STALL_MS);
+        waiting.then(resolve, reject).finally(() => clearTimeout(timer));
+      }),
+  };
+}
+
+/** Waits, no longer than until a signal. */
+function pause(milliseconds: number, signal: AbortSignal | null | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, milliseconds);
+    signal?.addEventListener("abort", end);
+  });
 }
 
 /** What answers have told of a file so far. */
@@ -205,13 +266,14 @@ async function request(
   url: string,
   { requestInit, fetchFunc = fetch }: DownloadOptions,
   known: Known,
+  { signal, within }: Watch,
   start: number,
   end: number | undefined,
 ): Promise<{ body: ReadableStream<Uint8Array>; skipped: number }> {
   const headers = new Headers(requestInit?.headers);
   if (start > 0 || end !== undefined)
     headers.set("Range", `bytes=${start}-${end === undefined ? "" : end - 1}`);
-  const response = await fetchFunc(url, { ...requestInit, headers });
+  const response = await within(fetchFunc(url, { ...requestInit, headers, signal }));
   try {
     checkAnswer(url, response);
     learn(url, response, start, known);
@@ -249,21 +311,25 @@ function contentRange(headers: Headers): { start: number; size: number } | undef
   return range ? { start: Number(range[1]), size: Number(range[2]) } : undefined;
 }
 
-/** Pieces of a stream without its first bytes, none of them empty. */
-async function* piecesAfter(skipped: number, stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** Pieces without the first bytes, none of them empty. */
+async function* piecesAfter(skipped: number, pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let skip = skipped;
-  for await (const piece of piecesOf(stream)) {
+  for await (const piece of pieces) {
     const bytes = piece.subarray(Math.min(skip, piece.length));
     skip -= piece.length - bytes.length;
     if (bytes.length > 0) yield bytes;
   }
 }
 
-/** Pieces of a stream, which is cancelled where nobody wants more of them. */
-async function* piecesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** Pieces of a stream, which is cancelled where nobody wants more of them. @param within waits for each */
+async function* piecesOf(
+  stream: ReadableStream<Uint8Array>,
+  within: Watch["within"] = (waiting) => waiting,
+): AsyncGenerator<Uint8Array> {
   const reader = stream.getReader();
+  const next = () => within(reader.read());
   try {
-    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) yield piece.value;
+    for (let piece = await next(); !piece.done; piece = await next()) yield piece.value;
   } finally {
     await reader.cancel().catch(() => {});
   }

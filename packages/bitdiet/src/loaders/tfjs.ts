@@ -13,7 +13,7 @@ import { memoryFiles } from "../formats/files.js";
 import { readTfjs, tfjsArtifacts } from "../formats/tfjs.js";
 import { tensorBytes as byteLength } from "../model.js";
 import type { CompressTarget } from "../quantize/target.js";
-import { type ArrivingModel, type BitdietSource, type FetchOptions, fetchBitdiet } from "./fetch.js";
+import { type ArrivingModel, type BitdietSource, built, type FetchOptions, fetchBitdiet } from "./fetch.js";
 import { formatOf, tensorBytes } from "./open.js";
 
 export { CorruptInputError } from "../file/errors.js";
@@ -38,27 +38,28 @@ export function fromBitdiet(source: BitdietSource, options: FromBitdietOptions =
   return {
     load: async () => {
       const arriving = await fetchBitdiet(source, options);
-      const format = formatOf(arriving.metadata);
-      if (format !== "tfjs-layers" && format !== "tfjs-graph") {
-        await arriving.close();
-        throw new CorruptInputError(`${arriving.name}: expected a TF.js model, got ${format}`);
-      }
-      const { topology, weights } = tfjsArtifacts({
-        metadata: Object.fromEntries(arriving.metadata),
-        tensors: arriving.header.tensors,
-      });
-      const artifacts: io.ModelArtifacts = {
-        ...forItsLoader(topology, format),
-        weightSpecs: weights,
-      };
-      const isInOrder = arriving.header.tensors.every(({ refinementPart }) => refinementPart === undefined);
-      if (options.streamWeights && isInOrder)
-        return { ...artifacts, getWeightStream: () => weightStream(arriving) };
-      const weightData = await allWeights(arriving);
-      if (!options.streamWeights) return { ...artifacts, weightData };
-      return { ...artifacts, getWeightStream: () => streamOf(weightData) };
+      return built(arriving, () => artifactsOf(arriving, options));
     },
   };
+}
+
+async function artifactsOf(
+  arriving: ArrivingModel,
+  { streamWeights }: FromBitdietOptions,
+): Promise<io.ModelArtifacts> {
+  const format = formatOf(arriving.metadata);
+  if (format !== "tfjs-layers" && format !== "tfjs-graph")
+    throw new CorruptInputError(`${arriving.name}: expected a TF.js model, got ${format}`);
+  const { topology, weights } = tfjsArtifacts({
+    metadata: Object.fromEntries(arriving.metadata),
+    tensors: arriving.header.tensors,
+  });
+  const artifacts: io.ModelArtifacts = { ...forItsLoader(topology, format), weightSpecs: weights };
+  const isInOrder = arriving.header.tensors.every(({ refinementPart }) => refinementPart === undefined);
+  if (streamWeights && isInOrder) return { ...artifacts, getWeightStream: () => weightStream(arriving) };
+  const weightData = await allWeights(arriving);
+  if (!streamWeights) return { ...artifacts, weightData };
+  return { ...artifacts, getWeightStream: () => streamOf(weightData) };
 }
 
 function streamOf(buffer: ArrayBuffer): ReadableStream<ArrayBuffer> {
@@ -97,13 +98,18 @@ function forItsLoader(topology: Record<string, unknown>, format: "tfjs-layers" |
   return topology as Pick<io.ModelArtifacts, "modelTopology">;
 }
 
-function weightStream({ tensors }: ArrivingModel): ReadableStream<ArrayBuffer> {
+function weightStream({ tensors, close }: ArrivingModel): ReadableStream<ArrayBuffer> {
   const iterator = tensors[Symbol.asyncIterator]();
   return new ReadableStream({
     async pull(controller) {
       const { done, value } = await iterator.next();
       if (done) controller.close();
       else controller.enqueue(bufferOf(tensorBytes(value)));
+    },
+    async cancel() {
+      await iterator.return?.();
+      // One that nobody took a tensor from has not begun, and ends nothing.
+      await close();
     },
   });
 }

@@ -80,9 +80,10 @@ function answers(
 ): (url: string, range: string | null) => Promise<Response | undefined> {
   const names = Object.keys(files);
   const keyOf = (path: string) => names.find((name) => path === name || path.endsWith(`/${name}`));
-  const arriving = new Map<string, Promise<OnnxStream>>();
-  const streamOf = (key: string): Promise<OnnxStream> => {
-    const stream = arriving.get(key) ?? streamOnnxFile(files[key], options);
+  const arriving = new Map<string, Promise<SharedStream>>();
+  const streamOf = (key: string): Promise<SharedStream> => {
+    const loading = async () => ({ ...(await streamOnnxFile(files[key], options)), readers: 0 });
+    const stream = arriving.get(key) ?? loading();
     arriving.set(key, stream);
     // A failure is not kept: the next request may do better.
     stream.catch(() => arriving.delete(key));
@@ -102,6 +103,8 @@ function answers(
     const { size } = stream;
     // Asked for its size alone.
     if (range === "bytes=0-0") {
+      // Who asks for it wants the rest next, and a connection that is not read from would stay.
+      stream.start();
       const headers = { ...type, "Content-Length": "1", "Content-Range": `bytes 0-0/${size}` };
       return new Response(Uint8Array.of(8), { status: 206, headers });
     }
@@ -110,9 +113,17 @@ function answers(
   };
 }
 
+/** What several requests may read. */
+type SharedStream = OnnxStream & { readers: number };
+
 /** @param onEnd called when all is read, or failed: whoever asks again, later, gets it anew */
-function bodyOf({ pieces }: OnnxStream, onEnd: () => void): ReadableStream<Uint8Array> {
-  const iterator = pieces()[Symbol.asyncIterator]();
+function bodyOf(stream: SharedStream, onEnd: () => void): ReadableStream<Uint8Array> {
+  const iterator = stream.pieces()[Symbol.asyncIterator]();
+  stream.readers++;
+  const end = () => {
+    stream.readers--;
+    onEnd();
+  };
   return new ReadableStream(
     {
       async pull(controller) {
@@ -123,7 +134,12 @@ function bodyOf({ pieces }: OnnxStream, onEnd: () => void): ReadableStream<Uint8
         } catch (error) {
           controller.error(error);
         }
-        onEnd();
+        end();
+      },
+      async cancel() {
+        end();
+        void iterator.return?.();
+        if (stream.readers === 0) await stream.close();
       },
     },
     { highWaterMark: 0 },

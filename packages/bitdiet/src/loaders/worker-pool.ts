@@ -55,6 +55,8 @@ export function workerPool(start: () => DecodeWorker, size: number): WorkerPool 
     const lane: Lane = { worker: start(), fail: onFailure, load: 0, waiting: [] };
     lanes.add(lane);
     const onAnswer = (answer: DecodeAnswer) => {
+      // Of another module than `bitdiet/worker`.
+      if (!isAnswer(answer)) return onFailure();
       lane.waiting.shift()?.settle(answer);
       expectAnswer(lane);
     };
@@ -88,6 +90,9 @@ export function workerPool(start: () => DecodeWorker, size: number): WorkerPool 
     },
   };
 }
+
+const isAnswer = (message: unknown): boolean =>
+  typeof message === "object" && message !== null && ("tensor" in message || "error" in message);
 
 /** Waits for the next answer of a Worker that has something to do. */
 function expectAnswer(lane: Lane): void {

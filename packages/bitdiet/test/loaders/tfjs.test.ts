@@ -8,6 +8,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import * as layers from "@tensorflow/tfjs-layers";
 import { afterEach, expect, test } from "vitest";
 import { compressModel } from "../../src/compress.js";
+import { encodeModel } from "../../src/file/encode.js";
 import { readHeader } from "../../src/file/header.js";
 import { memoryFiles } from "../../src/formats/files.js";
 import { readTfjs, writeTfjs } from "../../src/formats/tfjs.js";
@@ -174,4 +175,10 @@ test("a model given to the loader of the other kind is named, with the loader th
   await expect(layers.loadLayersModel(fromBitdiet(await compressed(graphModel)))).rejects.toThrow(
     "expected another kind of model: tf.loadGraphModel loads this one",
   );
+});
+
+test("a file without a topology is a CorruptInputError, whatever it claims to be", async () => {
+  const format = { name: "format", bytes: new TextEncoder().encode("tfjs-graph") };
+  const loading = fromBitdiet(encodeModel({ tensors: [], metadata: [format] })).load!();
+  await expect(loading).rejects.toThrow(CorruptInputError);
 });

@@ -91,6 +91,9 @@ test("Workers that end without an error, never answer, or take no messages are d
   const leaving = () =>
     worker("require('node:worker_threads').parentPort.once('message', () => process.exit(0))");
   expect(await decoded(bytes, { worker: leaving })).toEqual(expected);
+  const other = () =>
+    worker("require('node:worker_threads').parentPort.postMessage('ready'); setInterval(() => {}, 1e3);");
+  expect(await decoded(bytes, { worker: other })).toEqual(expected);
   const deaf = (): DecodeWorker => ({
     postMessage() {
       throw new Error("could not be cloned");

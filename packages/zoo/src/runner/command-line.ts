@@ -1,6 +1,7 @@
 // What the programs here share of their command lines: flags are checked before anything starts; a wrong one is one clear
 // line and exit code 2, a failure later is exit code 1. Example: `--bits: expected a whole number from 1 to 8, got 9`.
 import { resolve } from "node:path";
+import { removeUnfinishedAtExit } from "bitdiet/node";
 
 /** Wrong use of the command line; the message is for the user. */
 export class UsageError extends Error {}
@@ -68,8 +69,9 @@ export const kebab = (flag: string): string =>
 /** A path relative to where the user stands: npm runs a workspace's script in the workspace's folder. */
 const fromUser = (path: string): string => resolve(process.env["INIT_CWD"] ?? ".", path);
 
-/** Runs a program and sets the exit code. @param name as the user calls it: "npm start" */
+/** Runs a program and sets the exit code; however it ends, no unfinished file is left. @param name as the user calls it: "npm start" */
 export async function exitWith(name: string, program: () => Promise<void>): Promise<void> {
+  removeUnfinishedAtExit();
   try {
     await program();
   } catch (error) {
