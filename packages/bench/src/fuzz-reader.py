@@ -1,4 +1,7 @@
-"""Reads files, a line of hex each, with the Python reader, and prints what it made of them: a hash, "refused", or the error."""
+"""Reads files, a line of hex each, with the Python reader, and prints what it made of them: a hash, "refused", or the error.
+
+    fuzz-reader.py READER.PY MAX_BYTES MAX_SECONDS
+"""
 
 import hashlib
 import importlib.util
@@ -13,7 +16,7 @@ np.seterr(all="ignore")
 
 
 def digest(data):
-    tensors, metadata = reader.read_model(data)
+    tensors, metadata = reader.read_model(data, float(sys.argv[2]), float(sys.argv[3]))
     made = hashlib.sha256()
     for name, value in [*tensors.items(), *metadata.items()]:
         if isinstance(value, np.ndarray) and value.dtype == np.float32:

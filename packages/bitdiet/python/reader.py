@@ -582,9 +582,31 @@ DTYPES = {
 NAMES = list(DTYPES)
 TURNED = ("float32", "float16", "bfloat16")
 CODERS = 3  # of integers: cabac, ans, weights
+# What one of them, a byte by the text coder, and any other byte takes at worst, in nanoseconds of the TypeScript decoder.
+NANOSECONDS, TEXT_NANOSECONDS, BYTE_NANOSECONDS = (120, 10, 60), 3500, 8
 
 
-def read_header(data):
+def check_limits(metadata, tensors, there, max_bytes, max_seconds):
+    """What a file may become and take, by default in proportion to its bytes: refused before anything is decoded."""
+    size = nanoseconds = 0
+    for entry in [*metadata, *tensors]:
+        source = entry.get("same", entry)
+        size += source["size"]
+        if "dtype" not in source:
+            is_text = source["coder"] == 1 and source["size"] <= 1 << 16
+            nanoseconds += source["size"] * (TEXT_NANOSECONDS if is_text else BYTE_NANOSECONDS)
+        else:
+            coders = [source["coder"]] if source["quantized"] else []
+            if source.get("refinement"):
+                coders += [source["coder"], source["refinement"][1]]
+            nanoseconds += source["size"] // 4 * sum(NANOSECONDS[coder] for coder in coders) + source["size"] * BYTE_NANOSECONDS
+        there += 0 if "same" in entry else sum(entry["lengths"])
+        need(size <= ((1 << 26) + 1024 * there if max_bytes is None else max_bytes), "larger than max_bytes")
+        most = 4e9 + 1e4 * there if max_seconds is None else 1e9 * max_seconds
+        need(nanoseconds <= most, "more work than max_seconds")
+
+
+def read_header(data, max_bytes=None, max_seconds=None):
     """Entries of metadata and of tensors, each with the bytes of its parts."""
     need(data[:5] == b"BITD\x01", "no .bitdiet file of version 1")
     reader = Reader(data)
@@ -622,6 +644,7 @@ def read_header(data):
     for _ in range(number()):
         entry = {"name": next(name), "size": number(), "coder": number()}
         order.append((entry, "bytes", number()))
+        entry["lengths"] = [order[-1][2]]
         metadata.append(entry)
     tensors, refinements, name = [], [], names()
     for _ in range(number()):
@@ -637,12 +660,15 @@ def read_header(data):
         entry["quantized"] = kind & 1
         read_tensor_fields(entry, number)
         order.append((entry, "bytes", number()))
+        entry["lengths"] = [order[-1][2]]
         if entry.get("refinement"):
             refinements.append((entry, "more", number()))
+            entry["lengths"].append(refinements[-1][2])
         tensors.append(entry)
     order += refinements
     need(fields.at == size and len(order) == parts, "the header does not end where it should")
     need(reader.at + sum(length for _, _, length in order) < 1 << 53, "the file is too long")
+    check_limits(metadata, tensors, reader.at, max_bytes, max_seconds)
     for (entry, key, length), stored in zip(order, hashes):
         entry[key] = reader.take(length)
         need(xxhash32(entry[key]) == stored, f"{entry['name']}: the checksum does not match")
@@ -666,6 +692,7 @@ def read_tensor_fields(entry, number):
     need(flags < 4 and coder < CODERS and axis < max(1, rank), "unknown flags, coder or axis")
     need(entry["dtype"] in ("float32", "float16", "bfloat16", "float64"), "a quantized tensor of no floats")
     need(0 < elements < 1 << 31, "no or too many elements")
+    entry["size"] = 4 * elements
     entry.update(flags=flags, coder=coder, axis=axis)
     entry["refinement"] = (number(), number()) if flags & 2 else None
     if flags & 2:
@@ -781,8 +808,8 @@ def decode_tensor(entry, coarse=False):
     return values.copy(order="C")
 
 
-def read_model(data):
-    metadata, tensors = read_header(data)
+def read_model(data, max_bytes=None, max_seconds=None):
+    metadata, tensors = read_header(data, max_bytes, max_seconds)
     blobs = {entry["name"]: unpack(entry["coder"], entry["bytes"], entry["size"]) for entry in metadata}
     return {entry["name"]: decode_tensor(entry) for entry in tensors}, blobs
 

@@ -197,3 +197,54 @@ export function otherKinds(): SourceModel {
     ],
   };
 }
+
+/** Shapes and the axes of their rows: all ways in which rows and kernels lie. */
+const LAYOUTS: readonly [string, number[], number][] = [
+  ["scalar", [], 0],
+  ["vector", [7], 0],
+  ["rows", [5, 6], 0],
+  ["columns", [6, 5], 1],
+  ["sequence", [4, 3, 5], 0],
+  ["filters 1D", [3, 4, 5], 2],
+  ["OIHW", [4, 2, 3, 3], 0],
+  ["HWIO", [3, 3, 2, 4], 3],
+  ["depthwise", [3, 3, 4, 2], 2],
+  ["volume", [3, 2, 2, 2, 3], 0],
+];
+/** Step sizes: their number, and whether they are on the grid. */
+const STEPS: readonly [string, (rows: number, next: () => number) => Float32Array][] = [
+  ["a step", (_, next) => Float32Array.of(next())],
+  ["a step on the grid", () => Float32Array.of(2 ** -5)],
+  ["steps", (rows, next) => Float32Array.from({ length: rows }, next)],
+  ["steps on the grid", (rows, next) => Float32Array.from({ length: rows }, () => nearestOnGrid(next(), 4))],
+];
+const PRUNED: readonly [string, (row: number) => boolean][] = [
+  ["", () => false],
+  [", pruned in part", (row) => row % 2 === 0],
+  [", pruned", () => true],
+];
+const FLOATS = ["float32", "float16", "bfloat16", "float64"] as const;
+
+/** The same of integers that are beyond a byte, before and behind refinement. */
+export const everyWideCombination = (): SourceModel => everyCombination({ scale: 5000, bits: 9 });
+
+/** Every layout with every kind of steps, pruning and refinement, each type of float in its turn. */
+export function everyCombination({ scale, bits } = { scale: 3, bits: 2 }): SourceModel {
+  const next = random(11);
+  const tensors: SourceTensor[] = [];
+  for (const [layout, shape, axis] of LAYOUTS)
+    for (const [kind, stepsOf] of STEPS)
+      for (const [pruned, isPruned] of PRUNED)
+        for (const refinementBits of [undefined, bits]) {
+          const rows = shape[axis] ?? 1;
+          const steps = stepsOf(rows, next).map((step, row) => (isPruned(row) ? 0 : step));
+          const size = shape.reduce((a, b) => a * b, 1);
+          const integers = laplace(size, scale, tensors.length + 1).map((integer, i) =>
+            steps[steps.length === 1 ? 0 : Math.floor((i * rows) / size)] === 0 ? 0 : integer,
+          );
+          const name = `${layout}, ${kind}${pruned}${refinementBits ? ", refined" : ""}`;
+          const dtype = FLOATS[tensors.length % FLOATS.length];
+          tensors.push({ name, dtype, quantized: { shape, integers, axis, steps }, refinementBits });
+        }
+  return { tensors };
+}

@@ -11,10 +11,17 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { xxHash32 } from "@bitdiet/stream";
 import { describe, expect, test } from "vitest";
-import { decodeModel } from "../../src/file/decode.js";
+import { decodeModel, readHeader } from "../../src/file/decode.js";
 import { type EncodeOptions, encodeModel, type SourceModel } from "../../src/file/encode.js";
 import { type Dtype, dtypeBits } from "../../src/model.js";
-import { bytesOf, everyKind, longStreams, otherKinds } from "../samples.js";
+import {
+  bytesOf,
+  everyCombination,
+  everyKind,
+  everyWideCombination,
+  longStreams,
+  otherKinds,
+} from "../samples.js";
 
 const golden: [string, () => SourceModel, EncodeOptions][] = [
   ["cabac.bitdiet", everyKind, { minGain: 0 }],
@@ -23,6 +30,9 @@ const golden: [string, () => SourceModel, EncodeOptions][] = [
   ["long-streams.bitdiet", longStreams, { minGain: 1 }],
   ["progressive.bitdiet", longStreams, { progressive: true }],
   ["other-kinds.bitdiet", otherKinds, {}],
+  ["combinations-cabac.bitdiet", everyCombination, { minGain: 0 }],
+  ["combinations-weights.bitdiet", everyWideCombination, { minGain: 1 }],
+  ["combinations-ans.bitdiet", everyCombination, { minGain: 1 }],
 ];
 const pathOf = (name: string) => fileURLToPath(new URL(`golden/${name}`, import.meta.url));
 /** Whether numpy has the type: reader.py gives bytes of others, without a shape. */
@@ -85,6 +95,26 @@ describe.each(golden)("%s", (name, model, options) => {
         .map((line) => JSON.parse(line)),
     ).toEqual(contents);
   });
+});
+
+test("every coder codes every layout, in one part and in two, with rows pruned and without", () => {
+  const seen = new Set<string>();
+  for (const name of golden.map(([name]) => name).filter((name) => name.startsWith("combinations")))
+    for (const { name: tensor, quantized } of readHeader(new Uint8Array(readFileSync(pathOf(name))))
+      .tensors) {
+      const [layout] = tensor.split(",");
+      seen.add(`${layout} by ${quantized!.coder}${tensor.includes("in part") ? ", pruned" : ""}`);
+      if (quantized!.refinement) seen.add(`${layout} refined by ${quantized!.refinement.coder}`);
+    }
+  const layouts = ["rows", "columns", "sequence", "filters 1D", "OIHW", "HWIO", "depthwise", "volume"];
+  const wanted = layouts.flatMap((layout) =>
+    [0, 1, 2].flatMap((coder) => [
+      `${layout} by ${coder}`,
+      `${layout} by ${coder}, pruned`,
+      `${layout} refined by ${coder}`,
+    ]),
+  );
+  expect(wanted.filter((each) => !seen.has(each))).toEqual([]);
 });
 
 if (!python) console.warn("python3 with numpy is not installed: reader.py is not tested");

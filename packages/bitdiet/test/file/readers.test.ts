@@ -5,11 +5,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { MessageChannel } from "node:worker_threads";
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
 import { type DecodedTensor, decodeModel } from "../../src/file/decode.js";
 import { encodeModel, type SourceModel, type SourceTensor } from "../../src/file/encode.js";
-import { fetchBitdiet } from "../../src/loaders/fetch.js";
+import { answerTo, type DecodeRequest } from "../../src/loaders/decode-request.js";
+import { type DecodeWorker, fetchBitdiet } from "../../src/loaders/fetch.js";
 import { openBitdiet, tensorBytes } from "../../src/loaders/open.js";
 import { openSource } from "../../src/loaders/source.js";
 import { streamDecoder } from "../../src/loaders/stream.js";
@@ -73,7 +75,18 @@ const seeds = fc.record({
 });
 const byName = (tensors: readonly DecodedTensor[]) => new Map(tensors.map((tensor) => [tensor.name, tensor]));
 
-test("decodeModel, streamDecoder, openBitdiet and fetchBitdiet read the same from any file", async () => {
+/** What a Worker is given and answers, on this thread. */
+function clonedWorker(): DecodeWorker {
+  const { port1, port2 } = new MessageChannel();
+  port2.on("message", (request: DecodeRequest) => port2.postMessage(answerTo(request)));
+  return {
+    postMessage: (request) => port1.postMessage(request),
+    on: (type, listener) => type === "message" && port1.on(type, listener),
+    terminate: () => port1.close(),
+  };
+}
+
+test("decodeModel, streamDecoder, openBitdiet, and fetchBitdiet with Workers and without, read the same from any file", async () => {
   await fc.assert(
     fc.asyncProperty(seeds, fc.integer({ min: 1, max: 400 }), async ({ seed, ...options }, chunk) => {
       const model = modelOf(seed);
@@ -95,11 +108,13 @@ test("decodeModel, streamDecoder, openBitdiet and fetchBitdiet read the same fro
       expect(byName(final)).toEqual(byName(tensors));
       expect(final.length).toBe(tensors.length);
 
-      const arriving = await fetchBitdiet(bytes);
-      expect([...arriving.metadata]).toEqual(metadata.map((each) => [each.name, each.bytes]));
-      const fetched = [];
-      for await (const tensor of arriving.tensors) fetched.push(tensor);
-      expect(fetched).toEqual(final);
+      for (const worker of [undefined, clonedWorker]) {
+        const arriving = await fetchBitdiet(bytes, { worker });
+        expect([...arriving.metadata]).toEqual(metadata.map((each) => [each.name, each.bytes]));
+        const fetched = [];
+        for await (const tensor of arriving.tensors) fetched.push(tensor);
+        expect(fetched).toEqual(final);
+      }
 
       if (!metadata.some(({ name }) => name === "format")) return;
       const opened = await openBitdiet(await openSource(bytes));
