@@ -22,7 +22,7 @@ import { findOnnxRuntime, folderFiles } from "bitdiet/node";
 import { checkOutputs, compressChecked, divergence } from "bitdiet/run";
 import { type Calibrated, calibrated } from "./onnx-subjects.js";
 import { plainFiles } from "./real-models/baselines.js";
-import { named, outputsOf, plainTensors, runnerOf } from "./real-models/outputs.js";
+import { named, outputsOf, plainTensors, runnerOf, withStates } from "./real-models/outputs.js";
 import { type Feeds, type Outputs, type Subject, subjects } from "./real-models/subjects.js";
 import { markdownTable } from "./report.js";
 
@@ -54,7 +54,7 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
   const all: Point[] = [];
   for (const each of calibrated.filter(({ name }) => !wanted || wanted.includes(name))) {
     const subject = subjects.find(({ name }) => name === each.name)!;
-    const path = subject.path();
+    const path = await subject.path();
     if (path === undefined) console.log(`${each.name}: not there, left out`);
     else all.push(...(await measure(each, subject, path, quick)));
     console.log(`\n${markdownTable(tableOf(all.filter(({ model }) => model === each.name)))}`);
@@ -118,7 +118,8 @@ async function measure(
     isMissing("calibrated", `quality ${quality}`),
   );
   if (missing.length > 0) {
-    const feeds = some((await calibration()).map((each) => named(runner, each)));
+    const given = some((await calibration()).map((each) => named(runner, each)));
+    const feeds = await withStates(runner, given, subject);
     const quantize = await quantizeOf(model, feeds);
     for (const quality of missing)
       await attempt("calibrated", `quality ${quality}`, () => compressed({ quality }, quantize));

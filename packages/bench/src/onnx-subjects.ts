@@ -3,13 +3,19 @@
  * their curves.
  */
 import { divergence } from "bitdiet/run";
+import { mailTokens } from "./real-models/mails.js";
 import { pictures } from "./real-models/pictures.js";
+import { OTHER_SENTENCES } from "./real-models/sounds.js";
 import {
+  BERT_INPUTS,
   type Feeds,
   keysOfOcr,
   lines,
+  logSpectra,
+  music,
   NANODET_PICTURES,
   type Outputs,
+  voiceWindows,
   YOLOX_PICTURES,
 } from "./real-models/subjects.js";
 import { photosWithText } from "./real-models/text-photos.js";
@@ -38,7 +44,7 @@ export const calibrated: readonly Calibrated[] = [
   {
     name: "PP-OCRv4 det",
     calibration: () => photosWithText("x", { from: 0, count: 64, side: 320, keys: keysOfOcr() }),
-    qualities: [58, 72],
+    qualities: [58, 72, 86],
   },
   {
     name: "YOLOX-nano",
@@ -49,7 +55,58 @@ export const calibrated: readonly Calibrated[] = [
   {
     name: "NanoDet-m",
     calibration: () => pictures("input.1", { ...NANODET_PICTURES, from: -128, count: 64 }),
-    qualities: [68, 60, 52],
+    qualities: [60, 50],
+  },
+  {
+    name: "Silero VAD 16k",
+    calibration: async () => voiceWindows(OTHER_SENTENCES),
+    qualities: [70, 55],
+  },
+  {
+    name: "openWakeWord embedding",
+    calibration: async () => logSpectra("input_1", OTHER_SENTENCES),
+    qualities: [65, 52],
+  },
+  {
+    name: "BERT of mails",
+    calibration: () => mailTokens({ from: 0, count: 192, isTest: false, names: BERT_INPUTS }),
+    qualities: [60, 45],
+  },
+  {
+    name: "BERT of mails as a GPT",
+    calibration: () => mailTokens({ from: 0, count: 96, isTest: false, names: ["input_ids"] }),
+    qualities: [60, 45],
+  },
+  {
+    name: "basic-pitch",
+    calibration: async () => music("input_2", 12),
+    qualities: [60, 45],
+  },
+  {
+    name: "MobileNet V1 0.25",
+    calibration: () =>
+      pictures("input", {
+        from: 300,
+        count: 200,
+        batch: 20,
+        side: 224,
+        layout: "NHWC",
+        value: (x) => x / 127.5 - 1,
+      }),
+    qualities: [48, 42],
+  },
+  {
+    name: "Tiny Darknet",
+    calibration: () =>
+      pictures("input", {
+        from: 200,
+        count: 200,
+        batch: 20,
+        side: 224,
+        layout: "NHWC",
+        value: (x) => x / 255,
+      }),
+    qualities: [50, 40],
   },
 ];
 

@@ -45,7 +45,7 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
     const kept = join(OUT, `${subject.name}.json`);
     if (existsSync(kept)) rows.push(JSON.parse(readFileSync(kept, "utf8")));
     else {
-      const path = subject.path();
+      const path = await subject.path();
       if (path === undefined) {
         console.log(`${subject.name}: not there, left out`);
         continue;

