@@ -7,6 +7,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { useBackend } from "@bitdiet/zoo/training/backend";
 import {
   type CompressTarget,
   compressModel,
@@ -80,6 +81,8 @@ async function measure(
     !points.some((point) => point.method === method && point.setting === setting);
   const some = <T>(list: readonly T[]) => (quick ? list.slice(0, 8) : list);
   const model = await readModel(folderFiles(dirname(path)), basename(path));
+  // Gradients are not in the wasm backend as it comes.
+  if (model.format !== "onnx") await useBackend("wasm");
   const runner = await runnerOf(model);
   const inputs = some((await subject.inputs()).map((feeds) => named(runner, feeds)));
   const original = await outputsOf(runner, inputs, subject);

@@ -12,7 +12,7 @@ import { checkInputs } from "./networks/inputs/check.js";
 import { type OnnxOptions, onnxNetwork } from "./networks/onnx/network.js";
 import type { OnnxRuntime } from "./networks/onnx/run.js";
 import type { Feed } from "./networks/onnx/walk.js";
-import { calibrated } from "./quantize/calibrated.js";
+import { calibrated, type Remember } from "./quantize/calibrated.js";
 import { fromWeights } from "./quantize/from-weights.js";
 import type { Quantize } from "./quantize/quantize.js";
 
@@ -21,6 +21,8 @@ export type { OnnxOptions, OnnxRuntime };
 export interface CalibrateOnnxOptions extends OnnxOptions {
   /** How the tensors are quantized that calibration does not reach, of the model with its batch norms folded. Default: by the weights alone. */
   rest?(folded: Model): Quantize;
+  /** Gives what was measured before on the same model and feeds. */
+  remember?: Remember;
   /** Is told what is strange about the inputs, in words with numbers. */
   onWarning?(message: string): void;
 }
@@ -37,9 +39,9 @@ export async function calibrateOnnx(
   model: Model,
   ort: OnnxRuntime,
   feeds: readonly Feed[],
-  { rest = fromWeights, onWarning = () => {}, ...options }: CalibrateOnnxOptions = {},
+  { rest = fromWeights, remember, onWarning = () => {}, ...options }: CalibrateOnnxOptions = {},
 ): Promise<Quantize> {
   const network = await onnxNetwork(model, ort, feeds, options);
   for (const warning of checkInputs(feeds)) onWarning(warning);
-  return calibrated(network, rest(network.model));
+  return calibrated(network, rest(network.model), remember);
 }

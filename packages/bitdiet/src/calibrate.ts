@@ -14,7 +14,7 @@ import type { RunInput } from "./networks/runner.js";
 import { tfjsNetwork, tfjsProgram } from "./networks/tfjs/network.js";
 import type { Program } from "./networks/tfjs/program.js";
 import { fittingRange, trainingDistance } from "./networks/tfjs/training-distance.js";
-import { calibrated } from "./quantize/calibrated.js";
+import { calibrated, type Remember } from "./quantize/calibrated.js";
 import { fromWeights } from "./quantize/from-weights.js";
 import { probed } from "./quantize/probed.js";
 import type { Quantize } from "./quantize/quantize.js";
@@ -40,6 +40,8 @@ export interface CalibrateOptions {
   losses?: ReadonlyMap<string, number>;
   /** How the tensors are quantized that calibration does not reach. Default: by the weights alone. */
   rest?: Quantize;
+  /** Gives what was measured before on the same model and inputs. */
+  remember?: Remember;
   onProgress?(step: string, done: number, total: number): void;
   /** Is told what is strange about the inputs, in words with numbers. */
   onWarning?(message: string): void;
@@ -61,7 +63,13 @@ const MAX_NUMBERS = 2 ** 24;
 export async function calibrate(
   model: Model,
   data?: CalibrationData,
-  { losses, rest = fromWeights(model), onProgress = () => {}, onWarning = () => {} }: CalibrateOptions = {},
+  {
+    losses,
+    rest = fromWeights(model),
+    remember,
+    onProgress = () => {},
+    onWarning = () => {},
+  }: CalibrateOptions = {},
 ): Promise<Quantize> {
   const program = await tfjsProgram(model);
   for (const output of program.outputs) output.isClassifier ||= data?.logits ?? false;
@@ -74,7 +82,7 @@ export async function calibrate(
   if (warning) onWarning(warning);
   if (losses) return probed(network, losses, rest);
   onProgress("measuring sensitivities", 0, 1);
-  return calibrated(network, rest);
+  return calibrated(network, rest, remember);
 }
 
 /** Made-up inputs, pictures in the range that comes nearest to what the model was trained on. */

@@ -49,7 +49,15 @@ export interface OutputCheck {
 export async function checkOutputs(
   model: Model,
   runner: Runner,
-  { feeds, onProgress = () => {} }: { feeds?: readonly Feeds[] } & Pick<CompressOptions, "onProgress"> = {},
+  {
+    feeds,
+    remember = (measure) => measure(),
+    onProgress = () => {},
+  }: {
+    feeds?: readonly Feeds[];
+    /** Gives the losses that were measured before on the same model and feeds. */
+    remember?(measure: () => Promise<ReadonlyMap<string, number>>): Promise<ReadonlyMap<string, number>>;
+  } & Pick<CompressOptions, "onProgress"> = {},
 ): Promise<OutputCheck> {
   const weights = model.tensors.filter(({ use }) => "channelAxis" in use).length;
   const probes = Math.max(
@@ -65,8 +73,8 @@ export async function checkOutputs(
   onProgress("running", 0, 1);
   const judge = await outputJudge(model, runner, judging);
   const { kind } = await judge(model);
-  const losses = await measureLosses(model, runner, probing, (done, total) =>
-    onProgress("probing", done, total),
+  const losses = await remember(() =>
+    measureLosses(model, runner, probing, (done, total) => onProgress("probing", done, total)),
   );
   const inputs = feeds
     ? `${judging.length} inputs of yours, held out`

@@ -10,17 +10,18 @@ import { type CalibrationData, calibrate } from "../calibrate.js";
 import { type Candidate, type OutputCheck, weightsOnly } from "../compress-checked.js";
 import type { Model } from "../model.js";
 import { allocated } from "../quantize/allocated.js";
+import { type Remember, rememberList } from "./calibration/cache.js";
 import { UsageError } from "./options.js";
 import type { Progress } from "./print.js";
 
 /**
- * @param check of the model, if it could be run
+ * @param sources.check of the model, if it could be run
  * @throws {UsageError} if these are no inputs for this model
  */
 export async function calibratedCandidate(
   data: CalibrationData,
   model: Model,
-  check: OutputCheck | string,
+  { check, remember }: { check: OutputCheck | string; remember: Remember },
   progress: Progress,
 ): Promise<Candidate> {
   if (tf.engine().backendNames().length === 0) await import("@tensorflow/tfjs-backend-cpu").catch(() => {});
@@ -32,6 +33,7 @@ export async function calibratedCandidate(
   const quantize = await calibrate(model, data, {
     losses,
     rest,
+    remember: rememberList(remember, "sensitivities of TF.js"),
     onProgress: progress.step,
     onWarning: progress.note,
   }).catch((error) => {

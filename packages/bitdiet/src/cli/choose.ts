@@ -28,6 +28,7 @@ import type { Quantize } from "../quantize/quantize.js";
 import type { CompressTarget } from "../quantize/target.js";
 import type { CompressReport } from "../report.js";
 import { onnxCandidate } from "./calibrate-onnx.js";
+import { forget, memory, type Remember } from "./calibration/cache.js";
 import { calibrationData, type DataOptions } from "./calibration/data.js";
 import { loadEvaluation } from "./evaluate.js";
 import { asUsage, UsageError } from "./options.js";
@@ -40,6 +41,8 @@ export interface Choice {
   calibrate?: string;
   /** How they are read. */
   data: DataOptions;
+  /** A folder that keeps what was measured. */
+  cache?: string;
   evaluate?: string;
   maxDrop?: number;
   bitsFor: readonly BitsRule[];
@@ -138,18 +141,24 @@ async function look(
       : await calibrationData(calibrate, choice.data);
   const runner = calibrate === "none" ? "--calibrate none" : await runnerOf(model);
   const feeds = data && typeof runner !== "string" ? await data.feeds(runner, model) : undefined;
-  const check = typeof runner === "string" ? runner : await checkOf(model, runner, feeds, progress);
+  const remember = choice.cache === undefined ? forget : await memory(choice.cache, model, feeds);
+  const check =
+    typeof runner === "string" ? runner : await checkOf(model, runner, { feeds, remember }, progress);
   const candidates = typeof check === "string" ? [weightsOnly(model)] : defaultCandidates(model, check);
   const isOnnx = model.format === "onnx";
   // What judges has no part in choosing.
   const calibrating = feeds && heldOut(feeds).calibrating;
   if (data && isOnnx)
-    candidates.unshift(await onnxCandidate("calibration data", model, calibrating, progress));
+    candidates.unshift(
+      await onnxCandidate("calibration data", model, { feeds: calibrating, check, remember }, progress),
+    );
   else if (data) {
     const { module } = data;
     const inputs = calibrating ? { feeds: calibrating, logits: module?.logits } : module;
     if (!inputs) throw new UsageError(`--calibrate: ${check}`);
-    candidates.unshift(await (await calibration()).calibratedCandidate(inputs, model, check, progress));
+    candidates.unshift(
+      await (await calibration()).calibratedCandidate(inputs, model, { check, remember }, progress),
+    );
   }
   if (isMadeUp) {
     if (typeof runner === "string" || typeof check === "string")
@@ -159,7 +168,9 @@ async function look(
       throw new UsageError("--calibrate synthetic: expected a size, --max-bytes or --bits, with it");
     if (isOnnx) {
       const made = await runnableInputs(runner, model, { count: MADE_UP_RUNS, seed: MADE_UP_SEED });
-      candidates.unshift(await onnxCandidate("made-up calibration inputs", model, made, progress));
+      candidates.unshift(
+        await onnxCandidate("made-up calibration inputs", model, { feeds: made, check, remember }, progress),
+      );
     } else candidates.unshift(await (await calibration()).syntheticCandidate(model, check, progress));
   }
   const ruled = (quantize: Quantize) => asUsage("--bits-for", () => withBits(model, quantize, bitsFor));
@@ -175,11 +186,19 @@ async function runnerOf(model: Model): Promise<Runner | string> {
 async function checkOf(
   model: Model,
   runner: Runner,
-  feeds: readonly Feeds[] | undefined,
+  { feeds, remember }: { feeds?: readonly Feeds[]; remember: Remember },
   progress: Progress,
 ): Promise<OutputCheck | string> {
   try {
-    return await checkOutputs(model, runner, { feeds, onProgress: progress.step });
+    return await checkOutputs(model, runner, {
+      feeds,
+      async remember(measure) {
+        const measured = async () =>
+          new Map([...(await measure())].map(([name, loss]) => [name, Float64Array.of(loss)]));
+        return new Map([...(await remember("losses", measured))].map(([name, [loss]]) => [name, loss]));
+      },
+      onProgress: progress.step,
+    });
   } catch (error) {
     // The model wants other inputs than a signature tells.
     return firstLine(error as Error);

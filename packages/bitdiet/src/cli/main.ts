@@ -71,6 +71,7 @@ cli
     "NCHW or NHWC, where the model does not say; NCHW-BGR and NHWC-BGR with blue first",
   )
   .option("--tokenizer <file>", "The tokenizer.json of texts, if it is not beside the model")
+  .option("--cache <folder>", "Keeps what was measured, so that another size of the same model takes less")
   .option("--evaluate <module>", "A module whose default export gives the model's score")
   .option("--max-drop <drop>", "By how much the score may fall, e.g. 0.5% or 0.005")
   .option("--keep <pattern>", "Tensors that keep every bit, e.g. 'embed*'; may be given several times")
@@ -94,6 +95,7 @@ cli
           ...layoutOption("--layout", options["layout"]),
           tokenizer: text(options, "tokenizer", "--tokenizer"),
         },
+        cache: text(options, "cache", "--cache"),
         evaluate: text(options, "evaluate", "--evaluate"),
         maxDrop: options["maxDrop"] === undefined ? undefined : dropOption("--max-drop", options["maxDrop"]),
         keep: textOptions("--keep", options["keep"]),

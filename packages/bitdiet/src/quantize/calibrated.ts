@@ -30,6 +30,9 @@ export interface RestorableNetwork extends CalibrationNetwork {
   restore(layers: readonly QuantizedLayer[]): QuantizedModel | Promise<QuantizedModel>;
 }
 
+/** What `measure` gives, for each layer, or what it gave before. */
+export type Remember = (measure: () => Promise<Float64Array[]>) => Promise<Float64Array[]>;
+
 /** Nats that a bit for every weight is worth at lambda 1: at 4 ** -3.5 the file is about 0.1 nats an input off. */
 const NATS = 18;
 
@@ -37,9 +40,14 @@ const NATS = 18;
  * Integers chosen by what the network does with its calibration inputs. Measures sensitivities once, for all lambdas.
  *
  * @param rest quantizes the tensors that are no layer of the network
+ * @param remember gives what was measured before on the same model and inputs
  */
-export async function calibrated(network: RestorableNetwork, rest: Quantize): Promise<Quantize> {
-  const sensitivities = await network.sensitivities();
+export async function calibrated(
+  network: RestorableNetwork,
+  rest: Quantize,
+  remember: Remember = (measure) => measure(),
+): Promise<Quantize> {
+  const sensitivities = await remember(() => network.sensitivities());
   const weights = network.layers.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
   return async (lambda) => {
     const { layers } = await quantizeCalibrated(network, sensitivities, (NATS * lambda) / weights);
