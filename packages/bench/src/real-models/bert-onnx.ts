@@ -6,16 +6,7 @@
  *     writeFileSync("causal.onnx", gptOnnx(await readBertCheckpoint(folder)));
  */
 import type { BertCheckpoint } from "@bitdiet/zoo/nets/bert-checkpoint";
-import {
-  type AttributeValue,
-  type Constant,
-  floatConstant,
-  int64Constant,
-  makeNode,
-  modelOfVersion,
-  type OnnxNode,
-  writeGraph,
-} from "../../../bitdiet/src/networks/onnx/graph.js";
+import { type OnnxAttribute, type OnnxConstant, onnxFile, onnxNode } from "./onnx-file.js";
 
 const OPSET = 17;
 
@@ -54,30 +45,30 @@ export function gptOnnx(network: Network): Uint8Array {
 type Writer = ReturnType<typeof writerFor>;
 
 function writerFor({ parameters, config }: Network) {
-  const nodes: OnnxNode[] = [];
-  const constants = new Map<string, Constant>();
-  const put = (name: string, constant: Constant) => {
+  const nodes: object[] = [];
+  const constants = new Map<string, OnnxConstant>();
+  const put = (name: string, constant: OnnxConstant) => {
     constants.set(name, constant);
     return name;
   };
   const matrix = (name: string) => {
     const { shape } = parameters[name];
-    return put(name, floatConstant(parameters[name].dataSync<"float32">() as Float32Array, shape));
+    return put(name, { shape, data: parameters[name].dataSync<"float32">() as Float32Array });
   };
-  const emit = (op: string, inputs: string[], attributes: Record<string, AttributeValue> = {}) => {
+  const emit = (op: string, inputs: string[], attributes: Record<string, OnnxAttribute> = {}) => {
     const output = `${op} ${nodes.length}`;
-    nodes.push(makeNode(op, inputs, [output], attributes));
+    nodes.push(onnxNode(op, inputs, output, attributes));
     return output;
   };
-  const ints = Object.assign((...values: number[]) => put(`ints ${values}`, int64Constant(values)), {
-    scalar: (value: number) => put(`int ${value}`, int64Constant([value], [])),
+  const ints = Object.assign((...values: number[]) => put(`ints ${values}`, whole([values.length], values)), {
+    scalar: (value: number) => put(`int ${value}`, whole([], [value])),
   });
   return {
     config,
     matrix,
     emit,
     ints,
-    float: (value: number) => put(`float ${value}`, floatConstant(Float32Array.of(value), [])),
+    float: (value: number) => put(`float ${value}`, { shape: [], data: Float32Array.of(value) }),
     linear: (x: string, name: string) =>
       emit("Add", [emit("MatMul", [x, matrix(`${name}.weight`)]), matrix(`${name}.bias`)]),
     norm: (x: string, name: string) =>
@@ -92,21 +83,25 @@ function writerFor({ parameters, config }: Network) {
         { length: rows * columns },
         (_, i) => values[(i % rows) * columns + Math.floor(i / rows)],
       );
-      return put(`${name} transposed`, floatConstant(turned, [columns, rows]));
+      return put(`${name} transposed`, { shape: [columns, rows], data: turned });
     },
     finish(logits: string, inputs: readonly string[]) {
-      nodes.push(makeNode("Identity", [logits], ["logits"]));
-      const shape = ["batch", "length"];
-      return writeGraph({
+      nodes.push(onnxNode("Identity", [logits], "logits"));
+      return onnxFile({
+        opset: OPSET,
         nodes,
         constants,
-        inputs: inputs.map((name) => ({ name, dtype: "int64", shape })),
-        outputs: [{ name: "logits", dtype: "float32" }],
-        ...modelOfVersion(OPSET),
+        inputs: inputs.map((name) => [name, "int64", ["batch", "length"]] as const),
+        outputs: ["logits"],
       });
     },
   };
 }
+
+const whole = (shape: number[], values: readonly number[]): OnnxConstant => ({
+  shape,
+  data: BigInt64Array.from(values, BigInt),
+});
 
 /** Numbers of the places, [1, length]. */
 function positions({ emit, ints, config }: Writer): string {
