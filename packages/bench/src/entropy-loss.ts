@@ -17,15 +17,15 @@ import { useBackend } from "@bitdiet/zoo/training/backend";
 import { bertRecipe } from "@bitdiet/zoo/training/bert";
 import { fineTuning } from "@bitdiet/zoo/training/fine-tune";
 import * as tf from "@tensorflow/tfjs-core";
-import { alternate, median } from "./timing.js";
+import { layersOverhead } from "./layers-overhead.js";
+import { cpuTimes, overheadRow, round } from "./overhead.js";
+import { alternate } from "./timing.js";
 
 const SHARPNESS = 10;
 const SEED = 1;
 const BATCH = 64;
 const CLASSES = 10;
 const SAMPLE_SIZES = [1024, 4096];
-/** Rounds before the first that counts: a training is long, and its code compiled. */
-const WARM_UP = 5;
 const LAMBDA = 0.1;
 
 export async function run({ quick }: { quick: boolean }) {
@@ -180,13 +180,13 @@ async function measureOverhead(quick: boolean) {
       value.dataSync();
       tf.dispose([value, grads]);
     });
-    const [plain, ...sampled] = cpuTimes(steps, quick ? 4 : 20);
+    const [plain, ...sampled] = await cpuTimes(steps, quick ? 4 : 20);
     for (const [index, times] of sampled.entries()) {
       rows.push(overheadRow(network.name, SAMPLE_SIZES[index], plain, times));
     }
     tf.dispose([network.parameters, network.batch, labels, ranges.weight, ranges.activation]);
   }
-  rows.push(bertOverhead(quick));
+  rows.push(await bertOverhead(quick), await layersOverhead(quick));
   return rows;
 }
 
@@ -194,7 +194,7 @@ async function measureOverhead(quick: boolean) {
  * The same of a BERT of two layers and hidden size 128 on 32 texts of 64 tokens, with the recipe of its job as it is: 4 bits,
  * 1,024 values of a tensor or 1/64 of a large weight.
  */
-function bertOverhead(quick: boolean) {
+async function bertOverhead(quick: boolean) {
   const letters = [..."abcdefghijklmnopqrstuvwxyz"];
   const pairs = letters.flatMap((a) => letters.map((b) => a + b));
   const tokenizer = tokenizerFromVocabulary(
@@ -241,25 +241,12 @@ function bertOverhead(quick: boolean) {
     };
     return { all, step };
   });
-  const [plain, times] = cpuTimes(
+  const [plain, times] = await cpuTimes(
     runs.map(({ step }) => step),
     quick ? 4 : 20,
   );
   tf.dispose([start, ...runs.map(({ all }) => all)]);
   return overheadRow("BERT L2 H128, 32 × 64 tokens", "1,024 or 1/64", plain, times);
-}
-
-function overheadRow(network: string, sampled: number | string, plain: number[], times: number[]) {
-  const [lower, middle, upper] = quartiles(times.map((time, round) => 100 * (time / plain[round] - 1)));
-  return {
-    network,
-    "elements sampled a tensor": sampled,
-    "lambda = 0, CPU ms": round(median(plain)),
-    "with entropy, CPU ms": round(median(times)),
-    "overhead %": round(middle),
-    quartiles: `${round(lower)} .. ${round(upper)}`,
-    rounds: times.length,
-  };
 }
 
 /** Hook that makes a range for every tensor. */
@@ -301,39 +288,6 @@ function meanBits(rates: Rate[]): tf.Scalar {
   return tf.addN(rates.map((rate) => tf.mul(rate.bits, rate.size / size))) as tf.Scalar;
 }
 
-/**
- * Milliseconds of CPU (all threads: compilation and garbage collection count) that each function takes, by round. CPU
- * time is not lengthened by other programs' turns; that they disturb caches and clock is why only ratios within a round
- * are used, and why the order changes. A turn repeats a short function until it lasts 300 ms.
- */
-function cpuTimes(functions: (() => void)[], rounds: number): number[][] {
-  const times: number[][] = functions.map(() => []);
-  for (let round = -WARM_UP; round < rounds; round++) {
-    const order = functions.map((_, place) => (place + Math.max(0, round)) % functions.length);
-    if (round % 2) order.reverse();
-    for (const index of order) {
-      const start = process.cpuUsage();
-      let calls = 0;
-      let elapsed = 0;
-      do {
-        functions[index]();
-        calls++;
-        const { user, system } = process.cpuUsage(start);
-        elapsed = (user + system) / 1000;
-      } while (elapsed < 300);
-      if (round >= 0) times[index].push(elapsed / calls);
-    }
-  }
-  return times;
-}
-
-/** Lower quartile, median and upper quartile. */
-function quartiles(values: readonly number[]): [number, number, number] {
-  const sorted = [...values].sort((a, b) => a - b);
-  const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))];
-  return [at(0.25), median(sorted), at(0.75)];
-}
-
 /** Values of a normal distribution over the levels 0 .. levelCount - 1. */
 function input(values: number, levelCount: number): { x: tf.Tensor; levels: tf.Tensor1D } {
   return {
@@ -345,8 +299,4 @@ function input(values: number, levelCount: number): { x: tf.Tensor; levels: tf.T
 /** Largest difference, relative to the largest element. */
 function difference(a: tf.Tensor, b: tf.Tensor): number {
   return tf.div(tf.max(tf.abs(tf.sub(a, b))), tf.max(tf.abs(b))).dataSync()[0];
-}
-
-function round(value: number): number {
-  return Number(value.toPrecision(3));
 }

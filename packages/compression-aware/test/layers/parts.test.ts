@@ -205,6 +205,28 @@ describe("compressionAware", () => {
     expect(moved).not.toEqual(start);
   });
 
+  test("keeps to the statistics of a norm that stays, and starts activations' steps at the first batch", async () => {
+    const model = sequential({
+      layers: [
+        layers.batchNormalization({ inputShape: [2] }),
+        layers.activation({ activation: "relu", name: "positive" }),
+        layers.dense({ units: 1 }),
+      ],
+    });
+    const aware = compressionAware(model, { weightBits: 4, activationBits: 4, lambda: 0, rangeFactor: 2 });
+    aware.model.compile({ optimizer: tf.train.sgd(0), loss: "meanSquaredError" });
+    await aware.model.fit(tf.tensor2d([3, -4, 6, 1], [2, 2]), tf.zeros([2, 1]));
+    const values = Object.fromEntries(
+      aware.model.weights.map(({ originalName }, i) => [
+        originalName.split("/").at(-1),
+        aware.model.getWeights()[i].dataSync(),
+      ]),
+    );
+    expect([...values["moving_mean"], ...values["moving_variance"]]).toEqual([0, 0, 1, 1]);
+    const largest = 6 / Math.sqrt(1 + 1e-3);
+    expect(Math.exp(10 * values["log_step"][0])).toBeCloseTo((2 * largest) / 15, 4);
+  });
+
   test("says in which layer a range is still unknown, and takes none from what it is not trained on", async () => {
     const model = sequential({
       layers: [
