@@ -70,12 +70,12 @@ export const calibrated: readonly Calibrated[] = [
   {
     name: "BERT of mails",
     calibration: () => mailTokens({ from: 0, count: 192, isTest: false, names: BERT_INPUTS }),
-    qualities: [60, 45],
+    qualities: [75, 88, 100],
   },
   {
     name: "BERT of mails as a GPT",
     calibration: () => mailTokens({ from: 0, count: 96, isTest: false, names: ["input_ids"] }),
-    qualities: [60, 45],
+    qualities: [60, 75],
   },
   {
     name: "basic-pitch",

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { loadMails } from "@bitdiet/zoo/data/spam";
 import { encodeTexts, loadTokenizer } from "@bitdiet/zoo/data/tokenizer";
 import { readBertCheckpoint } from "@bitdiet/zoo/nets/bert-checkpoint";
+import { useBackend } from "@bitdiet/zoo/training/backend";
 import { bertOnnx, gptOnnx } from "./bert-onnx.js";
 import type { Feeds } from "./subjects.js";
 
@@ -21,6 +22,7 @@ export async function mailModel(kind: "bert" | "gpt"): Promise<string | undefine
   if (!existsSync(join(FOLDER, "config.json"))) return undefined;
   const path = join(OUT, `${kind}.onnx`);
   mkdirSync(OUT, { recursive: true });
+  await useBackend("wasm");
   const network = await readBertCheckpoint(FOLDER);
   writeFileSync(path, kind === "bert" ? bertOnnx(network) : gptOnnx(network));
   return path;
