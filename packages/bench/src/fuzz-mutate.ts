@@ -63,6 +63,48 @@ const NUMBERS = [
   2 ** 40,
 ];
 
+const TOKENS = [
+  ...[
+    "0",
+    "-1",
+    "1e308",
+    "1.5",
+    "9007199254740993",
+    "4294967296",
+    "2147483648",
+    "null",
+    "true",
+    "[]",
+    "{}",
+    "[[[[[]]]]]",
+  ],
+  ...[
+    '""',
+    '"__proto__"',
+    '"constructor"',
+    '"../../x"',
+    '"/etc/passwd"',
+    '"\\u0000"',
+    '"\\ud800"',
+    '"float32"',
+    '"string"',
+  ],
+];
+
+/** JSON with one to three of its numbers and strings replaced, or swapped with others of its own. */
+export function alteredJson(bytes: Uint8Array, next: Random): Uint8Array {
+  let json = new TextDecoder().decode(bytes);
+  const below = (n: number) => Math.floor(next() * n);
+  for (let edits = 1 + below(3); edits > 0; edits--) {
+    const found = [...json.matchAll(/"(?:[^"\\]|\\.)*"|-?\d[\d.e+-]*/g)];
+    if (found.length === 0) break;
+    const { index, 0: token } = found[below(found.length)];
+    const other = next() < 0.7 ? TOKENS[below(TOKENS.length)] : found[below(found.length)][0];
+    json = json.slice(0, index) + other + json.slice(index + token.length);
+  }
+  return new TextEncoder().encode(json);
+}
+
 /** Fields and parts with one to three things about them changed: lengths follow the parts, most of the time. */
 export function alteredForgery({ fields, parts }: Forgery, other: Forgery, next: Random): Forgery {
   const below = (n: number) => Math.floor(next() * n);

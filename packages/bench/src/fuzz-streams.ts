@@ -25,6 +25,7 @@ const equal = (a: ArrayLike<number>, b: ArrayLike<number>) =>
 
 export const streamsOf = ({ name, encode, decode }: Coder): Subject => ({
   name,
+  decode,
   cases(seed) {
     const originals = corpus(seed);
     const streams = originals.map((symbols) => encode(symbols));

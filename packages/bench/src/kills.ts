@@ -228,7 +228,9 @@ async function main(): Promise<void> {
       withoutState(work, new Map(whole[which].files)),
       signal === "SIGKILL",
     );
-    const again = [...work.args, ...(/^(de)?compress$/.test(work.name) && !isKilled ? ["--force"] : [])];
+    // A signal may come when all is done and only the process has not ended yet.
+    const isDone = work.output.every((name) => contents(folder).get(name) === whole[which].files.get(name));
+    const again = [...work.args, ...(/^(de)?compress$/.test(work.name) && isDone ? ["--force"] : [])];
     const rerun = await run(folder, again);
     if (rerun.code !== 0) found.push(`run again: exit code ${rerun.code}: ${rerun.stderr.slice(0, 300)}`);
     for (const [name, hash] of contents(folder))

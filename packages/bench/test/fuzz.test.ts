@@ -1,9 +1,14 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { countSymbols, shannonEntropy } from "@bitdiet/huffman";
-import { CorruptInputError, decodeModel } from "bitdiet";
+import { CorruptInputError, decodeModel, memoryFiles, readModel } from "bitdiet";
 import { describe, expect, it } from "vitest";
 import { selfDescribing } from "../src/coders.js";
 import { fuzz } from "../src/fuzz.js";
+import { corpusAt } from "../src/fuzz-corpus.js";
 import { alteredFiles, bothReaders, forgedFiles, hasPython } from "../src/fuzz-files.js";
+import { formats, originals } from "../src/fuzz-formats.js";
 import { streams, streamsOf } from "../src/fuzz-streams.js";
 import { featureMapSource, laplaceSource, uniformSource } from "../src/sources.js";
 
@@ -16,34 +21,62 @@ const untyped = () => {
 describe("the mutation fuzzer", () => {
   it.each(streams.map((subject) => [subject.name, subject] as const))(
     "finds no hang, no untyped throw and no wrong decoding in a slice of %s",
-    (_, subject) => {
-      const report = fuzz(subject, slice);
+    async (_, subject) => {
+      const report = await fuzz(subject, slice);
       expect(report.failures).toEqual([]);
       expect(report.cases).toBe(1000);
       expect(report.refused).toBeGreaterThan(900);
     },
   );
 
-  it("finds none in a slice of altered files", () => {
-    const report = fuzz(alteredFiles(), slice);
+  it("finds none in a slice of altered files", async () => {
+    const report = await fuzz(alteredFiles(), slice);
     expect(report.failures).toEqual([]);
     expect(report.refused).toBeGreaterThan(950);
   });
 
-  it("finds none in a slice of forged files, of which some are models", () => {
-    const report = fuzz(forgedFiles(), slice);
+  it("finds none in a slice of forged files, of which some are models", async () => {
+    const report = await fuzz(forgedFiles(), slice);
     expect(report.failures).toEqual([]);
     expect(report.refused).toBeGreaterThan(500);
     expect(report.other).toBeGreaterThan(30);
   });
 
-  it.skipIf(!hasPython())("finds none on which the readers disagree", () => {
-    const report = fuzz(bothReaders, { ...slice, cases: 300 });
+  it.skipIf(!hasPython())("finds none on which the readers disagree", async () => {
+    const report = await fuzz(bothReaders, { ...slice, cases: 300 });
     expect(report.failures).toEqual([]);
     expect(report.other).toBeGreaterThan(10);
   });
 
-  it("notices a decoder that gives other values, and one that throws what is no corrupt-input error", () => {
+  it.each(formats.map((subject) => [subject.name, subject] as const))(
+    "finds none in a slice of %s",
+    async (_, subject) => {
+      const report = await fuzz(subject, slice);
+      expect(report.failures).toEqual([]);
+      expect(report.refused).toBeGreaterThan(100);
+      expect(report.other).toBeGreaterThan(20);
+    },
+  );
+
+  it("begins with models that all are read", async () => {
+    for (const [files, name] of originals)
+      expect((await readModel(memoryFiles(files), name)).tensors.length).toBeGreaterThan(0);
+  });
+
+  it("keeps the shortest input of each reason to refuse, and tries it first", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "bitdiet-corpus-"));
+    const [subject] = formats;
+    await fuzz(subject, few, corpusAt(folder, subject.name));
+    const kept = corpusAt(folder, subject.name).all();
+    expect(kept.length).toBeGreaterThan(5);
+    const tried: Uint8Array[] = [];
+    const noting = { ...subject, cases: () => [], decode: (bytes: Uint8Array) => void tried.push(bytes) };
+    await fuzz(noting, { ...few, cases: kept.length }, corpusAt(folder, subject.name));
+    expect(tried).toEqual(kept);
+    rmSync(folder, { recursive: true });
+  });
+
+  it("notices a decoder that gives other values, and one that throws what is no corrupt-input error", async () => {
     const [coder] = selfDescribing;
     const nothing = { tensors: [], metadata: [] };
     for (const subject of [
@@ -53,12 +86,12 @@ describe("the mutation fuzzer", () => {
       alteredFiles(untyped),
       forgedFiles(untyped),
     ])
-      expect(fuzz(subject, few).failures.length).toBeGreaterThan(30);
+      expect((await fuzz(subject, few)).failures.length).toBeGreaterThan(30);
     const refusing = alteredFiles((bytes) => {
       decodeModel(bytes);
       throw new CorruptInputError("never");
     });
-    expect(fuzz(refusing, few).failures).toEqual([]);
+    expect((await fuzz(refusing, few)).failures).toEqual([]);
   });
 });
 

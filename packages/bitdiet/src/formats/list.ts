@@ -3,6 +3,8 @@
  *
  *     await readModel(folderFiles("tiny-darknet"), "model.json"); // { format: "tfjs-layers", ... }
  */
+import { MAX_RANK } from "../file/entries.js";
+import { nameWriter } from "../file/names.js";
 import { type Model, ModelFileError } from "../model.js";
 import type { FilePiece, ModelFiles } from "./files.js";
 import { writeOnnx } from "./onnx/write.js";
@@ -70,7 +72,24 @@ function formatOf(name: string): Format | undefined {
 export async function readModel(files: ModelFiles, name: string): Promise<Model> {
   const format = formatOf(name);
   if (!format) throw new ModelFileError(`${name}: expected ${modelFiles}`);
-  return format.read(files, name);
+  const model = await format.read(files, name);
+  refuseWhatHasNoPlace(model, name);
+  return model;
+}
+
+/** @throws {ModelFileError} if a .bitdiet file could not hold the names or shapes */
+function refuseWhatHasNoPlace({ tensors }: Model, file: string): void {
+  const write = nameWriter([], file, { used: 0 });
+  const long = tensors.find(({ shape }) => shape.length > MAX_RANK);
+  if (long)
+    throw new ModelFileError(
+      `${file}: ${long.name}: expected at most ${MAX_RANK} axes, got ${long.shape.length}`,
+    );
+  try {
+    for (const { name } of tensors) write(name);
+  } catch (error) {
+    throw error instanceof RangeError ? new ModelFileError(error.message) : error;
+  }
 }
 
 /** The files of a model in its own format, piece by piece. @throws {ModelFileError} if its format is none of these */

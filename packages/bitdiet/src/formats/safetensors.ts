@@ -168,7 +168,8 @@ export async function* writeSafetensors(model: Model): AsyncGenerator<FilePiece>
     "safetensors: layout",
   ) as unknown as Layout;
   const names = Object.fromEntries(Object.entries(dtypes).map(([short, dtype]) => [dtype, short]));
-  const places: Record<string, string> = {};
+  // Without a prototype: a tensor may be called "__proto__".
+  const places: Record<string, string> = Object.create(null);
   let total = 0;
   let next = 0;
   for (const { name, tensors: count, metadata } of asArray(
@@ -178,7 +179,8 @@ export async function* writeSafetensors(model: Model): AsyncGenerator<FilePiece>
     asString(name, "safetensors: file");
     const tensors = model.tensors.slice(next, next + count);
     next += count;
-    const header: Record<string, unknown> = metadata === undefined ? {} : { __metadata__: metadata };
+    const header: Record<string, unknown> = Object.create(null);
+    if (metadata !== undefined) header["__metadata__"] = metadata;
     let offset = 0;
     for (const { name: tensor, dtype, shape } of tensors) {
       if (dtype === "string") throw new ModelFileError(`${tensor}: safetensors has no strings`);

@@ -6,8 +6,17 @@
  *     useOf("conv/kernel", [3, 3, 3, 16]); // { kind: "weight", channelAxis: 3, reason: "kernel of Conv2D conv" }
  */
 import type { TensorUse } from "../model.js";
+import { asObject, asString } from "./files.js";
 import { concatenated, inserted, permuted, reshaped, unmoved, withoutOnes } from "./moved.js";
-import { einsumRoles, type KnownShape, type Operation, type Role, type Roles, usesIn } from "./use.js";
+import {
+  einsumRoles,
+  type KnownShape,
+  lookUp,
+  type Operation,
+  type Role,
+  type Roles,
+  usesIn,
+} from "./use.js";
 
 interface Node {
   name: string;
@@ -23,9 +32,13 @@ interface Attribute {
   func?: { name?: string };
 }
 interface FunctionDef {
-  signature?: { name?: string; inputArg?: { name: string }[]; outputArg?: { name: string }[] };
-  nodeDef?: Node[];
-  ret?: Record<string, string>;
+  name: string;
+  /** Names of arguments, and of results. */
+  inputs: string[];
+  outputs: string[];
+  nodes: Node[];
+  /** Values of results. */
+  returned: ReadonlyMap<string, string>;
 }
 interface GraphOperation extends Operation {
   node?: Node;
@@ -52,8 +65,8 @@ function flatGraph(topology: Record<string, unknown>) {
   const constants = new Map<string, string>();
   const inputs = new Set<string>();
   const functions = new Map<string, FunctionDef>();
-  const library = (topology["library"] as { function?: FunctionDef[] } | undefined)?.function;
-  for (const each of Array.isArray(library) ? library : []) functions.set(each.signature?.name ?? "", each);
+  for (const each of listed(fieldOf(topology["library"], "function")).map(functionOf))
+    functions.set(each.name, each);
   const link = (from: string, to: string) =>
     void operations.push({ op: "Identity", label: to, inputs: [from], outputs: [to] });
 
@@ -79,22 +92,49 @@ function flatGraph(topology: Record<string, unknown>) {
     });
   };
   const linkCall = (node: Node, given: readonly string[], name: string, called: FunctionDef) => {
-    const inner = `${called.signature?.name}/`;
+    const inner = `${called.name}/`;
     const first = node.attr?.["then_branch"] ? 1 : 0;
-    called.signature?.inputArg?.forEach(
-      (argument, i) => void link(given[i + first] ?? "", `${inner}${argument.name}`),
-    );
-    called.signature?.outputArg?.forEach((result, i) => {
-      const from = valueName(called.ret?.[result.name] ?? "", inner);
+    called.inputs.forEach((argument, i) => void link(given[i + first] ?? "", `${inner}${argument}`));
+    called.outputs.forEach((result, i) => {
+      const from = valueName(called.returned.get(result) ?? "", inner);
       link(from, i === 0 ? name : `${name}:${i}`);
-      const argument = called.signature?.inputArg?.[i];
-      if (node.attr?.["body"] && argument) link(from, `${inner}${argument.name}`);
+      const argument = called.inputs[i];
+      if (node.attr?.["body"] && argument) link(from, `${inner}${argument}`);
     });
   };
-  const main = topology["node"];
-  addNodes((Array.isArray(main) ? main : []) as Node[], "");
-  for (const [name, { nodeDef }] of functions) addNodes(Array.isArray(nodeDef) ? nodeDef : [], `${name}/`);
+  addNodes(listed(topology["node"]).map(nodeOf), "");
+  for (const { name, nodes } of functions.values()) addNodes(nodes, `${name}/`);
   return { operations, constants, inputs };
+}
+
+const listed = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+const fieldOf = (value: unknown, name: string): unknown =>
+  (value as Record<string, unknown> | null | undefined)?.[name];
+
+/** @throws {ModelFileError} if it is none */
+function nodeOf(value: unknown): Node {
+  const node = asObject(value, "tfjs: node");
+  const { name, op, input, attr = {} } = node;
+  return {
+    name: asString(name, "tfjs: name of a node"),
+    op: asString(op, `tfjs: op of ${name}`),
+    input: listed(input).map((each) => asString(each, `tfjs: input of ${name}`)),
+    attr: asObject(attr, `tfjs: attr of ${name}`) as Node["attr"],
+  };
+}
+
+/** @throws {ModelFileError} if it is none */
+function functionOf(value: unknown): FunctionDef {
+  const { signature, nodeDef, ret = {} } = asObject(value, "tfjs: function");
+  const names = (field: string) =>
+    listed(fieldOf(signature, field)).map((each) => asString(fieldOf(each, "name"), `tfjs: ${field}`));
+  return {
+    name: asString(fieldOf(signature, "name"), "tfjs: name of a function"),
+    inputs: names("inputArg"),
+    outputs: names("outputArg"),
+    nodes: listed(nodeDef).map(nodeOf),
+    returned: new Map(Object.entries(asObject(ret, "tfjs: ret")) as [string, string][]),
+  };
 }
 
 /** Inputs but those that only say what runs first. */
@@ -104,7 +144,7 @@ function dataInputs(inputs: unknown): string[] {
 
 /** A node's input as a value: "conv", "split:1"; in functions they say "split:output:1". */
 function valueName(input: string, prefix: string): string {
-  const [name, ...rest] = input.split(":");
+  const [name, ...rest] = String(input).split(":");
   const index = rest.at(-1);
   return index === undefined || index === "0" || !/^\d+$/.test(index)
     ? `${prefix}${name}`
@@ -218,14 +258,18 @@ function contextOf(
   const makers = new Map(operations.flatMap((operation) => operation.outputs.map((out) => [out, operation])));
   const users = new Map<string, GraphOperation[]>();
   for (const operation of operations)
-    for (const value of operation.inputs) users.set(value, [...(users.get(value) ?? []), operation]);
+    for (const value of operation.inputs) {
+      const known = users.get(value);
+      if (known) known.push(operation);
+      else users.set(value, [operation]);
+    }
   const isProduct = (value: string, depth = 0): boolean => {
     const maker = makers.get(value);
     if (maker?.op === "Mul" && depth < MAX_FACTORS)
       return maker.inputs.some(
         (input, i) => constants.has(input) && isProduct(maker.inputs[1 - i], depth + 1),
       );
-    const inputs = byOperation[maker?.op ?? ""];
+    const inputs = lookUp(byOperation, maker?.op ?? "");
     return inputs === conv || inputs === matMul || inputs === depthwise || inputs === transposed;
   };
   return {
@@ -268,7 +312,7 @@ function rolesInContext({ isConstant, numbers, isProduct, becomesIndex }: Contex
     Transpose: ({ inputs }) => [permuted(numbers(inputs[1]))],
     ExpandDims: ({ inputs }) => [inserted(numbers(inputs[1]))],
     Squeeze: ({ node }) => {
-      const axes = node?.attr?.["squeeze_dims"]?.list?.i?.map(Number) ?? [];
+      const axes = listed(node?.attr?.["squeeze_dims"]?.list?.i).map(Number);
       return [withoutOnes(axes.length > 0 ? axes : undefined)];
     },
     Reshape: ({ inputs }) => [reshaped((shape) => filledShape(numbers(inputs[1]), shape))],
@@ -281,7 +325,7 @@ function graphRoles(context: Context): Roles<GraphOperation> {
   const others = rolesInContext(context);
   return {
     roleOf: (operation, input, shape) =>
-      (others[operation.op] ?? byOperation[operation.op])?.(operation, shape)[input] ?? exact,
+      (lookUp(others, operation.op) ?? lookUp(byOperation, operation.op))?.(operation, shape)[input] ?? exact,
     isLinear: ({ op }) => linear.has(op),
     isCarried: ({ op }) => linear.has(op) && !centring.has(op),
     isMagnitude: ({ op, inputs }) => magnitudes.has(op) || (op === "Mul" && inputs[0] === inputs[1]),

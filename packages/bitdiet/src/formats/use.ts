@@ -7,6 +7,10 @@
  */
 import type { TensorUse } from "../model.js";
 
+/** What a table of ours has under a name of somebody else's, such as "constructor". */
+export const lookUp = <Entry>(table: Readonly<Record<string, Entry>>, name: string): Entry | undefined =>
+  Object.hasOwn(table, name) ? table[name] : undefined;
+
 export interface Operation {
   op: string;
   /** What people call it: its name, or that of its output. */

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { memoryFiles } from "../../src/formats/files.js";
+import { readModel, writeModel } from "../../src/formats/list.js";
 import { folderFiles } from "../../src/formats/node-files.js";
 import { readSafetensors, writeSafetensors } from "../../src/formats/safetensors.js";
 import { type Model, ModelFileError } from "../../src/model.js";
@@ -215,4 +216,18 @@ test("a Git LFS pointer in place of the file is named as such", async () => {
   );
   const reading = readSafetensors(memoryFiles({ "m.safetensors": pointer }), "m.safetensors");
   await expect(reading).rejects.toThrow("m.safetensors: this is a Git LFS pointer, not the model");
+});
+
+test("a tensor called __proto__ comes back, and names that no file can hold are refused when they are read", async () => {
+  const bytes = Uint8Array.of(1, 2, 3, 4);
+  const file = (name: string) => {
+    const header = `{"${name}":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}`;
+    const length = new Uint8Array(BigUint64Array.of(BigInt(Buffer.byteLength(header))).buffer);
+    return { "m.safetensors": new Uint8Array(Buffer.concat([length, Buffer.from(header), bytes])) };
+  };
+  const model = await readModel(memoryFiles(file("__proto__")), "m.safetensors");
+  const again = await readModel(memoryFiles(await collect(writeModel(model))), "m.safetensors");
+  expect(again.tensors.map(({ name }) => name)).toEqual(["__proto__"]);
+  expect(await again.tensors[0].bytes()).toEqual(bytes);
+  await expect(readModel(memoryFiles(file("\\ud800")), "m.safetensors")).rejects.toThrow(ModelFileError);
 });

@@ -339,3 +339,33 @@ test("weights of a wrapper are those of the layer in it", () => {
   });
   expect(useOf("both/forward_lstm/recurrent_kernel", [4, 16]).kind).toBe("weight");
 });
+
+test("nodes of any nonsense are refused or of no use, never a TypeError", async () => {
+  const files = (node: unknown, library?: unknown) => ({
+    "model.json": new TextEncoder().encode(
+      JSON.stringify({
+        format: "graph-model",
+        modelTopology: { node: [{ name: "w", op: "Const" }, node], library },
+        weightsManifest: [{ paths: ["w"], weights: [{ name: "w", shape: [2], dtype: "float32" }] }],
+      }),
+    ),
+    w: new Uint8Array(8),
+  });
+  for (const op of ["__proto__", "constructor", "toString"]) {
+    const [{ use }] = (await readTfjs(memoryFiles(files({ name: "y", op, input: ["w"] })), "model.json"))
+      .tensors;
+    expect(use).toMatchObject({ kind: "exact" });
+  }
+  const squeeze = { name: "y", op: "Squeeze", input: ["w"], attr: { squeeze_dims: { list: { i: "01" } } } };
+  await readTfjs(memoryFiles(files(squeeze)), "model.json");
+  for (const [node, library] of [
+    [null],
+    [3],
+    [{ name: "y", op: "Add", input: [[]] }],
+    [{ name: "y", op: 5 }],
+    [{ name: "y", op: "Add", attr: "T" }],
+    [{ name: "y", op: "Add" }, { function: [null] }],
+    [{ name: "y", op: "Add" }, { function: [{ signature: { name: "f", inputArg: [7] } }] }],
+  ])
+    await expect(readTfjs(memoryFiles(files(node, library)), "model.json")).rejects.toThrow(ModelFileError);
+});

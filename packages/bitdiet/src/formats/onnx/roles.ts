@@ -3,7 +3,7 @@
  * https://onnx.ai/onnx/operators
  */
 import { concatenated, inserted, permuted, reshaped, unmoved, withoutOnes } from "../moved.js";
-import { einsumRoles, type KnownShape, type Role, type Roles } from "../use.js";
+import { einsumRoles, type KnownShape, lookUp, type Role, type Roles } from "../use.js";
 import type { FlatModel, OnnxConstant, OnnxOperation } from "./flat.js";
 import type { OnnxNode } from "./graph.js";
 import { inlineData } from "./tensor.js";
@@ -211,7 +211,7 @@ export function onnxRoles(model: FlatModel): Roles<OnnxOperation> {
   const others = rolesInContext(context);
   return {
     roleOf: (operation, input, shape) => {
-      const inputs = others[operation.op] ?? byOperation[operation.op];
+      const inputs = lookUp(others, operation.op) ?? lookUp(byOperation, operation.op);
       return inputs?.(operation, shape)[input] ?? exact;
     },
     isLinear: ({ op }) => linear.has(op),

@@ -3,7 +3,9 @@
  *
  *     npyArray(bytes); // { shape: [128, 3, 224, 224], values: Float32Array }
  */
+
 import { floatValues } from "../../formats/floats.js";
+import { lookUp } from "../../formats/use.js";
 
 export interface NamedArray {
   shape: number[];
@@ -35,7 +37,7 @@ export function npyArray(bytes: Uint8Array): NamedArray {
   const end = start + (isOld ? view.getUint16(8, true) : view.getUint32(8, true));
   const header = text.decode(bytes.subarray(start, end));
   const type = /'descr':\s*'([^']*)'/.exec(header)?.[1] ?? "none";
-  const read = readers[type];
+  const read = lookUp(readers, type);
   if (!read)
     throw new RangeError(`expected an array of ${Object.keys(readers).join(", ")}, got ${type.slice(0, 40)}`);
   if (/'fortran_order':\s*True/.test(header))

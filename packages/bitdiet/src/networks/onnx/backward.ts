@@ -3,6 +3,7 @@
  * its layers. Values of the forward pass are inputs, too, so that it can be of another version of the operators.
  */
 
+import { lookUp } from "../../formats/use.js";
 import { rules } from "./gradients.js";
 import {
   type CalibrationGraph,
@@ -54,7 +55,7 @@ export function backwardOf(
     const captured = capturedBy(node);
     const inputs = [...node.inputs, ...captured].filter((input) => active.has(input));
     if (inputs.length === 0 || (!isLost && dys.every((dy) => dy === undefined))) continue;
-    const rule = node.domain === "" && captured.length === 0 ? rules[node.opType] : undefined;
+    const rule = node.domain === "" && captured.length === 0 ? lookUp(rules, node.opType) : undefined;
     // Where only some outputs count, rules other than that of Split need the first.
     const isKnown = !isLost && rule !== undefined && (dys[0] !== undefined || node.opType === "Split");
     if (!isKnown || rule(node, dys, tape) !== true) for (const input of inputs) lost.add(input);

@@ -55,7 +55,7 @@ export async function tfjsRunner(model: Model, packages: TfjsPackages): Promise<
 
   async function replace(replaced: ReadonlyMap<string, Float32Array>): Promise<void> {
     checkReplaced(model.tensors, replaced);
-    const changed: Record<string, tf.Tensor> = {};
+    const changed: Record<string, tf.Tensor> = Object.create(null);
     for (const name of [...current.keys()].filter((name) => !replaced.has(name))) {
       const { shape, bytes } = originals.get(name)!;
       changed[name] = core.tensor(floatValues("float32", await bytes()), shape);
