@@ -70,7 +70,7 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
 
 /** A subject's points, those that are known and those that were missing. */
 async function measure(
-  { qualities, calibration, divergence: ownDivergence }: Calibrated,
+  { qualities, bits: widths = BITS, calibration, divergence: ownDivergence }: Calibrated,
   subject: Subject,
   path: string,
   quick: boolean,
@@ -134,10 +134,10 @@ async function measure(
         { method: "plain", setting: name, bytes },
         await outputsOf(runner, inputs, subject, values),
       );
-  for (const bits of BITS)
+  for (const bits of widths)
     if (isMissing("weights alone", `${bits} bits`))
       await attempt("weights alone", `${bits} bits`, () => compressed({ bits }));
-  const commands = BITS.filter((bits) => isMissing("command", `--bits ${bits}`));
+  const commands = widths.filter((bits) => isMissing("command", `--bits ${bits}`));
   const check = commands.length > 0 ? await checkOutputs(model, runner) : undefined;
   for (const bits of commands)
     await attempt(

@@ -27,6 +27,8 @@ export interface Calibrated {
   calibration(): Promise<Feeds[]>;
   /** Points of the curve: see `compressModel`. */
   qualities: readonly number[];
+  /** Sizes of the weights alone, and of the command's --bits, mean bits a weight. */
+  bits?: readonly number[];
   /** How far outputs are off. Default: `divergence`. */
   divergence?(outputs: readonly Outputs[], original: readonly Outputs[]): Record<string, number>;
 }
@@ -71,11 +73,13 @@ export const calibrated: readonly Calibrated[] = [
     name: "BERT of mails",
     calibration: () => mailTokens({ from: 0, count: 192, isTest: false, names: BERT_INPUTS }),
     qualities: [75, 88, 100],
+    bits: [3, 2, 1, 0.5],
   },
   {
     name: "BERT of mails as a GPT",
     calibration: () => mailTokens({ from: 0, count: 96, isTest: false, names: ["input_ids"] }),
-    qualities: [60, 75],
+    qualities: [60, 75, 90],
+    bits: [4, 3, 2, 1],
   },
   {
     name: "basic-pitch",

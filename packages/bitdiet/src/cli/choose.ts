@@ -30,6 +30,7 @@ import type { CompressReport } from "../report.js";
 import { onnxCandidate } from "./calibrate-onnx.js";
 import { forget, memory, type Remember } from "./calibration/cache.js";
 import { calibrationData, type DataOptions } from "./calibration/data.js";
+import { type CurvePoint, curve } from "./curve.js";
 import { loadEvaluation } from "./evaluate.js";
 import { asUsage, UsageError } from "./options.js";
 import { formatBytes, formatNumber, type Progress } from "./print.js";
@@ -43,6 +44,8 @@ export interface Choice {
   data: DataOptions;
   /** A folder that keeps what was measured. */
   cache?: string;
+  /** Whether other sizes are looked at, too. */
+  hasCurve?: boolean;
   evaluate?: string;
   maxDrop?: number;
   bitsFor: readonly BitsRule[];
@@ -73,6 +76,8 @@ export interface Chosen {
   method: string;
   rivals: { method: string; divergence: number }[];
   outputs: Outputs;
+  /** Other sizes. */
+  curve?: CurvePoint[];
   scores?: { before: number; after: number };
 }
 
@@ -107,6 +112,10 @@ export async function choose(model: Model, choice: Choice, progress: Progress): 
       judge,
     });
     chosen = { ...made, method, rivals: [] };
+  }
+  if (choice.hasCurve) {
+    if (typeof check === "string") throw new UsageError(`--curve: outputs were not checked: ${check}`);
+    chosen.curve = await curve(model, check, candidates, progress);
   }
   const decoded = (await openBitdiet(await openSource(joinPieces(chosen.pieces)))).model;
   if (score) {

@@ -18,14 +18,17 @@ import { keeping } from "../quantize/exceptions.js";
 import type { CompressReport } from "../report.js";
 import { brotliSize } from "./brotli.js";
 import { type Choice, choose } from "./choose.js";
+import { curveHtml } from "./curve-html.js";
 import { type CompressResult, describeReport } from "./describe-report.js";
 import { openPath, refuseOwnFiles } from "./open.js";
 import { asUsage, UsageError } from "./options.js";
 import { jsonNumbers, type Progress } from "./print.js";
 
-export interface CompressCommand extends Omit<Choice, "data"> {
+export interface CompressCommand extends Omit<Choice, "data" | "hasCurve"> {
   data: Omit<Choice["data"], "folder">;
   output: string;
+  /** Where a page with other sizes goes. */
+  curve?: string;
   /** Patterns of tensors that keep every bit. */
   keep: readonly string[];
   /** Outputs that moved far are a failure, not a warning. */
@@ -40,22 +43,30 @@ export interface CompressCommand extends Omit<Choice, "data"> {
  */
 export async function compress(path: string, command: CompressCommand, progress: Progress): Promise<string> {
   const { output, force, keep, strict, json } = command;
-  if (!force && existsSync(output)) throw new FileExistsError(`${output} exists already`);
+  for (const path of [output, command.curve])
+    if (!force && path !== undefined && existsSync(path)) throw new FileExistsError(`${path} exists already`);
   if (command.maxDrop !== undefined && !command.evaluate)
     throw new UsageError("--max-drop: needs --evaluate, which says what drops");
   const opened = await openPath(path);
   if (opened.bitdiet) throw new UsageError(`${path}: is compressed already`);
   await refuseOwnFiles(output, opened.files);
+  if (command.curve !== undefined) await refuseOwnFiles(command.curve, opened.files);
 
   const model = asUsage("--keep", () => keeping(opened.model, keep));
-  const choice = { ...command, data: { ...command.data, folder: dirname(opened.path) } };
-  const { pieces, report, metadata, ...chosen } = await choose(model, choice, progress);
+  const folder = dirname(opened.path);
+  const choice = { ...command, data: { ...command.data, folder }, hasCurve: command.curve !== undefined };
+  const { pieces, report, metadata, curve, ...chosen } = await choose(model, choice, progress);
   if (strict && chosen.outputs.warning) throw new BudgetError(`--strict: ${chosen.outputs.warning}`);
 
   await refuseOwnFiles(output, opened.files);
   const check = (written: string) => checkWritten(written, metadata, report, progress);
   const toOutput = pieces.map((bytes) => ({ path: output, bytes }));
   await writeWhole(toOutput, { force, check });
+  if (curve && command.curve !== undefined) {
+    const { kind = "", divergence = Number.NaN } = chosen.outputs;
+    const html = curveHtml(output, curve, { kind, chosen: { bytes: report.bytes, divergence } });
+    await writeWhole([{ path: command.curve, bytes: new TextEncoder().encode(html) }], { force });
+  }
   const brotliBytes = await brotliSize(opened.files, report.bytes);
   const fileSizes = await Promise.all([...opened.files].map(async (file) => (await stat(file)).size));
   const filesBytes = fileSizes.reduce((sum, size) => sum + size, 0);

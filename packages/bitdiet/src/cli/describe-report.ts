@@ -10,7 +10,7 @@ import { formatBytes, formatNumber, formatTable, timesSmaller } from "./print.js
 /** What the file is and how it came about, beside the report of its tensors. */
 export interface CompressResult
   extends Omit<CompressReport, "divergence">,
-    Omit<Chosen, "pieces" | "report" | "metadata"> {
+    Omit<Chosen, "pieces" | "report" | "metadata" | "curve"> {
   file: string;
   sha256: string;
   /** Bytes of the model's own files. */

@@ -72,6 +72,7 @@ cli
   )
   .option("--tokenizer <file>", "The tokenizer.json of texts, if it is not beside the model")
   .option("--cache <folder>", "Keeps what was measured, so that another size of the same model takes less")
+  .option("--curve <file>", "A page with other sizes and what they do to outputs, plain integers beside them")
   .option("--evaluate <module>", "A module whose default export gives the model's score")
   .option("--max-drop <drop>", "By how much the score may fall, e.g. 0.5% or 0.005")
   .option("--keep <pattern>", "Tensors that keep every bit, e.g. 'embed*'; may be given several times")
@@ -95,6 +96,7 @@ cli
           ...layoutOption("--layout", options["layout"]),
           tokenizer: text(options, "tokenizer", "--tokenizer"),
         },
+        curve: text(options, "curve", "--curve"),
         cache: text(options, "cache", "--cache"),
         evaluate: text(options, "evaluate", "--evaluate"),
         maxDrop: options["maxDrop"] === undefined ? undefined : dropOption("--max-drop", options["maxDrop"]),

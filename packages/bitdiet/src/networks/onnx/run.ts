@@ -147,8 +147,10 @@ function inputOf({ name, isTensor, type, shape }: OnnxValue): RunInput {
   return {
     name,
     dtype: type as Dtype,
-    // Axes without a name are "", or -1 in some builds.
-    shape: shape.map((extent) => (typeof extent === "number" && extent >= 0 ? extent : undefined)),
+    // Axes without a name are "", or -1 in some builds, with a sign or as 2 ** 32 - 1.
+    shape: shape.map((extent) =>
+      typeof extent === "number" && extent === extent >> 0 && extent >= 0 ? extent : undefined,
+    ),
     axisNames: shape.map((extent) => (typeof extent === "string" && extent !== "" ? extent : undefined)),
   };
 }
