@@ -3,7 +3,7 @@
  *
  *     [0 .. 7 zero bits] [1] [state 0] .. [state N-1] [bits of symbol 0] [bits of symbol 1] ...
  *
- * N is 1 below 512 symbols and 4 from there on; symbol i belongs to state i mod N; a state takes tableLog bits. The
+ * N is 1 below 512 symbols and 4 from there on, of weights always 4; symbol i belongs to state i mod N; a state takes tableLog bits. The
  * encoder walks from the last symbol to the first and puts bits in front, so the decoder reads forwards; the zeros
  * and the one in front bring the whole to full bytes. Every state starts at 0 in the encoder, so a decoder that does
  * not end at the last bit with all states 0 has read corrupt bytes. No symbols: no bytes.
@@ -24,8 +24,8 @@ export function stateCount(count: number): 1 | 4 {
 }
 
 /** Bits that a payload of `count` symbols has beside those of the symbols, before it is rounded up to bytes. */
-export function overheadBits(count: number, tableLog: number): number {
-  return count === 0 ? 0 : 1 + stateCount(count) * tableLog;
+export function overheadBits(count: number, tableLog: number, lanes = stateCount(count)): number {
+  return count === 0 ? 0 : 1 + lanes * tableLog;
 }
 
 /** Writes the slots (see EncodeTables) of symbols from .. to - 1 to the start of `slots`. */
@@ -35,6 +35,7 @@ export type SlotsOf = (slots: Int32Array, from: number, to: number) => void;
  * @param count number of symbols, @param tableLog that of the tables
  * @param source the slots: one a byte, or a function that works them out by blocks
  * @param start bytes to put in front, so that they need no copy of the payload
+ * @param lanes number of states
  */
 export function encodePayload(
   count: number,
@@ -42,9 +43,9 @@ export function encodePayload(
   tables: EncodeTables,
   source: Uint8Array | SlotsOf,
   start = new Uint8Array(0),
+  lanes = stateCount(count),
 ): Uint8Array {
   if (count === 0) return start.slice();
-  const lanes = stateCount(count);
   const states = new Int32Array(4).fill(1 << tableLog);
   const slots = typeof source === "function" ? new Int32Array(Math.min(count, BLOCK)) : source;
   let bytes = new Uint8Array(2 * Math.min(count, BLOCK) + (count >>> 1) + 64 + start.length);
@@ -93,12 +94,13 @@ export function payloadBits(
   tableLog: number,
   { transform, next }: EncodeTables,
   source: Uint8Array | SlotsOf,
+  lanes = stateCount(count),
 ): number {
   if (count === 0) return 0;
-  const mask = stateCount(count) - 1;
+  const mask = lanes - 1;
   const slots = new Int32Array(Math.min(count, BLOCK));
   const states = new Int32Array(4).fill(1 << tableLog);
-  let bits = overheadBits(count, tableLog);
+  let bits = overheadBits(count, tableLog, lanes);
   for (let end = count; end > 0; ) {
     const start = end - 1 - ((end - 1) % BLOCK);
     if (typeof source === "function") source(slots, start, end);

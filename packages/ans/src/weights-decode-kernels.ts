@@ -1,5 +1,5 @@
 /**
- * Four rows of kernels at once, by hand: see weights-decode-plainly.ts for what happens, and payload.ts for how bits are read.
+ * Four rows of kernels at once, by hand: see FORMAT.md for what happens, and payload.ts for how bits are read.
  *
  * A neighbour is one number, 2^16 times its magnitude in units of 1/64 plus its value, so that one sum adds up both.
  */
@@ -26,7 +26,8 @@ export function decodeKernels(decoder: WeightDecoder, group: Group): void {
   const { integers, rowLength, rowScales, columnScales, states, rowMeans } = decoder;
   const { kernelHeight, kernelWidth } = decoder;
   const { words } = decoder.tables;
-  const { columnMeans, gain, rate, from, to } = group;
+  const { columnMeans, gain, rate, from, to, starts } = group;
+  const [, startB, startC, startD] = starts;
   const origin = decoder.position >>> 3;
   const view = new DataView(decoder.payload.buffer, origin);
   const end = Math.min(decoder.end - 8 * origin, 2 ** 30);
@@ -85,7 +86,7 @@ export function decodeKernels(decoder: WeightDecoder, group: Group): void {
         const aroundB = (twice + cornerB + rightB + 0x8000) >> 16;
         const scaleB = (rowScales[(aroundB + (meanB >> 3)) >> 3] + column) >> 9;
         const word = words[((scaleA << SCALE_LOG) + CLASS_STARTS[sizeA] + a) | 0];
-        const next = words[((scaleB << SCALE_LOG) + CLASS_STARTS[sizeB] + b) | 0];
+        const next = words[((scaleB << SCALE_LOG) + CLASS_STARTS[sizeB] + startB + b) | 0];
         let bits = view.getInt32(position >>> 3, true) >>> (position & 7);
         a = ((word >>> 6) & 0x3fff) + (bits & ~(-1 << word));
         bits >>>= word;
@@ -136,8 +137,8 @@ export function decodeKernels(decoder: WeightDecoder, group: Group): void {
         const sizeD = (expectedD ^ flipD) - flipD;
         const aroundD = (twice + cornerD + rightD + 0x8000) >> 16;
         const scaleD = (rowScales[(aroundD + (meanD >> 3)) >> 3] + column) >> 9;
-        const word = words[((scaleC << SCALE_LOG) + CLASS_STARTS[sizeC] + c) | 0];
-        const next = words[((scaleD << SCALE_LOG) + CLASS_STARTS[sizeD] + d) | 0];
+        const word = words[((scaleC << SCALE_LOG) + CLASS_STARTS[sizeC] + startC + c) | 0];
+        const next = words[((scaleD << SCALE_LOG) + CLASS_STARTS[sizeD] + startD + d) | 0];
         let bits = view.getInt32(position >>> 3, true) >>> (position & 7);
         c = ((word >>> 6) & 0x3fff) + (bits & ~(-1 << word));
         bits >>>= word;

@@ -1,4 +1,4 @@
-/** Four rows of a matrix at once, by hand: see weights-decode-plainly.ts for what happens, and payload.ts for how bits are read. */
+/** Four rows of a matrix at once, by hand: see FORMAT.md for what happens, and payload.ts for how bits are read. */
 import { asNeighbour, LOGARITHMS, TABLE_LOG } from "./weights-contexts.js";
 import type { Group, WeightDecoder } from "./weights-decoder.js";
 import { rareValue } from "./weights-low-bits.js";
@@ -7,7 +7,8 @@ import { ESCAPE } from "./weights-tables.js";
 export function decodeMatrix(decoder: WeightDecoder, group: Group): void {
   const { integers, rowLength, rowScales, columnScales, states, rowMeans, low, tables } = decoder;
   const { words } = tables;
-  const { columnMeans, gain, rate, from, to } = group;
+  const { columnMeans, gain, rate, from, to, starts } = group;
+  const [, startB, startC, startD] = starts;
   const origin = decoder.position >>> 3;
   const view = new DataView(decoder.payload.buffer, origin);
   const end = Math.min(decoder.end - 8 * origin, 2 ** 30);
@@ -34,7 +35,7 @@ export function decodeMatrix(decoder: WeightDecoder, group: Group): void {
       const scale = (rowScales[((meanA >> 2) + ((leftA + nextA) << 1)) >> 3] + column) >> 8;
       const other = (rowScales[((meanB >> 2) + ((leftB + nextB) << 1)) >> 3] + column) >> 8;
       const word = words[((scale << TABLE_LOG) + a) | 0];
-      const next = words[((other << TABLE_LOG) + b) | 0];
+      const next = words[((other << TABLE_LOG) + startB + b) | 0];
       let bits = view.getInt32(position >>> 3, true) >>> (position & 7);
       a = ((word >>> 6) & 0x3fff) + (bits & ~(-1 << word));
       bits >>>= word;
@@ -61,8 +62,8 @@ export function decodeMatrix(decoder: WeightDecoder, group: Group): void {
     {
       const scale = (rowScales[((meanC >> 2) + ((leftC + nextC) << 1)) >> 3] + column) >> 8;
       const other = (rowScales[((meanD >> 2) + ((leftD + nextD) << 1)) >> 3] + column) >> 8;
-      const word = words[((scale << TABLE_LOG) + c) | 0];
-      const next = words[((other << TABLE_LOG) + d) | 0];
+      const word = words[((scale << TABLE_LOG) + startC + c) | 0];
+      const next = words[((other << TABLE_LOG) + startD + d) | 0];
       let bits = view.getInt32(position >>> 3, true) >>> (position & 7);
       c = ((word >>> 6) & 0x3fff) + (bits & ~(-1 << word));
       bits >>>= word;

@@ -4,7 +4,6 @@
  *     profile + 16 * gains · class of the mean · LEB128 bytes of low bits · low bits · payload as in payload.ts
  */
 import { corrupt, describe, readNumber } from "@bitdiet/stream";
-import { stateCount } from "./payload.js";
 import {
   columnRate,
   GAINS,
@@ -17,7 +16,6 @@ import {
 } from "./weights-contexts.js";
 import { decodeKernels } from "./weights-decode-kernels.js";
 import { decodeMatrix } from "./weights-decode-matrix.js";
-import { decodePlainly } from "./weights-decode-plainly.js";
 import type { Group, WeightDecoder } from "./weights-decoder.js";
 import { PROFILES } from "./weights-frozen.js";
 import { checkedShape, type Rows, type WeightShape } from "./weights-shape.js";
@@ -56,7 +54,7 @@ export function decodeWeightRows(bytes: Uint8Array, count: number, shape: Rows):
   const unread = 8 * (low.bytes.length - PADDING) - low.bit;
   const isDone = position === end && !states.some(Boolean) && unread >= 0 && unread < 8;
   if (!isDone || (unread > 0 && low.bytes[low.bit >>> 3] >>> (low.bit & 7) !== 0)) corrupt("weights: end");
-  return decoder.integers;
+  return decoder.integers.subarray(0, count);
 }
 
 function startDecoder(
@@ -66,6 +64,7 @@ function startDecoder(
 ): WeightDecoder {
   const [kind, meanClass] = bytes;
   const profile = kind & 15;
+  const isMatrix = kernelHeight * kernelWidth === 1;
   if (!(profile < PROFILES && meanClass < MEAN_CLASSES)) corrupt("weights: header");
   let at = 2;
   const lowBytes = readNumber(() => bytes[at++]);
@@ -75,7 +74,6 @@ function startDecoder(
   payload.set(bytes.subarray(start));
   const lows = new Uint8Array(lowBytes + PADDING);
   lows.set(bytes.subarray(at, start));
-  const isMatrix = kernelHeight * kernelWidth === 1;
   const gains = GAINS[kind >> 4];
   const mean = meanOfClass(meanClass);
   const decoder: WeightDecoder = {
@@ -83,7 +81,7 @@ function startDecoder(
     rowLength,
     kernelHeight,
     kernelWidth,
-    integers: new Int32Array(count),
+    integers: new Int32Array(Math.ceil(count / rowLength / LANES) * LANES * rowLength),
     tables: frozenTables(isMatrix, profile),
     rowScales: rowScales(meanClass, gains),
     columnScales: new Int32Array(rowLength).fill(gains[1] * LOGARITHMS[mean >> 4]),
@@ -95,7 +93,7 @@ function startDecoder(
     low: { bytes: lows, bit: 0 },
   };
   const view = new DataView(payload.buffer);
-  for (let lane = 0; lane < stateCount(count); lane++, decoder.position += TABLE_LOG) {
+  for (let lane = 0; lane < LANES; lane++, decoder.position += TABLE_LOG) {
     const { position } = decoder;
     decoder.states[lane] = (view.getUint32(position >>> 3, true) >>> (position & 7)) & ((1 << TABLE_LOG) - 1);
   }
@@ -114,13 +112,12 @@ function decodeRows(decoder: WeightDecoder, count: number): void {
   const gain = GAINS[decoder.kind >> 4][1];
   const rows = count / rowLength;
   for (let row = 0, rowStart = rowMeans[0]; row < rows && decoder.position <= decoder.end; row += LANES) {
-    const lanes = Math.min(LANES, rows - row);
-    const group: Group = { row, lanes, from: 0, to: 0, columnMeans, gain, rate: columnRate(row / LANES) };
+    const starts = decoder.states.map((_, lane) => (row + lane < rows ? 0 : decoder.tables.absent));
+    const group: Group = { row, starts, from: 0, to: 0, columnMeans, gain, rate: columnRate(row / LANES) };
     rowMeans.fill(rowStart);
     for (; group.from < rowLength; group.from = group.to) {
       group.to = Math.min(rowLength, group.from + stretch);
-      if (lanes === LANES && stateCount(count) === LANES) decodeFour(decoder, group);
-      else decodePlainly(decoder, group, stateCount(count));
+      decodeFour(decoder, group);
     }
     rowStart = (rowStart + ((rowMeans[0] + rowMeans[1] + rowMeans[2] + rowMeans[3]) >> 2)) >> 1;
   }

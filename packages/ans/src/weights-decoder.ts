@@ -1,7 +1,7 @@
 /**
  * What the decoders of weights hand around: where one stands, and what it decodes next.
  *
- *     decodeKernels(decoder, { row: 0, lanes: 4, from: 0, to: 72, columnMeans, gain, rate });   // rows 0 to 3
+ *     decodeKernels(decoder, { row: 0, starts, from: 0, to: 72, columnMeans, gain, rate });   // rows 0 to 3
  */
 import type { LowBits } from "./weights-low-bits.js";
 import type { FrozenTables } from "./weights-tables.js";
@@ -12,6 +12,7 @@ export interface WeightDecoder {
   readonly rowLength: number;
   readonly kernelHeight: number;
   readonly kernelWidth: number;
+  /** Of whole groups of rows. */
   readonly integers: Int32Array;
   readonly tables: FrozenTables;
   readonly rowScales: Int32Array;
@@ -27,10 +28,11 @@ export interface WeightDecoder {
   readonly low: LowBits;
 }
 
-/** What is decoded at once: rows row .. row + lanes - 1, of these the columns from .. to - 1. */
+/** What is decoded at once: four rows from `row` on, of these the columns from .. to - 1. */
 export interface Group {
   row: number;
-  lanes: number;
+  /** Where the words of each row start: of those that there are not at zeros. */
+  starts: Int32Array;
   from: number;
   to: number;
   /** Mean of each column, in units of 1/1024, how much of its logarithm goes into scales, and how far it moves. */

@@ -2,7 +2,7 @@
 import { log2 } from "./log2.js";
 import { type EncodeTables, encodeTables } from "./tables.js";
 import { EXPECTED_CLASSES, OCTAVES, SYMBOLS, TABLE_LOG } from "./weights-contexts.js";
-import { frozenTable } from "./weights-frozen.js";
+import { byProfile, frozenTable } from "./weights-frozen.js";
 
 export interface EncodingTables {
   /** One a table. */
@@ -10,20 +10,12 @@ export interface EncodingTables {
   limits: Uint8Array;
   /** Bits of each table's symbols, an escape's for those without one of their own. */
   costs: Float64Array;
+  /** Slot of a symbol that is certain. */
+  certain: number;
   readonly tables: EncodeTables;
 }
 
-const built = new Map<number, EncodingTables>();
-
-export function encodingTables(isMatrix: boolean, profile: number): EncodingTables {
-  const key = 2 * profile + (isMatrix ? 1 : 0);
-  let tables = built.get(key);
-  if (tables === undefined) {
-    tables = build(isMatrix, profile);
-    built.set(key, tables);
-  }
-  return tables;
-}
+export const encodingTables = /* @__PURE__ */ byProfile(build);
 
 /** What an escape costs at least, beside its symbol: a sign and 4 bits. */
 const ESCAPE_BITS = 5;
@@ -48,8 +40,11 @@ function build(isMatrix: boolean, profile: number): EncodingTables {
     frequencies,
     limits: Uint8Array.from(all, ({ limit }) => limit),
     costs,
+    certain: count * SYMBOLS,
     get tables() {
-      tables ??= encodeTables(frequencies, TABLE_LOG);
+      const certainly = new Uint16Array(SYMBOLS);
+      certainly[0] = 1 << TABLE_LOG;
+      tables ??= encodeTables([...frequencies, certainly], TABLE_LOG);
       return tables;
     },
   };

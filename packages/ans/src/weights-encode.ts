@@ -1,7 +1,7 @@
 /**
  * Weights to bytes, see weights-decode.ts for their order.
  *
- *     encodeWeights(Int32Array.of(0, 1, -1, 0, 0, 2, -3, 0), { rowLength: 4 })   // 8 bytes
+ *     encodeWeights(Int32Array.of(0, 1, -1, 0, 0, 2, -3, 0), { rowLength: 4 })   // 11 bytes
  */
 import { describe, writeNumber } from "@bitdiet/stream";
 import { encodePayload, payloadBits, type SlotsOf } from "./payload.js";
@@ -24,19 +24,21 @@ const MAX_INTEGER = 2 ** 30 - 1;
 export function encodeWeights(integers: Int32Array, shape: WeightShape = {}): Uint8Array {
   const plan = planOf(integers, shape);
   if (plan === undefined) return new Uint8Array(0);
-  return encodePayload(integers.length, TABLE_LOG, plan.tables, plan.source, plan.start);
+  return encodePayload(plan.count, TABLE_LOG, plan.tables, plan.source, plan.start, LANES);
 }
 
 /** 8 * encodeWeights(integers, shape).length, without the writing. */
 export function encodedWeightBits(integers: Int32Array, shape: WeightShape = {}): number {
   const plan = planOf(integers, shape);
   if (plan === undefined) return 0;
-  return 8 * plan.start.length + payloadBits(integers.length, TABLE_LOG, plan.tables, plan.source);
+  return 8 * plan.start.length + payloadBits(plan.count, TABLE_LOG, plan.tables, plan.source, LANES);
 }
 
 interface Plan {
   /** What comes before the payload. */
   start: Uint8Array<ArrayBuffer>;
+  /** Of weights, and of what stands for those of rows that the last group lacks. */
+  count: number;
   tables: EncodeTables;
   source: SlotsOf;
 }
@@ -57,6 +59,7 @@ function planOf(integers: Int32Array, shape: WeightShape): Plan | undefined {
   writeNumber(start, low.length);
   return {
     start: Uint8Array.from([...start, ...low]),
+    count: slots.length,
     tables: encodingTables(height * width === 1, parameters.profile).tables,
     source: (block, from, to) => block.set(slots.subarray(from, to)),
   };
@@ -82,7 +85,10 @@ function putExcess(low: LowWriter, excess: number): void {
   putLowBits(low, excess + 8 - (1 << width), width);
 }
 
-/** The slot of every weight in its coding order, see EncodeTables, and what does not fit symbols. */
+/**
+ * The slot of every weight in its coding order, see EncodeTables, and what does not fit symbols. A last group's missing rows have the
+ * symbol that is certain, of no bits.
+ */
 function codeRows(
   integers: Int32Array,
   rowLength: number,
@@ -90,10 +96,11 @@ function codeRows(
   parameters: Parameters,
 ): { slots: Uint16Array; low: readonly number[] } {
   const isMatrix = kernel[0] * kernel[1] === 1;
-  const slots = new Uint16Array(integers.length);
+  const groups = Math.ceil(integers.length / rowLength / LANES);
+  const slots = new Uint16Array(groups * LANES * rowLength);
   const low: LowWriter = { bytes: [], used: 0 };
   const walk = startWalk(rowLength, kernel, parameters.meanClass);
-  const { frequencies, limits } = encodingTables(isMatrix, parameters.profile);
+  const { frequencies, limits, certain } = encodingTables(isMatrix, parameters.profile);
   const scales = parameters.scalesOf();
   let index = 0;
   for (let start = 0; start < integers.length; start += LANES * rowLength) {
@@ -118,6 +125,7 @@ function codeRows(
         }
         putLowBits(low, turned, beyond);
       }
+      for (let k = rows; k < LANES; k++) slots[index++] = certain;
     }
   }
   return { slots, low: low.bytes };

@@ -1,6 +1,7 @@
 /**
  * The tables that the weights' format itself defines: how likely each value is by scale and expected value. They were learned on
- * sixteen networks for pictures, text and sound, quantized to 0.2 to 7 bits; a few profiles differ in dead zone, tails and smoothness.
+ * eighteen networks for pictures, text and sound, those of the bench among them, quantized to about 1.4 to 6 bits; a few profiles differ
+ * in dead zone, tails and smoothness.
  *
  * A value is spelled in decisions: other than 0? negative? then while the magnitude is k: is it larger? Each decision's logit is a sum,
  * interpolated between octaves of scale: one part by octave and class of the expected value, one by profile and octave, one by profile
@@ -40,34 +41,61 @@ export function squash(logit: number): number {
   return logit < 0 ? 65536 - p : p;
 }
 
-/** Logits of one kind of tables, in units of 1/4: all of a decision together, one decision behind the other. */
+/** Logits of one kind of tables, in units of 1/4: by knot and class, then by profile and knot, then by profile and class. */
 interface Logits {
-  text: string;
   classes: number;
   perOctave: number;
+  values: Int8Array;
+  /** Where those of profiles and knots start, and those of profiles and classes. */
+  ofKnots: number;
+  ofClasses: number;
 }
-const MATRIX: Logits = { text: MATRIX_LOGITS, classes: 1, perOctave: 4 };
-const KERNEL: Logits = { text: KERNEL_LOGITS, classes: EXPECTED_CLASSES, perOctave: 2 };
+const MATRIX = /* @__PURE__ */ unpacked(MATRIX_LOGITS, 7, 1);
+const KERNEL = /* @__PURE__ */ unpacked(KERNEL_LOGITS, 14, EXPECTED_CLASSES);
+
+/** The text has what each is more than its neighbours: of the knot before and the class before, where there are. */
+function unpacked(text: string, decisions: number, classes: number): Logits {
+  const values = Int8Array.from(text, (character) => character.charCodeAt(0) - 80);
+  const ofKnots = decisions * KNOTS * classes;
+  const ofClasses = ofKnots + decisions * PROFILES * KNOTS;
+  const sumUp = (from: number, to: number, step: number, every: number) => {
+    for (let at = from; at < to; at++) if ((at - from) % every >= step) values[at] += values[at - step];
+  };
+  sumUp(0, ofKnots, 1, classes);
+  sumUp(0, ofKnots, classes, KNOTS * classes);
+  sumUp(ofKnots, ofClasses, 1, KNOTS);
+  return { classes, perOctave: classes > 1 ? 2 : 4, values, ofKnots, ofClasses };
+}
 
 /** Probability that a decision is a yes, in units of 2^-16. */
 function decision(
-  { text, classes, perOctave }: Logits,
+  { classes, perOctave, values, ofKnots, ofClasses }: Logits,
   index: number,
   profile: number,
   scale: number,
   expected: number,
 ): number {
-  const byClass = classes > 1 ? classes : 0;
-  const start = index * (KNOTS * classes + PROFILES * (KNOTS + byClass));
-  const logit = (at: number) => text.charCodeAt(start + at) - 80;
   const octave = Math.floor(scale / perOctave);
   // In eighths of an octave: the middle of the class.
   const part = ((2 * (scale % perOctave) + 1) * 4) / perOctave;
   const at = (knot: number) =>
-    logit(knot * classes + expected) + logit(KNOTS * classes + profile * KNOTS + knot);
-  const sum = (8 - part) * at(octave) + part * at(octave + 1);
-  const rest = byClass && logit(KNOTS * (classes + PROFILES) + profile * classes + expected);
-  return squash(sum + 8 * rest);
+    values[(index * KNOTS + knot) * classes + expected] +
+    values[ofKnots + (index * PROFILES + profile) * KNOTS + knot];
+  const own = values[ofClasses + (index * PROFILES + profile) * classes + expected] ?? 0;
+  return squash((8 - part) * at(octave) + part * at(octave + 1) + 8 * own);
+}
+
+/** The same function, which keeps what it made of each kind and profile. */
+export function byProfile<Made>(
+  make: (isMatrix: boolean, profile: number) => Made,
+): (isMatrix: boolean, profile: number) => Made {
+  const made = new Map<number, Made>();
+  return (isMatrix, profile) => {
+    const key = 2 * profile + Number(isMatrix);
+    const kept = made.get(key) ?? make(isMatrix, profile);
+    made.set(key, kept);
+    return kept;
+  };
 }
 
 export interface FrozenTable {

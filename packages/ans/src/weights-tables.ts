@@ -2,12 +2,13 @@
  * Decoding tables of the frozen frequencies, one set a kind and profile, built when first needed and kept: 49 or 200 tables of 2^10 words.
  *
  * A word is as in tables.ts, but for the symbol, which is the signed value it stands for. Values that need more bits from elsewhere have
- * RARE added: the escape, and all of scales beyond the last octave, whose tables are those of the octave and class before.
+ * RARE added: the escape, and all of scales beyond the last octave, whose tables are those of the octave and class before. As many
+ * zeros follow: words of rows that there are not, which stand for 0 and read no bits.
  */
 
 import { fillDecodeTable } from "./tables.js";
 import { EXPECTED_CLASSES, OCTAVES, TABLE_LOG, ZERO_SYMBOL } from "./weights-contexts.js";
-import { frozenTable } from "./weights-frozen.js";
+import { byProfile, frozenTable } from "./weights-frozen.js";
 
 /** No value is as large. */
 export const RARE = 512;
@@ -26,27 +27,19 @@ export function ownTable(isMatrix: boolean, table: number, beyond: number): numb
 export interface FrozenTables {
   isMatrix: boolean;
   words: Int32Array;
+  /** Where the zeros start. */
+  absent: number;
   /** The largest magnitude without an escape, of each table with `OCTAVES` octaves. */
   limits: Uint8Array;
 }
 
-const built = new Map<number, FrozenTables>();
-
-export function frozenTables(isMatrix: boolean, profile: number): FrozenTables {
-  const key = 2 * profile + (isMatrix ? 1 : 0);
-  let tables = built.get(key);
-  if (tables === undefined) {
-    tables = build(isMatrix, profile);
-    built.set(key, tables);
-  }
-  return tables;
-}
+export const frozenTables = /* @__PURE__ */ byProfile(build);
 
 function build(isMatrix: boolean, profile: number): FrozenTables {
   const classes = isMatrix ? 1 : EXPECTED_CLASSES;
   const octave = classes * (isMatrix ? 4 : 2);
   const all = (ALL_OCTAVES * octave + classes) << TABLE_LOG;
-  const words = new Int32Array(all);
+  const words = new Int32Array(2 * all);
   const limits = new Uint8Array(OCTAVES * octave);
   for (let table = 0; table < limits.length; table++) {
     const { frequencies, limit } = frozenTable(
@@ -71,5 +64,5 @@ function build(isMatrix: boolean, profile: number): FrozenTables {
       words[(table << TABLE_LOG) + slot] = word >> 20 >= ESCAPE ? word : (word + (RARE << 20)) | 0;
     }
   }
-  return { isMatrix, words, limits };
+  return { isMatrix, words, absent: all, limits };
 }

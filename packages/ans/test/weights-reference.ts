@@ -29,13 +29,25 @@ function probability(logit: number): number {
 
 function frequenciesOf(isMatrix: boolean, profile: number, scale: number, expected: number) {
   const [text, classes, perOctave] = isMatrix ? [MATRIX_LOGITS, 1, 4] : [KERNEL_LOGITS, 8, 2];
-  const each = 11 * classes + 5 * 11 + (isMatrix ? 0 : 5 * classes);
-  const decision = (index: number) => {
-    const logit = (at: number) => text.charCodeAt(index * each + at) - 80;
-    const at = (knot: number) => logit(knot * classes + expected) + logit(11 * classes + 11 * profile + knot);
+  const [decisions, profiles] = [isMatrix ? 7 : 14, 5];
+  /** The sum of so many characters from `start` on, each `every` further. */
+  const summed = (start: number, count: number, every = 1) => {
+    let total = 0;
+    for (let i = 0; i < count; i++) total += text.charCodeAt(start + i * every) - 80;
+    return total;
+  };
+  const decision = (d: number) => {
+    const byClass = (knot: number) => {
+      let total = 0;
+      for (let c = 0; c <= expected; c++) total += summed(d * 11 * classes + c, knot + 1, classes);
+      return total;
+    };
+    const byProfile = (knot: number) => summed(11 * (decisions * classes + d * profiles + profile), knot + 1);
+    const at = (knot: number) => byClass(knot) + byProfile(knot);
     const knot = floor(scale / perOctave);
     const eighths = 8 * ((scale % perOctave) + 0.5) * (1 / perOctave);
-    const own = isMatrix ? 0 : logit(11 * classes + 55 + classes * profile + expected);
+    const last = 11 * decisions * (classes + profiles);
+    const own = isMatrix ? 0 : summed(last + (d * profiles + profile) * classes + expected, 1);
     return probability((8 - eighths) * at(knot) + eighths * at(knot + 1) + 8 * own);
   };
   const frequencies = new Map<number, number>();
@@ -107,7 +119,7 @@ export function referenceDecode(
     return value;
   };
   while (payload.shift() === 0);
-  const states = Array.from({ length: count < 512 ? 1 : 4 }, () => take(payload, 10));
+  const states = Array.from({ length: 4 }, () => take(payload, 10));
   const cache = new Map<number, { slots: [number, number][]; limit: number }>();
   const tableOf = (scale: number, expected: number) => {
     const key = 8 * scale + expected;
@@ -122,7 +134,6 @@ export function referenceDecode(
   const columns = new Array<number>(rowLength).fill(mean);
   const rows = count / rowLength;
   let rowStart = mean;
-  let index = 0;
   for (let row = 0; row < rows; row += 4) {
     const lanes = Math.min(4, rows - row);
     const means = new Array<number>(4).fill(rowStart);
@@ -158,11 +169,10 @@ export function referenceDecode(
           scale,
           Math.max(0, classOf(Math.abs(expected), CLASS_STARTS) - beyond),
         );
-        const state = index++ % states.length;
-        const [symbol, inner] = slots[states[state]];
+        const [symbol, inner] = slots[states[lane]];
         let width2 = 0;
         while (inner * 2 ** width2 < 1024) width2++;
-        states[state] = inner * 2 ** width2 + take(payload, width2) - 1024;
+        states[lane] = inner * 2 ** width2 + take(payload, width2) - 1024;
         let value = symbol;
         if (symbol === -64) {
           const isNegative = take(low, 1) === 1;

@@ -83,9 +83,14 @@ describe("weights", () => {
 
   test.each([
     ["no weights", [], {}, ""],
-    ["one weight", [0], {}, "0000006001"],
-    ["eight weights", [0, 1, -1, 0, 0, 2, -3, 0], { rowLength: 4 }, "62170024cae542"],
-    ["kernels", [9, 5, 2, 1, -4, 0, 3, 1, 80], { kernel: [3, 3] as const }, "e325022e01fa5508bc585f00"],
+    ["one weight", [0], {}, "000000800300000000"],
+    ["eight weights", [0, 1, -1, 0, 0, 2, -3, 0], { rowLength: 4 }, "62170030108e000040cb17"],
+    [
+      "kernels",
+      [9, 5, 2, 1, -4, 0, 3, 1, 80],
+      { kernel: [3, 3] as const },
+      "e12502ee003050000000a0c1d0a7e500",
+    ],
   ])("write %s as exactly these bytes", (_, values, shape, hex) => {
     const bytes = encodeWeights(Int32Array.from(values), shape);
     expect(Buffer.from(bytes).toString("hex")).toBe(hex);

@@ -121,62 +121,6 @@ class RangeDecoder:
         need(self.end == self.at + length and word == point & M32, "the payload does not end")
 
 
-# Text: names, JSON, the header itself.
-
-
-def logistic_tables():
-    probabilities, odds = [0] * 4095, 1.0
-    for logit in range(2048):
-        p = min(65504, int(65536 * odds / (odds + 1)))
-        probabilities[2047 + logit], probabilities[2047 - logit] = p, 65536 - p
-        odds *= 1.0039138893383475
-    logits, logit = [], -2047
-    for p in range(4096):
-        while logit < 2047 and probabilities[2047 + logit] < 16 * p + 8:
-            logit += 1
-        logits.append(float(logit))
-    return probabilities, logits
-
-
-def decode_text(coded, size):
-    need(size <= 1500 * (len(coded) + 4), "so few bytes cannot stand for so many")
-    orders = (0, 1, 2, 3, 4, 6, 16)
-    n = len(orders)
-    probabilities, logits_of = logistic_tables()
-    decoder = RangeDecoder(coded)
-    log = max(12, min(20, 5 + size.bit_length()))
-    estimates = [(1 << 21, 0)] * (1 << log)
-    weights = [[0.3] * n for _ in range(n + 1)]
-    text = bytearray()
-    for i in range(size):
-        starts = []
-        for order in orders:
-            h = order + 1
-            for j in range(1, order + 1):
-                h = ((h ^ (text[i - j] if j <= i else 0)) * 0x2C1B3C6D + order) & M32
-            starts.append(h)
-        byte = 1
-        for _ in range(8):
-            slots = [((h + byte * 0x9E3779B1) * 0x85EBCA6B & M32) >> (32 - log) for h in starts]
-            w = weights[sum(estimates[s][1] > 0 for s in slots)]
-            logits = [logits_of[estimates[s][0] >> 10] for s in slots]
-            total = 0.0
-            for k in range(n):
-                total += w[k] * logits[k]
-            p = probabilities[2047 + max(-2047, min(2047, int(np.floor(total))))]
-            bit = decoder.bit(p)
-            error = (bit * 65536 - p) * 4e-10
-            for k, s in enumerate(slots):
-                w[k] += error * logits[k]
-                q, uses = estimates[s]
-                q += int(((4194303 if bit else 0) - q) / (uses + 1.3))
-                estimates[s] = (q, min(uses + 1, 255))
-            byte = 2 * byte + bit
-        text.append(byte & 255)
-    decoder.finish()
-    return bytes(text)
-
-
 # cabac: levels in rows of kernels.
 
 FLAGS = 10
@@ -354,57 +298,69 @@ def decode_tans(bits, count, frequencies, log):
 # weights: integers in rows of kernels, by tables that the format defines. Characters less 80 are logits in units of 1/4.
 
 MATRIX_LOGITS = (
-    '+;@DGOSVY[^POPNMNQOOQMPSPQUQQRPRPPPMNIONNPPRPOTWUPQPRLQPOOLORPPPQPOIJGIHOSWZ]PPPPQTPPQPOPPPPPNPQQPPP'
-    'PPQQLQPOOQPPPONQOPPQPPPPPPPPOOPPPKPMLMLRWZ[PPPPPTMPQPOPPPPOLOPQPPPPPPQQTQOOQPPPPOPOPPQPPPPPPOQOPPPPO'
-    'SRPOMQVZ[PPPPPQQPPPOPPPPPNMNQPPPPPPPRTROOQPPPPPPMPOQPPPPPPOQPPOPPQSTUQPPTY[PPPPPOOQPPOPPPPPPOJPPOPPP'
-    'PPQSTQOQPPPPPPOQOQPPPPPPPPPQOPPRTYWUSSSW[PPPPPPPOPPPPPPPPPPPNPPPPPPPPQQRPPPPPPPPPPNPPPPPPPPPPRPPPPUY'
-    'ZXYWWWZPPPPPPPPQPRPPPPPPPPQOPPPPPPPPPPONPPPPPPPPPQOPPPPPPPPOPP'
+    '8PZPTYTSSTQPIPOPPWTTSRPMPPPLSVTTRPPPPNPOTUTRPPPUPHPSTUSPPPWPLPPPTUPPXPPPMPPRSLPPPIPPP[PPPRPSPLPQPPPN'
+    'PPPPPQQPQPPPUPPKQPPPPPPPPPPQPPOPPPPPTPLOPQPPPNPPOSQPPPPPPQPPNPPQRPPOPPQOQPPPPPPQPPOOQPPPPPPPXGPPPQPP'
+    'PPJPVPRNPPPQPPQPNPPRPPPOPPPQPPPPPRPPPPMQPPPPPQPPPPNPQPPPPPHNWTOPPPPRPPPONPSPPNPPPPROQPPPPPPPPOQORPPP'
+    'PPQPPPOOPPPPPPPIWPPPPPPPTPONNSPPPPPPPQNQPPPPPPPPQPNQPPPPPPPRPONPPPPPPPPLTPPPPPPPPQQNPPPPPPPPPOPQPPPP'
+    'PPPPPPPPPPPPPPQPPOPPPPPPPPPOQPPPPPPPPPOOPPPPPPPPPPOPPPPPPPPOPR'
 )
 KERNEL_LOGITS = (
-    'COPSRPPP:C;EGLPP9CNFIHGP;GQY^aWPAHMKWcedKNPRRU_gOSSTUVX^RUVVXXX]SXXYZ[[[UZZZ[[]^W[[]]]^_PPPONQQPOPON'
-    'OPQSQPPQRQRPQRNVOONKMPROQROOOPRQOOONOIQQRSSLPPQPQPPROPQQQQQKPOOQQRRVQQQPOOOQPPPOOPPPPPNOPPPPOPNPPPPO'
-    'RBMNPPPONFB=@KPOMGJF<;8PMKHJJ><PPOMLMIFPQOOOMLGOPPONOMIOPPPPOMMNOOOPPNNPPPPRSSRQPQPPPPOMLMOPPPPPPOQQ'
-    'QROOPPPQQPPOPPOPPPOONPPNQQMPPQSSUTSQPNMLLKOPPQPRNPPPPPPPPQPPPPOOOOVPPOPPPPJLBLNOPPDKXHCLPPHMX]U_SPHE'
-    'GNPbh_IGJKNS]kNMNOPQXaSRSSTUU_WVWWXXYZZYZZZ[[]]ZZZ[[]^PPPPPPPOPPPOPPPPOQQPPPPPPQQPPQPQQPPNNMMQQPQQPP'
-    'PRSTOOPOORQQPOONPONNOQRRQPPPPQPRQOPOOOONNPQQQQQQPTPPOPPPPSPOPPPPPNO_RRPPPMMbehUTPNMXUVVjbJIJJIR_lLKK'
-    'LMP[_RQQQRST^VUWWWWXZZYYYZZ[]]ZZ[]]]^PPPQQQQOPPPPPPPRPOPPPPQPPPRPQQPPPPPPPOOOPPPPOPPPNPPPQPPRPQPPPOP'
-    'OOOOPQRQPPPPRQQQPPPPPPOOOPPQOOPPSPPPPPPPUPPPPPPPQPNTGPPPRPOaTvDPPPOYSTXbNOKSMNWmKLKLMRUdQPOOPPTaUTUU'
-    'UUVZYYYYZY[[][[[[[[^QPPPQQPPQPPPPONLOOPQQQPPOPONQRPQQPPPPPPOPPPQOPRSTSQOOOOQPQQQQPPOONNNPQQQPOPQNORP'
-    'PPPPPPNPPRRQRRQWPPPPPPPXPPPPPPPQPEVTPPPTPCRgT^PPPLWd]_YTPMSQGS]QONQTX]oPPOOOPSWTSSSSSTZYXYYYYY[[[[[['
-    ']]^OPPQQOOQQQQPPPPRQPOPOPQPPPRRRRPPOPPPPPPNOPPQPPPOLNPOPQPQPQQQQNOPPPPPPQQQPPPQQSTPPPPPPPNOPOPPNOOXP'
-    'PPPPPPZPPPPPPPRPPPHPPPWPPPU^SPUPPPRRV[WPRPUeUZUPTRSPRcRPOPQUWZTTSRRSTYXXXXXWWZ[[[[[[[]PPPQRSRQPPOPPP'
-    'PMOOOPOQPPPPOMPOQRQPPPPPPPOPOQPPPPRQPRPPOQPPQQRPSPPPOOOOOPPPPOOQPPPPPPPPNPPPPQPQPXPPPPPPPWPPPPPPPSPP'
-    'PPPPPWPPPPS[PVPPPPRVVVPPPPPYZVPRQQSN]VQTQTSWTUTTSSSUZWWWVVVVYZZZZ[ZZZPPPPQPOPPQQPPPPPPPPOOPQPPPQPPQP'
-    'RQPPPPPPPPPOPPPPPNPRPQPOPPPPPPPRPPPPPPPOQPPPPPQRPPPPPPPOPPPPPPPOVPPPPPPPJLKNNNPPCHJKJKPPGKILPQPPFFIH'
-    'JNNPHFFJKLK[NMMLMMN[TSTSSRQRXWVWWVVU[ZZZZZZZ[ZZ[[][[QPPPPPRRQQQOPPPPPONOOPPPPPPPORRQPPPPOOPQOPPPPPPP'
-    'QQOOOPPQPQQQQQQPOOOOOOOQPPPQQPQOPPPPPPPPQPPPPPPTPPPPPPPSPPOPPPPNPQNNPPPMPOPMQPPMMJNKPPPJJKLHKO]KJJIM'
-    'MM]SRSRQQPQWVVVWVVU[YZYZZYY]YZ[[[[[PPPPPQPRQRQPPPPPPPOOOPQPPPPOPQRPPPPPPPPQPOPPOPPPPPPOPPPQPQQQQQQPO'
-    'OOOOOOQPPPQPPQOPPPPPPPOPOPPPPPTPPPPPPPUPPPPPPPQPOPPPPPROOPPPPPQOPPQPPPNLKMNPQ^KKJJLMO_PPPONPPPWVWWWU'
-    'UUZZYYYYYY][[][[[[QPPPPPOORRQPPPPPPPPNOOPPPPPPQQRPPPPPPPPPQNPPOPPPPPOOOPPQPQPPQQQPPOPOPOOPPQQQPQQOPP'
-    'PPPPPOPPPPPPPWPPPPPPPXPPPPPPPQPPPPPPPTPPPPPPPQPPPPOPPTQROOPP_PPOOPQRcOPNNMNORTSTTTSSSZYYYYYXY][[[[[]'
-    '[OPPPPPPORSRPPPPPPPPPOOQPPPPPQQOPPPPPPPPPQPOPPPPPPPPOPPPQPQQPPPPPPPPPPPPQPPPPPPROPPPPPPPOPPPPPPPXPPP'
-    'PPPPZPPPPPPPRPPPPPPPWPPPPPPPSPPPPPPPWPOPQPPaVPUTSPPfQQPQQQSUSSSRRQQSXXXYXXWX[[[[[[][PPPPPPPPORRPPPPP'
-    'PPPPOOPPPPPPPPPQQPPPPPPPPQNPPPPPPPPPPQOQPQQQQPOPPPPPPPPPPPPPOPRPPPPPPPPPPPPPPPPXPPPPPPPWPPPPPPPSPPPP'
-    'PPPWPPPPPPPVPPPPPPPVPPPPPPdVPTQPPPmVPSVSTPUTTTSSSUXWWVWWVVYZY[[[[[[PPPPPPPPOOQPPPPPPPPPOOQPPPPPPPPSR'
-    'PPPPPPPPPOPPPPPPPPPPPOPPPPPPPNPPPPPPPOQPPPPPPTPPPPPPPPPPPPPPPO'
+    '?`PPPQPPHHPPUPUOWPPPNOPPTPPQPPQPRPQMPNWPWLPSOPBPSQPPPOSPSOOOQTMPRQPPOPRORPPPNPPRRPPPPPPPPPPNRPPPPPPP'
+    'PPPPPNJVPRQQOPPFLPPPPPRTPPKPPORPSPRPQRQPNPSPQQPQPMPPOPQPQOMQOPQPPQPMPPPQQPPNPPPOPQPMHPPWPQPPPSPCPZPP'
+    'PPPXVPEPPKRPMPcPPPPRPBPUVPPNOPHOUQOOPSOPTPPPOPSPSPPPPNPRSPPPPPPPPPPPPPPPPPPPPPPPNOaDOPPPPPP]PFPPPP?P'
+    'Pe]PLPPPSGPOSPPOPPBPUPPPOPQPTPQPOOROSPPPPPPSSPPPPPNPPPPPPPPPRNPPPPPPPPPPGYPPPPP^PP;WPPPBYKiPKPPRPPPJ'
+    'PQPOPNPPTPPOPNNPTQPPPPPPTPPPPOQPSPPPPQNQXHPPPPPPPPPPPPPPPPG]PLPPOPPP`HTHMVQPPPRPPPVF@PShNPPPP\\PPPPSM'
+    'PPHBSPPPPPPPTROPPPOPSPPPPPPPZFPPPPPPPPPPPPPPKUPPPPPPPPPPPXHPPPPPSPPRPPQQPPPPPPPPPHXPOPPPOPPPPTOPNPPP'
+    'SQPNPPQOTPPQPPOPWIPPPPPPPPPPPPPPOQPPPPPPPPPPPPVPPPPPPPPPPPPPPPPPPQPPPPPPPSPPQPKPPOPPPPPPRRPPOPOPRPPP'
+    'PPPQPPPPPPPPMPPPPSPPJQPSPPPPPQPPPPQPPMPPPQPPQOPPPMPPWPPMPOOPVPPPPPOPSPPPPPPPSPQPPPPPRPPPPPPPPPPPPPPP'
+    'PPPPPPPPMTMPNTPPPPPPPPPPNOSPPPPPPLPPPPPZQOPPULPPWPPPLPPEUPPPQPPPSPPPPPPQRPPPPPPPUKPPPPPPPPPPPPPPLSPP'
+    'QPPPPPPPPPPPOPPQPPPPNPPPORPWPPPPPPPPSPPOPOPHXPPPOOPPRPPPQPPPRPPPPPPPXHPPPPPPPPPPPPPPLTPPPPPPPPPPPPPP'
+    'PPPPPOQPNSNPQPPaPPPPQPPPPPPPPPP?SPRPNPOPUPPPPPPPSPPPPPPOZFPPPPPPPPPPPPPPKUPPPPPPPPPPPPPPPPPPPPPPPPPP'
+    'PPPdPRROPPPPNPPPPPP>PRPPPPPPUPOPPPPOTPPPPPPNWIPPPPPPPPPPPPPPOQPPPPPPPPPPPPPPPPPPPPPPPPPPPPPjPQPPOPPP'
+    'PRPPPPP7PQPPRPPPRQPPOPPPRRPOPPOOPPPPRNXOPPPPPPPQMQPQRPLPPPVNPQPQRPRPPPOPRPPPPQPOPNRRPPPMPPPPPMPQRPQP'
+    'PPQPNOQPNPPPPPPOOQRPNPPQPPLPSRPPPRPPPNOPPPMPPPPPFcPPPKPRPQRQPOQPPPPPPPPPOPPJPPPPSQSPPPKPPPRTPQPOPPKP'
+    'PPPLP_PPMPPPPPSPPPPPPNPPPRPPPPPPKPPPPTRPPPMPPPQKXPPPPPPPOPPEZXPPPPOPPQPPPPPPPPOPPROPOPPPLPPPPUPPPPPP'
+    'PPCP]PPMPPPPPPPKVXPPPOPOPRPPPOPPPPLPTPQOPPPPPMPPPSPPPPPPPOPQPPPPPOPPPNPMTPPPOPPPPQPPPPPPPPPOPROPPOPP'
+    'PPOPQQPPPPPPQPPPPPPPPPPPLPPPPPPPPPPPPPPPPPPPPQPPPOPPPPPPPMPQPPPPPPPPPPPPPKPPPPJ\\PPPOPPPPQPOPPPPPPPPP'
+    'OOPQQMPOPPPRPPPPOPPPPQPPPOPPPPMPPMPVPPPPOPPOTNOPPPPPPPPQONQQNPPPPPPPPPPOPPPPPPPPPPPPPPPPPB\\RPPPPPPPP'
+    'QMQQPPPPPPPQLSPPPPPPPMPPQPPNPPPPP@`PPPPPPPPPIPVPPPPPPPPQOOPPPPPPPPPPPPPPPPPPPMPRPPPPPPPPPPPPPPPPPPPN'
+    'PPPPPPPPPPPQNPPPPPPPPPQPNPPPPPPPPPNPPPPPPPPPPPPPPPPPPPPPMPPPPPPPPPOPPPPPPPPPPPPOPPPPPPPPMPPPPPPPPPPP'
+    'PPTMPPQPPPVQQQPPOPTOPPOONOTNOPNOPPVQQOLPPPUNLKKJKJPPPPPPPPQPOONNOPRQPONMLKOPPQRPPPPMNPPQPPOPOONONLPP'
+    'PPPQPNPPPPPPPPRPPNIPPPRPOOPRPPPPPPPPOPPPPPPPPPPPPPPPPPPPPPPPPPPPPNPPPPPPPPPQPOPPPOPQPPPPPPPQPPNPPPPP'
+    'PPPPPPLQPQOPPPPPPOPPPPPPQPPPPPPPQQPPPPPPPPPPPPPNPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPNOPPPPOOPOP'
+    'PPPPPPPPPPPPPPPPPPPPPPPPSPPPPPOPPPPPPPPPPPPPPPPPPPPPPPPPSOOPPPPPPPPPPPOPPPPPPPOPPPPPPPPPQPPPPPNPPPPP'
+    'PPPPPPPPPPOPPPPPPPOPPPPPPPPPPPPPPPPPPPQPPPPPPPPPPPOPPPPPPPOPPPOPPPPPPPPPPPPPPPPPPPMPPPPPPPPPPPPPPPPP'
+    'PPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPP'
 )
 GAINS = "00 02 04 06 08 11 22 24 26 42 44 62 60 40 80 15".split()
 SQUASHED = (32768, 40793, 47911, 53581, 57724, 60565, 62428, 63615, 64357, 64816, 65097, 65269)
 SQUASHED += (65374, 65438, 65476, 65500, 65514, 65523)  # 65536 / (1 + e^(-i / 2))
 
 
+def unpack_logits(text, classes):
+    """Logits of decisions by knot and class, by profile and knot, by profile and class; the text has differences of neighbours."""
+    profiles, values = 5, np.array([ord(character) - 80 for character in text])
+    own = 0 if classes == 1 else classes
+    decisions = len(values) // (11 * classes + profiles * (11 + own))
+    ends = np.cumsum([decisions * 11 * classes, decisions * profiles * 11])
+    by_class, by_profile, owns = np.split(values, ends)
+    by_class = by_class.reshape(decisions, 11, classes).cumsum(1).cumsum(2)
+    by_profile = by_profile.reshape(decisions, profiles, 11).cumsum(2)
+    return by_class.tolist(), by_profile.tolist(), owns.reshape(decisions, profiles, own).tolist()
+
+
+MATRIX, KERNEL = unpack_logits(MATRIX_LOGITS, 1), unpack_logits(KERNEL_LOGITS, 8)
+
+
 def weight_table(matrix, profile, scale, expected):
     """Slots (value, bits to read, state before them) and the largest magnitude with a symbol of either sign."""
-    text, classes, per_octave = (MATRIX_LOGITS, 1, 4) if matrix else (KERNEL_LOGITS, 8, 2)
-    own = 0 if matrix else classes
+    (by_class, by_profile, owns), per_octave = (MATRIX, 4) if matrix else (KERNEL, 2)
     octave, eighths = scale // per_octave, 8 * (2 * (scale % per_octave) + 1) // (2 * per_octave)
 
     def decision(d):
-        start = d * (11 * classes + 55 + 5 * own)
-        logit = lambda at: ord(text[start + at]) - 80
-        at = lambda knot: logit(knot * classes + expected) + logit(11 * classes + 11 * profile + knot)
+        at = lambda knot: by_class[d][knot][expected] + by_profile[d][profile][knot]
         x = (8 - eighths) * at(octave) + eighths * at(octave + 1)
-        x += 8 * logit(11 * classes + 55 + classes * profile + expected) if own else 0
+        x += 0 if matrix else 8 * owns[d][profile][expected]
         size = min(abs(x), 256)
         low, high = SQUASHED[size >> 4], SQUASHED[(size >> 4) + 1]
         p = low + ((high - low) * (size & 15) >> 4)
@@ -438,7 +394,6 @@ def decode_weights(coded, count, row_length, kernel):
     reader = Reader(coded)
     kind, mean_class = reader.take(2)
     profile, gains = kind % 16, GAINS[kind >> 4]
-    need(profile < 5 and mean_class < 48, "no such profile or mean")
     low_bits = reader.take(reader.number())
     low = np.unpackbits(np.frombuffer(low_bits, np.uint8), bitorder="little").tolist()
     payload = np.unpackbits(np.frombuffer(reader.rest(), np.uint8), bitorder="little").tolist()
@@ -451,15 +406,16 @@ def decode_weights(coded, count, row_length, kernel):
         places[name] = at + width
         return sum(bit << k for k, bit in enumerate(bits[at : at + width]))
 
-    states = [take(payload, "payload", 10) for _ in range(1 if count < 512 else 4)]
+    states = [take(payload, "payload", 10) for _ in range(4)]
     height, width = kernel
     matrix = height * width == 1
+    need(profile < 5 and mean_class < 48, "no such profile or mean")
     a, b = int(gains[0]), int(gains[1])
     mean = (16, 19, 23, 27)[mean_class % 4] << (mean_class >> 2)
     log = lambda v: (e := (v + 1).bit_length() - 1) * 128 + ((v + 1 - (1 << e)) * 128 >> e)
     clip = lambda v: max(-63, min(63, v))
     tables, values, columns = {}, [0] * count, [mean] * row_length
-    start, index, rows = mean, 0, count // row_length
+    start, rows = mean, count // row_length
     for row in range(0, rows, 4):
         lanes = min(4, rows - row)
         means, absents = [start] * 4, [0] * 4
@@ -489,10 +445,8 @@ def decode_weights(coded, count, row_length, kernel):
                 if key not in tables:
                     tables[key] = weight_table(matrix, profile, *key)
                 table, limit = tables[key]
-                state = index % len(states)
-                index += 1
-                value, n, base = table[states[state]]
-                states[state] = base + take(payload, "payload", n)
+                value, n, base = table[states[lane]]
+                states[lane] = base + take(payload, "payload", n)
                 if value == -64:
                     sign, j_bits = take(low, "low", 1), 3
                     while take(low, "low", 1):
@@ -556,13 +510,13 @@ def decode_lz(coded, size):
 
 
 def unpack(coder, coded, size):
-    """Bytes of any kind, by one of four coders."""
-    need(coder < 4 and (coder != 1 or size <= 1 << 16), "no such coder")
+    """Bytes of any kind, by one of three coders."""
+    need(coder < 3, "no such coder")
     need(size > 0 or len(coded) == 0, "bytes for none")
     if coder == 0:
         data = bytes(coded)
     else:
-        data = (decode_text, lambda c, n: decode_ans(c, n).tobytes(), decode_lz)[coder - 1](coded, size)
+        data = (lambda c, n: decode_ans(c, n).tobytes(), decode_lz)[coder - 1](coded, size)
     need(len(data) == size, "more or fewer bytes")
     return data
 
@@ -709,7 +663,6 @@ def read_lossless(reader, dtype, size):
     coded = [(reader.number(), reader.block()) for _ in range(count)]
     planes = []
     for kind, data in coded:
-        need(kind % 8 != 1, "a plane by the text coder")
         plane = np.frombuffer(unpack(kind % 8, data, size // count), "u1").copy()
         stride = kind // 8
         for start in range(stride if 0 < stride < len(plane) else 0):

@@ -9,37 +9,23 @@
 import { decodeBytes, encodeBytes } from "@bitdiet/ans";
 import { must } from "./errors.js";
 import { decodeLz, encodeLz } from "./lz.js";
-import { decodeText, encodeText } from "./text.js";
-
-/** Longest bytes by the text coder: it reads 0.3 MB a second. */
-export const MAX_TEXT = 2 ** 16;
 
 /** @returns exactly `size` bytes, or throws a CorruptInputError */
 type Decode = (coded: Uint8Array, size: number) => Uint8Array;
 
-const decoders: readonly Decode[] = [(coded) => new Uint8Array(coded), decodeText, decodeBytes, decodeLz];
-export const TEXT = 1;
-export const ANS = 2;
-export const LZ = 3;
+const decoders: readonly Decode[] = [(coded) => new Uint8Array(coded), decodeBytes, decodeLz];
+export const ANS = 1;
 
 /** @returns undefined for bytes that the coder is not for */
 type Encode = (bytes: Uint8Array) => Uint8Array | undefined;
 
-const encoders: readonly Encode[] = [
-  (bytes) => bytes,
-  (bytes) => (bytes.length <= MAX_TEXT ? encodeText(bytes) : undefined),
-  encodeBytes,
-  encodeLz,
-];
+const encoders: readonly Encode[] = [(bytes) => bytes, encodeBytes, encodeLz];
 
 /** Bytes as coded, and by which coder. */
 export interface PackedBytes {
   coder: number;
   bytes: Uint8Array;
 }
-
-/** Coders of planes: the text coder is too slow for what models have so many of. */
-export const PLANE_CODERS: readonly number[] = [0, ANS, LZ];
 
 /** By the coder that takes the fewest bytes; the first of equals. @param among the coders to try */
 export function packBytes(bytes: Uint8Array, among: readonly number[] = [...encoders.keys()]): PackedBytes {
@@ -53,7 +39,7 @@ export function packBytes(bytes: Uint8Array, among: readonly number[] = [...enco
 
 /** The inverse. @throws {CorruptInputError} unless these are exactly `size` bytes by a coder that there is */
 export function unpackBytes(coder: number, coded: Uint8Array, size: number): Uint8Array {
-  must(coder < decoders.length && (coder !== TEXT || size <= MAX_TEXT) && (size > 0 || coded.length === 0));
+  must(coder < decoders.length && (size > 0 || coded.length === 0));
   const bytes = decoders[coder](coded, size);
   must(bytes.length === size);
   return bytes;

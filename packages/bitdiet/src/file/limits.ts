@@ -3,7 +3,6 @@
  *
  *     readHeader(bytes, { maxBytes: 1e8 })   // throws where all tensors and metadata together are more than 100 MB
  */
-import { MAX_TEXT, TEXT } from "./byte-coders.js";
 import type { MetadataEntry, TensorEntry } from "./entries.js";
 import { CorruptInputError } from "./errors.js";
 import { decoders } from "./integers.js";
@@ -26,18 +25,13 @@ const BYTES_PER_BYTE = 1024;
 const BASE_NANOSECONDS = 4e9;
 const NANOSECONDS_PER_BYTE = 1e4;
 
-/** A byte's nanoseconds by the text coder, and by any other with all that is done to it. */
-const TEXT_NANOSECONDS = 3500;
+/** A byte's nanoseconds, with all that is done to it. */
 const BYTE_NANOSECONDS = 8;
 
 /** Bytes and nanoseconds that an entry may become and take. */
 export function costOf(entry: MetadataEntry | TensorEntry): { bytes: number; nanoseconds: number } {
   const { size } = entry;
-  if ("coder" in entry) {
-    const isText = entry.coder === TEXT && size <= MAX_TEXT;
-    return { bytes: size, nanoseconds: size * (isText ? TEXT_NANOSECONDS : BYTE_NANOSECONDS) };
-  }
-  const { quantized } = entry;
+  const quantized = "quantized" in entry ? entry.quantized : undefined;
   if (!quantized) return { bytes: size, nanoseconds: size * BYTE_NANOSECONDS };
   const { coder, refinement } = quantized;
   // First parts are decoded once more when their refinements are there.

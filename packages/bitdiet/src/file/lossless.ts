@@ -11,7 +11,7 @@
  */
 import { encodedBits } from "@bitdiet/ans";
 import { type Dtype, dtypeBits } from "../model.js";
-import { ANS, PLANE_CODERS, packBytes, unpackBytes } from "./byte-coders.js";
+import { ANS, packBytes, unpackBytes } from "./byte-coders.js";
 import { must } from "./errors.js";
 import { blockOf, join, type Reader, readBlock, readBytes, readNumber, writeNumber } from "./numbers.js";
 
@@ -34,10 +34,7 @@ export function readLossless(reader: Reader, dtype: Dtype, size: number): Uint8A
     kind: readNumber(reader),
     bytes: readBlock(reader),
   }));
-  const unpacked = coded.map(({ kind, bytes }) => {
-    must(PLANE_CODERS.includes(kind % CODERS));
-    return unpackBytes(kind % CODERS, bytes, count);
-  });
+  const unpacked = coded.map(({ kind, bytes }) => unpackBytes(kind % CODERS, bytes, count));
   const values = new Uint8Array(size);
   coded.forEach(({ kind }, k) => {
     const plane = unpacked[k];
@@ -59,7 +56,7 @@ export function writeLossless(bytes: Uint8Array, dtype: Dtype, shape: readonly n
     if (coded.length < best.length) best = coded;
   };
   const row = shape.at(-1) ?? 1;
-  const among = repeats(bytes, width) ? PLANE_CODERS : [0, ANS];
+  const among = repeats(bytes, width) ? undefined : [0, ANS];
   if (width > 1) {
     const turned = new Uint8Array(bytes); // a copy of Node's Buffers, too, whose slice() is a view
     // All the way round but one: a turn to the left.
@@ -73,7 +70,7 @@ export function writeLossless(bytes: Uint8Array, dtype: Dtype, shape: readonly n
       }),
     );
     // Numbers that come again and again, in any order, are found where they lie.
-    if (among === PLANE_CODERS) propose([packedPlane(bytes, [], among)]);
+    if (among === undefined) propose([packedPlane(bytes, [], among)]);
   } else {
     propose([packedPlane(new Uint8Array(bytes), [1, row], among)]);
   }
@@ -98,7 +95,7 @@ function repeats(bytes: Uint8Array, width: number): boolean {
 }
 
 /** One plane with its stride and coder. @param strides to try; by order 0 they are compared */
-function packedPlane(plane: Uint8Array, strides: readonly number[], among: readonly number[]): Uint8Array {
+function packedPlane(plane: Uint8Array, strides: readonly number[], among?: readonly number[]): Uint8Array {
   let best = { stride: 0, bytes: plane, bits: strides.length > 0 ? encodedBits(plane) : 0 };
   for (const stride of new Set(strides)) {
     if (stride >= plane.length) continue;

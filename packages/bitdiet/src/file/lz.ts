@@ -1,6 +1,6 @@
 /**
- * Bytes by what is repeated in them: literals and matches (Ziv and Lempel 1977), their parts coded by ans. For graphs, topologies
- * and tables too long for the text coder: it decodes some hundred MB a second.
+ * Bytes by what is repeated in them: literals and matches (Ziv and Lempel 1977), their parts coded by ans. For names, graphs, topologies
+ * and tables.
  *
  *     number of literals · number of matches · four streams: literals, and for each match the class of the number of literals
  *     before it, of its length - 2, and of its place · the classes' low bits, to the end

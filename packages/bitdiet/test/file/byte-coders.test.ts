@@ -109,14 +109,13 @@ describe("packBytes(bytes)", () => {
       coders.add(coder);
       expect(unpackBytes(coder, packed, bytes.length)).toEqual(bytes);
     }
-    expect([...coders].sort()).toEqual([0, 1, 2, 3]);
+    expect([...coders].sort()).toEqual([0, 1, 2]);
   });
 
-  test("refuses coders that there are not, bytes for none, and text that would take long", () => {
-    expect(() => unpackBytes(4, new Uint8Array(3), 3)).toThrow(CorruptInputError);
-    for (const coder of [0, 1, 2, 3])
+  test("refuses coders that there are not, and bytes for none", () => {
+    expect(() => unpackBytes(3, new Uint8Array(3), 3)).toThrow(CorruptInputError);
+    for (const coder of [0, 1, 2])
       expect(() => unpackBytes(coder, new Uint8Array(3), 0)).toThrow(CorruptInputError);
-    expect(() => unpackBytes(1, new Uint8Array(1000), 2 ** 16 + 1)).toThrow(CorruptInputError);
   });
 });
 
