@@ -536,8 +536,8 @@ DTYPES = {
 NAMES = list(DTYPES)
 TURNED = ("float32", "float16", "bfloat16")
 CODERS = 3  # of integers: cabac, ans, weights
-# What one of them, a byte by the text coder, and any other byte takes at worst, in nanoseconds of the TypeScript decoder.
-NANOSECONDS, TEXT_NANOSECONDS, BYTE_NANOSECONDS = (120, 10, 60), 3500, 8
+# What one of them, and a byte, takes at worst, in nanoseconds of the TypeScript decoder.
+NANOSECONDS, BYTE_NANOSECONDS = (120, 10, 60), 8
 
 
 def check_limits(metadata, tensors, there, max_bytes, max_seconds):
@@ -546,14 +546,10 @@ def check_limits(metadata, tensors, there, max_bytes, max_seconds):
     for entry in [*metadata, *tensors]:
         source = entry.get("same", entry)
         size += source["size"]
-        if "dtype" not in source:
-            is_text = source["coder"] == 1 and source["size"] <= 1 << 16
-            nanoseconds += source["size"] * (TEXT_NANOSECONDS if is_text else BYTE_NANOSECONDS)
-        else:
-            coders = [source["coder"]] if source["quantized"] else []
-            if source.get("refinement"):
-                coders += [source["coder"], source["refinement"][1]]
-            nanoseconds += source["size"] // 4 * sum(NANOSECONDS[coder] for coder in coders) + source["size"] * BYTE_NANOSECONDS
+        coders = [source["coder"]] if source.get("quantized") else []
+        if source.get("refinement"):
+            coders += [source["coder"], source["refinement"][1]]
+        nanoseconds += source["size"] // 4 * sum(NANOSECONDS[coder] for coder in coders) + source["size"] * BYTE_NANOSECONDS
         there += 0 if "same" in entry else sum(entry["lengths"])
         need(size <= ((1 << 26) + 1024 * there if max_bytes is None else max_bytes), "larger than max_bytes")
         most = 4e9 + 1e4 * there if max_seconds is None else 1e9 * max_seconds

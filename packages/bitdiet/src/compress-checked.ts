@@ -121,7 +121,10 @@ export async function compressChecked(
   {
     candidates = defaultCandidates(model, check),
     ...options
-  }: { candidates?: readonly Candidate[] } & Pick<CompressOptions, "onProgress" | "progressive"> = {},
+  }: { candidates?: readonly Candidate[] } & Pick<
+    CompressOptions,
+    "onProgress" | "progressive" | "minGain"
+  > = {},
 ): Promise<{ pieces: Uint8Array[]; report: CheckedReport }> {
   const { judge } = check;
   const goal = target ?? { divergence: SAFE_DIVERGENCE[check.kind] };

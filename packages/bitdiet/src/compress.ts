@@ -8,6 +8,7 @@
  * Tensors are read one at a time: in memory are one tensor, and the coded bytes of the best trial and of the one in hand.
  */
 import { type EncodedModel, encodedModel } from "./encoded-model.js";
+import type { EncodeOptions } from "./file/encode.js";
 import { openBitdiet } from "./loaders/open.js";
 import { joinPieces, openSource, plainBytes } from "./loaders/source.js";
 import { channelAxis, elementCount, type Model, type ModelTensor, tensorBytes } from "./model.js";
@@ -22,13 +23,11 @@ export class BudgetError extends Error {
   override name = "BudgetError";
 }
 
-export interface CompressOptions {
+export interface CompressOptions extends Pick<EncodeOptions, "minGain" | "progressive"> {
   /** How integers are chosen. Default: by the weights alone. */
   quantize?: Quantize;
   /** How far off a model is, as a decoder gives it. Needed for the target `divergence`. */
   judge?(decoded: Model): Promise<Judgement>;
-  /** Keeps the low bits of integers behind everything else: a coarse model first, refined as the rest arrives. */
-  progressive?: boolean;
   /** The lambda where the search begins, such as a report has for the same model and another size. */
   start?: number;
   onProgress?(step: string, done: number, total: number): void;

@@ -6,6 +6,7 @@
 import {
   type EncodedMetadata,
   type EncodedTensor,
+  type EncodeOptions,
   encodeMetadata,
   encodeTensor,
   filePieces,
@@ -30,10 +31,8 @@ export interface EncodedModel extends Sized {
   lambda?: number;
 }
 
-export interface EncodeModelOptions {
+export interface EncodeModelOptions extends EncodeOptions {
   onProgress?(step: string, done: number, total: number): void;
-  /** Keeps the low bits of integers behind everything else. */
-  progressive?: boolean;
 }
 
 /** Bits that floats beside the weights keep beyond those of a weight: biases and normalizations then err far less. */
@@ -45,7 +44,7 @@ export async function encodedModel(
   original: Model,
   { tensors: quantized, model = original, notes = new Map() }: QuantizedModel,
   lambda: number,
-  { onProgress = () => {}, progressive = false }: EncodeModelOptions = {},
+  { onProgress = () => {}, ...options }: EncodeModelOptions = {},
 ): Promise<EncodedModel> {
   const parts: EncodedTensor[] = [];
   const tensors: CompressedTensor[] = [];
@@ -53,10 +52,8 @@ export async function encodedModel(
   for (const [index, tensor] of model.tensors.entries()) {
     onProgress("encoding", index, model.tensors.length);
     const bytes = plainBytes(await tensor.bytes());
-    const { source, why, encoded, isWeight } = await smallest(tensor, bytes, quantized.get(tensor.name), {
-      lambda,
-      progressive,
-    });
+    const made = quantized.get(tensor.name);
+    const { source, why, encoded, isWeight } = await smallest(tensor, bytes, made, lambda, options);
     parts.push(encoded);
     const note = notes.get(tensor.name);
     const report = tensorReport(tensor, bytes, { source, why: note ? `${why}; ${note}` : why }, encoded);
@@ -81,13 +78,14 @@ async function smallest(
   { name, dtype, shape, use }: ModelTensor,
   bytes: Uint8Array,
   quantized: QuantizedTensor | (() => Promise<QuantizedTensor | undefined>) | undefined,
-  { lambda, progressive }: { lambda: number; progressive: boolean },
+  lambda: number,
+  options: EncodeOptions,
 ): Promise<{ source: SourceTensor; why: string; encoded: EncodedTensor; isWeight: boolean }> {
   const exact = { name, dtype, shape, bytes };
   const made = typeof quantized === "function" ? await quantized() : quantized;
   if (made) {
     const source = { name, dtype, quantized: made };
-    const encoded = encodeTensor(source, { progressive });
+    const encoded = encodeTensor(source, options);
     const lossless = encodeTensor(exact);
     if (lossless.bytes.length > lengthOf(encoded))
       return { source, why: use.reason, encoded, isWeight: true };

@@ -50,6 +50,8 @@ export interface Choice {
   maxDrop?: number;
   bitsFor: readonly BitsRule[];
   progressive: boolean;
+  /** As in `EncodeOptions`. */
+  minGain?: number;
 }
 
 /** What became of the outputs. */
@@ -98,7 +100,7 @@ export async function choose(model: Model, choice: Choice, progress: Progress): 
   };
   const { check, candidates } = await look(model, choice, progress);
   const target = choice.target ?? (maxDrop === undefined ? undefined : { divergence: maxDrop });
-  const options = { progressive: choice.progressive, onProgress: progress.step };
+  const options = { progressive: choice.progressive, minGain: choice.minGain, onProgress: progress.step };
   let chosen: Omit<Chosen, "outputs" | "metadata">;
   if (typeof check !== "string" && (choice.target || maxDrop === undefined)) {
     const { pieces, report } = await compressChecked(model, target, check, { ...options, candidates });

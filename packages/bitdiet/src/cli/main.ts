@@ -50,6 +50,13 @@ function targetOf(options: Options): CompressTarget | undefined {
   return undefined;
 }
 
+/** How much a coder that decodes slowly has to save, see `EncodeOptions`. */
+function minGainOf(options: Options): number | undefined {
+  const [fast, smallest] = [flag(options, "fast"), flag(options, "smallest")];
+  if (fast && smallest) throw new UsageError("expected one of --fast and --smallest, got both");
+  return fast ? 1 : smallest ? 0 : undefined;
+}
+
 cli
   .command("compress <model>", `Make a .bitdiet file of a model: ${modelFiles}`)
   .option("-o, --output <file>", "The file to write")
@@ -78,6 +85,8 @@ cli
   .option("--keep <pattern>", "Tensors that keep every bit, e.g. 'embed*'; may be given several times")
   .option("--bits-for <rule>", "Bits of some tensors, e.g. 'head/*=6'; may be given several times")
   .option("--progressive", "A coarse model first, refined as the rest arrives")
+  .option("--fast", "Decodes several times as fast, in about a tenth more bytes")
+  .option("--smallest", "The fewest bytes, however slowly they decode")
   .option("--strict", "Exit 1 if the outputs moved far, rather than warn")
   .option("--force", "Write over an existing file")
   .option("--json", "Print the report as JSON")
@@ -103,6 +112,7 @@ cli
         keep: textOptions("--keep", options["keep"]),
         bitsFor: bitsForOptions("--bits-for", options["bitsFor"]),
         progressive: flag(options, "progressive"),
+        minGain: minGainOf(options),
         strict: flag(options, "strict"),
         force: flag(options, "force"),
         json: flag(options, "json"),

@@ -4,6 +4,7 @@
  *     const { metadata, tensors } = await fetchBitdiet("model.bitdiet", { onProgress: console.log });
  *     for await (const tensor of tensors) tensor.name; // as they are complete
  */
+import { defaultWorker } from "../default-worker.js";
 import { type DecodedTensor, decodePart } from "../file/decode-part.js";
 import { CorruptInputError } from "../file/errors.js";
 import type { Header } from "../file/header.js";
@@ -24,16 +25,19 @@ export interface FetchOptions extends DownloadOptions, DecodeLimits {
   /** The share of the file that has arrived, 0 .. 1. */
   onProgress?(fraction: number): void;
   /**
-   * Makes a Worker that runs `bitdiet/worker`: tensors are decoded there. Default, and where Workers do not start: on this thread,
-   * between the pieces that arrive.
+   * Makes a Worker that runs `bitdiet/worker`: tensors are decoded there. Default: in browsers one of this package's own, for files of
+   * half a million quantized weights or more. Where none starts: on this thread, between the pieces that arrive.
    */
   worker?: () => DecodeWorker;
-  /** How many Workers to make, for as long as the model loads. Default: 2. */
+  /** How many Workers to make, for as long as the model loads; 0: this thread decodes. Default: 2. */
   workers?: number;
 }
 
-/** Tensors given to a Worker before the first of them is waited for. */
+/** Quantized weights from which on a Worker of our own is worth its start: a telephone decodes as many in about 30 ms. */
+const MIN_WORKER_WEIGHTS = 2 ** 19;
+/** Tensors given to a Worker, and bytes that all become, before the first of them is waited for. */
 const AHEAD = 8;
+const MAX_AHEAD_BYTES = 2 ** 24;
 
 export interface ArrivingModel {
   /** Name of the source, for messages. */
@@ -96,32 +100,42 @@ export async function built<Result>(
 
 async function* decodedTensors(
   stream: Arriving,
-  { worker, workers = 2, onProgress }: FetchOptions,
+  { worker = ownWorker(stream.header), workers = 2, onProgress }: FetchOptions,
 ): AsyncGenerator<DecodedTensor> {
   const size = worker ? Math.min(workers, stream.header.tensors.length) : 0;
-  const pool = worker && workerPool(worker, size);
-  const decoding: Promise<DecodedTensor>[] = [];
+  const pool = workerPool(worker ?? defaultWorker, size);
+  const decoding: { tensor: Promise<DecodedTensor>; bytes: number }[] = [];
+  let ahead = 0;
   try {
     while (!stream.isComplete()) {
       for (const arrived of await stream.next()) {
         if ("coder" in arrived.entry || (arrived.entry.refinementPart && !arrived.refinement)) continue;
         const { entry, part, refinement } = arrived as DecodeRequest;
-        const tensor = pool
-          ? pool.decode({ entry, part, refinement })
-          : Promise.resolve(decodePart(entry, part, refinement));
+        const tensor = pool.decode({ entry, part, refinement });
         // Whoever awaits it later hears of its failure.
         tensor.catch(() => {});
-        decoding.push(tensor);
-        if (decoding.length > size * AHEAD) yield await (decoding.shift() as Promise<DecodedTensor>);
+        decoding.push({ tensor, bytes: entry.size });
+        ahead += entry.size;
+        while (decoding.length > size && (decoding.length > size * AHEAD || ahead > MAX_AHEAD_BYTES)) {
+          const first = decoding.shift() as (typeof decoding)[0];
+          yield await first.tensor;
+          ahead -= first.bytes;
+        }
       }
     }
     await stream.end();
-    yield* decoding;
+    for (const { tensor } of decoding.splice(0)) yield await tensor;
     onProgress?.(1);
   } finally {
-    pool?.close();
+    pool.close();
     await stream.close();
   }
+}
+
+/** How to make a Worker for a file, if there are Workers and it is worth one. */
+function ownWorker({ tensors }: Header): (() => DecodeWorker) | undefined {
+  const weights = tensors.reduce((sum, { quantized, size }) => sum + (quantized ? size / 4 : 0), 0);
+  return typeof Worker !== "undefined" && weights >= MIN_WORKER_WEIGHTS ? defaultWorker : undefined;
 }
 
 /** A file of which the header is there, and whose parts can be waited for. */

@@ -50,7 +50,7 @@ export function workerPool(start: () => DecodeWorker, size: number): WorkerPool 
       if (!lanes.delete(lane)) return;
       clearTimeout(lane.patience);
       lane.worker.terminate();
-      for (const { request, settle } of lane.waiting.splice(0)) settle(answerTo(request));
+      for (const { request, settle } of lane.waiting.splice(0)) void answered(request).then(settle);
     };
     const lane: Lane = { worker: start(), fail: onFailure, load: 0, waiting: [] };
     lanes.add(lane);
@@ -77,7 +77,7 @@ export function workerPool(start: () => DecodeWorker, size: number): WorkerPool 
   return {
     async decode(request) {
       const [lane] = [...lanes].sort((a, b) => a.load - b.load);
-      const answer = lane ? await asked(lane, request) : answerTo(request);
+      const answer = await (lane ? asked(lane, request) : answered(request));
       if ("tensor" in answer) return answer.tensor;
       throw new (answer.isCorrupt ? CorruptInputError : Error)(answer.error);
     },
@@ -93,6 +93,19 @@ export function workerPool(start: () => DecodeWorker, size: number): WorkerPool 
 
 const isAnswer = (message: unknown): boolean =>
   typeof message === "object" && message !== null && ("tensor" in message || "error" in message);
+
+/** How long this thread decodes in one go: a page is not to stand still. */
+const MAX_TASK_MS = 10;
+let pausedAt = 0;
+
+/** What this thread answers, after a pause for whatever else waits if it is time for one. */
+async function answered(request: DecodeRequest): Promise<DecodeAnswer> {
+  if (performance.now() - pausedAt > MAX_TASK_MS) {
+    await new Promise((resolve) => setTimeout(resolve));
+    pausedAt = performance.now();
+  }
+  return answerTo(request);
+}
 
 /** Waits for the next answer of a Worker that has something to do. */
 function expectAnswer(lane: Lane): void {

@@ -1,6 +1,7 @@
 /** The loader as browsers use it: Files, Blobs and URLs of them. Runs in Node, too. */
 import { expect, test } from "vitest";
 import { compressModel } from "../../src/compress.js";
+import { encodeModel } from "../../src/file/encode.js";
 import { memoryFiles } from "../../src/formats/files.js";
 import { readTfjs } from "../../src/formats/tfjs.js";
 import { fromBitdiet } from "../../src/loaders/tfjs.js";
@@ -59,7 +60,7 @@ test("Workers decode what this thread would, or this thread does where there are
   const here = await fromBitdiet(bytes).load!();
   let [started, answers] = [0, 0];
   const worker = () => {
-    const made = new Worker(new URL("../../src/loaders/worker.ts", import.meta.url), { type: "module" });
+    const made = new Worker(new URL("../../src/worker.ts", import.meta.url), { type: "module" });
     made.addEventListener("message", () => void answers++);
     started++;
     return made;
@@ -74,4 +75,55 @@ test("Workers decode what this thread would, or this thread does where there are
   }
   const nowhere = () => new Worker("data:text/javascript,throw 1", { type: "module" });
   expect((await fromBitdiet(bytes, { worker: nowhere }).load!()).weightData).toEqual(here.weightData);
+});
+
+test("a Worker of this package's own decodes files that are worth it", async () => {
+  const tensor = (name: string, rows: number) => ({
+    name,
+    dtype: "float32" as const,
+    quantized: {
+      shape: [rows, 1024],
+      integers: Int32Array.from({ length: 1024 * rows }, (_, i) => ((i * i) % 7) - 3),
+      axis: 0,
+      steps: Float32Array.of(0.5),
+    },
+  });
+  const text = (name: string, content: string) => ({ name, bytes: new TextEncoder().encode(content) });
+  const metadata = [
+    text("format", "tfjs-graph"),
+    text("model.json", '{"modelTopology":{"node":[]},"weightsManifest":[]}'),
+  ];
+  const fileOf = (rows: number) =>
+    encodeModel(
+      { metadata, tensors: [tensor("a", rows), tensor("b", rows), tensor("c", 3)] },
+      { minGain: 1 },
+    );
+  let [started, answers] = [0, 0];
+  const original = globalThis.Worker;
+  if (original)
+    globalThis.Worker = class extends original {
+      constructor(url: string | URL, options?: WorkerOptions) {
+        super(url, options);
+        started++;
+        this.addEventListener("message", () => void answers++);
+      }
+    };
+  try {
+    for (const [rows, workers, expected] of [
+      [300, undefined, 2],
+      [300, 1, 1],
+      [300, 0, 0],
+      [100, undefined, 0],
+    ] as const) {
+      [started, answers] = [0, 0];
+      const { weightData } = await fromBitdiet(fileOf(rows), { workers }).load!();
+      const values = new Float32Array(weightData as ArrayBuffer);
+      expect(values.length).toBe(1024 * (2 * rows + 3));
+      expect(values.subarray(0, 7)).toEqual(Float32Array.of(-1.5, -1, 0.5, -0.5, -0.5, 0.5, -1));
+      // There are none in Node.
+      expect([started, answers]).toEqual(original ? [expected, expected && 3] : [0, 0]);
+    }
+  } finally {
+    globalThis.Worker = original;
+  }
 });

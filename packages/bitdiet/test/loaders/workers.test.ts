@@ -24,7 +24,7 @@ const model: Model = {
 };
 
 const running = new Set<Worker>();
-const source = fileURLToPath(new URL("../../src/loaders/worker.ts", import.meta.url));
+const source = fileURLToPath(new URL("../../src/worker.ts", import.meta.url));
 const bundled = buildSync({ entryPoints: [source], bundle: true, platform: "node", write: false });
 function worker(code = bundled.outputFiles[0].text): Worker {
   const made = new Worker(code, { eval: true });

@@ -4,9 +4,9 @@
  *     const worker = () => new Worker(new URL("bitdiet/worker", import.meta.url), { type: "module" });
  *     tf.loadLayersModel(fromBitdiet(url, { worker }));
  */
-import { answerTo, type DecodeAnswer, type DecodeRequest } from "./decode-request.js";
+import { answerTo, type DecodeAnswer, type DecodeRequest } from "./loaders/decode-request.js";
 
-export { answerTo, type DecodeAnswer, type DecodeRequest } from "./decode-request.js";
+export { answerTo, type DecodeAnswer, type DecodeRequest } from "./loaders/decode-request.js";
 
 /** What the scope of a browser's Worker and the port of Node's have in common. */
 interface Port {
