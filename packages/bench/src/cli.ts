@@ -39,6 +39,10 @@ const benchmarks: Record<string, { what: string; load: () => Promise<{ run: Benc
     what: ".bitdiet files: M weights/s by coder, two Workers against one thread, memory",
     load: () => import("./file.js"),
   },
+  page: {
+    what: "Time to the first inference in Chromium, throttled: TF.js and ONNX Runtime, plain files and ours",
+    load: () => import("./page.js"),
+  },
   transforms: {
     what: "DCT, 8 × 8 blocks and eigensolver against matrix products and SciPy",
     load: () => import("./transforms.js"),
