@@ -53,7 +53,7 @@ damaged[damaged.length - 3] ^= 1;
 
 /** Workers of Node's that run. */
 let running = 0;
-const source = fileURLToPath(new URL("../../src/loaders/worker.ts", import.meta.url));
+const source = fileURLToPath(new URL("../../src/worker.ts", import.meta.url));
 const bundled = buildSync({ entryPoints: [source], bundle: true, platform: "node", write: false });
 function worker(): Worker {
   const made = new Worker(bundled.outputFiles[0].text, { eval: true });
