@@ -24,7 +24,7 @@ const node = {
 const browser = {
   // Bundled before the tests start: found halfway, they would make the page reload under a running test.
   optimizeDeps: {
-    include: ["core", "layers", "backend-wasm", "backend-webgl", "backend-cpu"].map(
+    include: ["core", "layers", "backend-wasm", "backend-webgl", "backend-webgpu", "backend-cpu"].map(
       (name) => `@tensorflow/tfjs-${name}`,
     ),
   },
@@ -42,6 +42,10 @@ const browser = {
           args: [
             "--no-sandbox",
             "--disable-gpu",
+            // WebGPU in software.
+            "--enable-unsafe-webgpu",
+            "--use-webgpu-adapter=swiftshader",
+            "--enable-features=Vulkan",
             "--disable-quic",
             "--no-first-run",
             "--disable-background-networking",

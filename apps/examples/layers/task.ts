@@ -109,7 +109,7 @@ export async function judge(aware: AwareModel, test: Examples): Promise<Judgemen
     (each) => each.predict(test.x, { batchSize: BATCH }) as tf.Tensor2D,
   );
   const [trained, arrived] = predictions.map((each) => each.dataSync());
-  const { tensors } = aware.report();
+  const { tensors } = await aware.report();
   const weights = tensors.map(({ shape, after }) => ({ size: shape.reduce((a, b) => a * b), bits: after }));
   const result = {
     bytes: bytes.length,

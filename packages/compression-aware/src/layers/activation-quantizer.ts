@@ -33,11 +33,13 @@ export class ActivationQuantizer extends layers.Layer {
   price?: Price;
   logStep!: LayerVariable;
 
+  /** @throws {RangeError} if the width is none */
   constructor(config: ActivationQuantizerArguments) {
     super(config);
     this.bits = config.bits;
     this.signed = config.signed;
     this.supportsMasking = true;
+    tf.tidy(() => void affineQuantizer({ bits: this.bits, signed: this.signed, scale: 1 }));
   }
 
   override build(): void {

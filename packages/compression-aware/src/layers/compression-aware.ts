@@ -67,7 +67,7 @@ export interface AwareModel {
   /** Writes the file, in Node. @throws if there is one already */
   save(path: string): Promise<void>;
   /** Bits of each quantized tensor, within 0.2 % of the file's. */
-  report(): { tensors: TensorBits[] };
+  report(): Promise<{ tensors: TensorBits[] }>;
   /** Frees the copy and the quantizers; the optimizer is its maker's. */
   dispose(): void;
 }
@@ -104,7 +104,7 @@ export function compressionAware(model: LayersModel, options: CompressionAwareLa
       "model: expected a layer with a kernel or a nonlinearity whose width is given, got none",
     );
   joinTraining(copy, steps, price.loss);
-  const before = bitsPerTensor(integersOf(weights.values()));
+  const start = integersOf(weights.values()).then(bitsPerTensor);
   const bytes = () => fileOf(copy, weights, vectors);
   const priced = (
     [
@@ -119,8 +119,9 @@ export function compressionAware(model: LayersModel, options: CompressionAwareLa
     progress: (print) => progressCallback(price.position, price.means, priced, print),
     bytes,
     save: async (path) => writeNew(path, await bytes()),
-    report: () => {
-      const integers = integersOf(weights.values());
+    report: async () => {
+      const before = await start;
+      const integers = await integersOf(weights.values());
       const after = bitsPerTensor(integers);
       return {
         tensors: [...integers].map(([name, { shape }], i) => ({
@@ -176,7 +177,7 @@ async function fileOf(
         : tf.clone(variable.read()),
   }));
   try {
-    return await trainedFile(model, integersOf(weights.values()), read);
+    return await trainedFile(model, await integersOf(weights.values()), read);
   } finally {
     for (const { value } of read) value.dispose();
   }

@@ -5,17 +5,36 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel, LayerVariable } from "@tensorflow/tfjs-layers";
 import { dequantize, encodeTrained, memoryFiles, type QuantizedTensor, readModel } from "bitdiet";
-import { quantizedTensor } from "bitdiet/training";
+import { quantizedTensor, type ReadableTensor } from "bitdiet/training";
 import type { QuantizedWeight } from "./weight-quantizer.js";
 
-/** Integers and steps of the kernels as they are now, by name. */
-export function integersOf(weights: Iterable<QuantizedWeight>): Map<string, QuantizedTensor> {
-  const integers = new Map<string, QuantizedTensor>();
-  for (const { name, variable, axis, quantizer } of weights) {
-    // A tidy that returned the integers would look for tensors in each of them.
-    tf.tidy(() => void integers.set(name, quantizedTensor(quantizer(), variable.read(), axis)));
-  }
-  return integers;
+/**
+ * Integers and steps of the kernels as they are at the call, by name. What a device has computed is waited for: WebGPU gives nothing
+ * at once.
+ */
+export async function integersOf(weights: Iterable<QuantizedWeight>): Promise<Map<string, QuantizedTensor>> {
+  const integers = await Promise.all(
+    [...weights].map(async ({ name, variable, axis, quantizer }) => {
+      const [levels, scale, indices] = tf.tidy(() => {
+        const own = quantizer();
+        return [own.levels, own.scale, own.quantize(variable.read())];
+      });
+      const arrived = await Promise.all([levels, scale, indices].map(readable));
+      const given = {
+        levels: arrived[0],
+        scale: arrived[1],
+        quantize: () => ({ ...arrived[2], dispose() {} }),
+      };
+      return [name, quantizedTensor(given, arrived[2], axis)] as const;
+    }),
+  );
+  return new Map(integers);
+}
+
+async function readable(tensor: tf.Tensor): Promise<ReadableTensor> {
+  const values = await tensor.data();
+  tensor.dispose();
+  return { shape: tensor.shape, dataSync: () => values };
 }
 
 /**

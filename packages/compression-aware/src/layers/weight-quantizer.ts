@@ -27,7 +27,10 @@ const MIN_ROW = 8;
 /** Below this a largest weight counts as this: also a row of zeros has a step. */
 const LEAST = 2 ** -20;
 
-/** @param isByRow a step for each channel, which depthwise kernels always need */
+/**
+ * @param isDepthwise always has a step for each channel, few as its numbers are
+ * @throws {RangeError} unless bits are 2 .. 16
+ */
 export function quantizedWeight(
   variable: LayerVariable,
   { bits, axis, isDepthwise }: { bits: number; axis: number; isDepthwise: boolean },
@@ -38,6 +41,8 @@ export function quantizedWeight(
   const grid = { bits, signed: true };
   const others = shape.map((_, a) => a).filter((a) => !isByRow || a !== axis);
   const start = tf.tidy(() => {
+    // Checks the width, before anything is trained.
+    affineQuantizer({ ...grid, scale: 1 });
     const largest = tf.maximum(tf.max(tf.abs(variable.read()), others, isByRow), LEAST);
     return logOf(tf.div(largest, 2 ** (bits - 1) - 1));
   });

@@ -20,7 +20,7 @@ describe.each(subjects)("$name", ({ build, inputs, kernels, activations, norms =
 
   test("trains quantized, keeps memory, and is loaded as it was trained, bit for bit", async () => {
     const { aware, loaded } = await expectTrainedAlike({ name: "", build, inputs, kernels, activations });
-    expect(aware.report().tensors.length).toBe(kernels);
+    expect((await aware.report()).tensors.length).toBe(kernels);
     const quantizers = JSON.stringify(loaded.toJSON(null, false)).match(/"ActivationQuantizer"/g) ?? [];
     expect(quantizers.length).toBe(activations);
   });

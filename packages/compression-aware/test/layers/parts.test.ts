@@ -160,10 +160,17 @@ describe("compressionAware", () => {
       [{ sharpness: { first: 0, last: 1 } }, "sharpness.first: expected a number above 0, got 0"],
       [{ rangeFactor: 0 }, "rangeFactor: expected a number above 0, got 0"],
       [{ weightBits: 1 }, "bits: expected an integer from 2 to 16 (signed), got 1"],
+      [{ activationBits: 17 }, "bits: expected an integer from 1 to 16, got 17"],
       [{ weightBits: undefined }, "model: expected a layer with a kernel or a nonlinearity"],
     ];
     for (const [options, message] of bad) {
-      expect(() => compressionAware(dense(), { weightBits: 4, lambda: 0.1, ...options })).toThrow(message);
+      const hidden = layers.dense({
+        units: 2,
+        inputShape: [4],
+        activation: "activationBits" in options ? "relu" : undefined,
+      });
+      const model = sequential({ layers: [hidden, layers.dense({ units: 1 })] });
+      expect(() => compressionAware(model, { weightBits: 4, lambda: 0.1, ...options })).toThrow(message);
     }
   });
 
@@ -178,7 +185,7 @@ describe("compressionAware", () => {
       weightBits: (name) => (name === "in" ? 3 : undefined),
       lambda: 0,
     });
-    expect(aware.report().tensors.map(({ name }) => name)).toEqual(["in/kernel"]);
+    expect((await aware.report()).tensors.map(({ name }) => name)).toEqual(["in/kernel"]);
     const loaded = await loadLayersModel(fromBitdiet(await aware.bytes()));
     const values = (of: typeof model) => (of.getLayer("out").getWeights()[0] as tf.Tensor).dataSync();
     expect(values(loaded as typeof model)).toEqual(values(model));
@@ -251,10 +258,12 @@ describe("compressionAware", () => {
     expect(history["weightBits"].length).toBe(2);
   });
 
-  test("disposes of all that it made", () => {
+  test("disposes of all that it made", async () => {
     const model = dense();
     const before = tf.memory().numTensors;
-    compressionAware(model, { weightBits: 4, activationBits: 4, lambda: 1 }).dispose();
+    const aware = compressionAware(model, { weightBits: 4, activationBits: 4, lambda: 1 });
+    await aware.report();
+    aware.dispose();
     expect(tf.memory().numTensors).toBe(before);
   });
 });

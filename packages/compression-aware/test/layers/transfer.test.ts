@@ -66,10 +66,10 @@ test.skipIf(!isThere)(
     });
     aware.model.compile({ optimizer: tf.train.adam(0.01), loss: "categoricalCrossentropy" });
     const training = pictures(12, 1);
-    const frozen = aware.report().tensors.filter(({ name }) => name.startsWith("conv"));
+    const frozen = (await aware.report()).tensors.filter(({ name }) => name.startsWith("conv"));
     await aware.model.fit(training.x, training.y, { epochs: 6, batchSize: 6, callbacks: aware.progress() });
 
-    const { tensors } = aware.report();
+    const { tensors } = await aware.report();
     expect(tensors.length).toBe(28);
     expect(tensors.filter(({ name }) => name.startsWith("conv"))).toEqual(frozen);
     const bytes = await aware.bytes();
