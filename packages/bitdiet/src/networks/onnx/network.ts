@@ -15,6 +15,7 @@ import type { RestorableNetwork } from "../../quantize/calibrated.js";
 import type { QuantizedModel } from "../../quantize/quantize.js";
 import type { QuantizedLayer } from "../../quantize/quantize-layer.js";
 import { checkFeeds } from "../runner.js";
+import { asFloat32, feedAsFloat32 } from "./float16.js";
 import { type CalibrationGraph, readGraph, writeGraph } from "./graph.js";
 import { layersOf, type OnnxLayer } from "./layers.js";
 import { prepareGraph } from "./prepare.js";
@@ -51,11 +52,13 @@ export async function onnxNetwork(
   const { name, graph: original } = await graphOf(model);
   for (const feed of inputs) checkFeed(original, feed);
   const graph = prepareGraph(original);
-  const walked = withStates(graph);
+  const walked = withStates(asFloat32(graph));
   const layers = layersOf(walked);
   if (layers.length === 0)
-    throw new RangeError("model: expected convolutions or matrix products with weights of float32, got none");
-  const walkable = { runtime: { ort, threads }, graph: walked, layers, feeds: inputs };
+    throw new RangeError(
+      "model: expected convolutions or matrix products with weights of float32 or float16, got none",
+    );
+  const walkable = { runtime: { ort, threads }, graph: walked, layers, feeds: inputs.map(feedAsFloat32) };
   return {
     layers,
     model: await modelOf(name, graph),

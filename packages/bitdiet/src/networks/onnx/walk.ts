@@ -6,7 +6,8 @@ import type { Dtype } from "../../model.js";
 import type { CalibrationNetwork, InputStatistics, LayerParameters } from "../network.js";
 import { uniform } from "../random.js";
 import type { RunTensor } from "../runner.js";
-import { type CalibrationGraph, type Constant, floatConstant, type OnnxNode, readBy } from "./graph.js";
+import { floatsLike } from "./float16.js";
+import { type CalibrationGraph, type Constant, type OnnxNode, readBy } from "./graph.js";
 import { type OnnxLayer, valuesInRows } from "./layers.js";
 import { type Moments, momentsOf, momentsPiece } from "./moments.js";
 import { loadPiece, type Piece, type Runtime } from "./piece.js";
@@ -114,11 +115,17 @@ async function runCut(
   const float = await load(graph.constants);
   const changed = layer ? await load(constants) : float;
   for (const both of values) {
-    for (const [i, piece] of [float, changed].entries()) {
-      const found = await piece?.run(takes.map((name) => both[i].get(name)!));
-      for (const [k, name] of gives.entries()) both[i].set(name, found![k]);
-      for (const name of drops) both[i].delete(name);
+    // What no layer has changed yet is run and kept once.
+    const isSame = changed === float && takes.every((name) => both[0].get(name) === both[1].get(name));
+    const runs = (isSame ? [float] : [float, changed]).map(
+      (piece, i) => () => piece?.run(takes.map((name) => both[i].get(name)!)),
+    );
+    for (const [i, run] of runs.entries()) {
+      const found = await run();
+      for (const values of isSame ? both : [both[i]])
+        for (const [k, name] of gives.entries()) values.set(name, found![k]);
     }
+    for (const values of both) for (const name of drops) values.delete(name);
   }
   await float?.release();
   if (changed !== float) await changed?.release();
@@ -131,10 +138,10 @@ export function withParameters(
   { weights, biases }: LayerParameters,
 ): Map<string, Constant> {
   const changed = new Map(constants);
-  const { shape } = constants.get(layer.weight)!;
-  changed.set(layer.weight, floatConstant(valuesInRows(weights, shape, layer.axis), shape));
-  if (layer.bias !== undefined)
-    changed.set(layer.bias, floatConstant(biases, constants.get(layer.bias)!.shape));
+  const own = constants.get(layer.weight)!;
+  changed.set(layer.weight, floatsLike(own, valuesInRows(weights, own.shape, layer.axis), own.shape));
+  const bias = constants.get(layer.bias ?? "");
+  if (bias) changed.set(layer.bias!, floatsLike(bias, biases, bias.shape));
   return changed;
 }
 
