@@ -52,7 +52,13 @@ export async function calibrated(
   return async (lambda) => {
     const { layers } = await quantizeCalibrated(network, sensitivities, (NATS * lambda) / weights);
     const { model, tensors } = await network.restore(layers);
-    return { model, tensors: new Map([...(await rest(lambda)).tensors, ...tensors]) };
+    const others = await rest(lambda);
+    const notes = new Map<string, string>();
+    for (const name of others.tensors.keys()) {
+      const note = others.notes?.get(name);
+      if (!tensors.has(name)) notes.set(name, `calibration does not reach it${note ? `; ${note}` : ""}`);
+    }
+    return { model, notes, tensors: new Map([...others.tensors, ...tensors]) };
   };
 }
 

@@ -4,6 +4,7 @@
  *
  *     Conv(x, w), BatchNormalization(…), Relu   ->   Conv(x, w', b'), Relu
  */
+import type { OnnxGraph } from "../../formats/onnx/graph.js";
 import {
   type CalibrationGraph,
   type Constant,
@@ -14,6 +15,7 @@ import {
   int64Constant,
   intOf,
   intsOf,
+  makeNode,
   numbersIn,
   type OnnxNode,
   readBy,
@@ -32,8 +34,26 @@ export function prepareGraph(graph: CalibrationGraph): CalibrationGraph {
     constants: new Map(graph.constants),
     outputs: new Set(graph.outputs.map(({ name }) => name)),
   };
-  const consumers = consumersOf(graph.nodes);
-  for (const node of graph.nodes) {
+  foldConstants(graph.nodes, draft);
+  foldAfterConvolutions(draft);
+  draft.nodes = draft.nodes.map((node) => withBias(node, draft));
+  const used = new Set(draft.nodes.flatMap(readBy));
+  for (const name of draft.constants.keys())
+    if (!used.has(name) && !draft.outputs.has(name)) draft.constants.delete(name);
+  return { ...graph, ...draft, outputs: graph.outputs };
+}
+
+/** Takes over all nodes but those that always give the same; of an `If` whose condition is constant the branch alone. */
+function foldConstants(nodes: readonly OnnxNode[], draft: Draft): void {
+  const consumers = consumersOf(nodes);
+  for (const node of nodes) {
+    const branch = branchOf(node, draft.constants);
+    if (branch) {
+      for (const tensor of branch.initializers) draft.constants.set(tensor.name, constantOf(tensor));
+      const results = branch.outputs.map(({ name }, i) => makeNode("Identity", [name], [node.outputs[i]]));
+      foldConstants([...branch.nodes, ...results], draft);
+      continue;
+    }
     // What others use, too, would be in the file twice.
     const isShared = node.opType === "Transpose" && (consumers.get(node.inputs[0])?.length ?? 0) > 1;
     const isKept = isShared || draft.outputs.has(node.outputs[0]);
@@ -41,12 +61,16 @@ export function prepareGraph(graph: CalibrationGraph): CalibrationGraph {
     if (made) draft.constants.set(node.outputs[0], made);
     else draft.nodes.push(node);
   }
-  foldAfterConvolutions(draft);
-  draft.nodes = draft.nodes.map((node) => withBias(node, draft));
-  const used = new Set(draft.nodes.flatMap(readBy));
-  for (const name of draft.constants.keys())
-    if (!used.has(name) && !draft.outputs.has(name)) draft.constants.delete(name);
-  return { ...graph, ...draft, outputs: graph.outputs };
+}
+
+/** The branch that an `If` always takes; undefined where that is open, or its constants are not all at hand. */
+function branchOf(node: OnnxNode, constants: ReadonlyMap<string, Constant>): OnnxGraph | undefined {
+  const condition = constants.get(node.inputs[0]);
+  if (node.domain !== "" || node.opType !== "If" || condition?.dtype !== "bool") return undefined;
+  const branch = node.attributes.get(condition.bytes[0] === 0 ? "else_branch" : "then_branch")?.graph;
+  const isWhole =
+    branch?.sparseInitializers.length === 0 && branch.initializers.every(({ external }) => !external);
+  return isWhole ? branch : undefined;
 }
 
 /** What a node always gives, where it depends on nothing else; undefined where it does, or is not known here. */

@@ -11,7 +11,9 @@ import {
   readGraph,
   writeGraph,
 } from "../../../src/networks/onnx/graph.js";
+import { layersOf } from "../../../src/networks/onnx/layers.js";
 import { prepareGraph } from "../../../src/networks/onnx/prepare.js";
+import { onnxCases } from "../../formats/onnx-cases.js";
 import { normals, onnxModel } from "../../formats/small-models.js";
 import { graphOf, runGraph, runModel, tensor, worst } from "./small-graphs.js";
 
@@ -132,3 +134,32 @@ test("what somebody else uses, too, is not folded", async () => {
   expect(prepared.constants.has("unused")).toBe(false);
   expect((await runGraph(prepared, x)).data).toEqual((await runGraph(graph, x)).data);
 });
+
+test.each([
+  ["then", 1],
+  ["else", 0],
+])(
+  "an If whose condition is constant is its branch %s, whose weights are calibrated",
+  async (_, condition) => {
+    const open = readGraph(onnxCases["branches of an If"].files["m.onnx"]);
+    expect(layersOf(prepareGraph(open)).map(({ weight }) => weight)).toEqual(["last"]);
+    const graph = {
+      ...open,
+      inputs: open.inputs.filter(({ name }) => name !== "c"),
+      constants: new Map(open.constants).set("c", {
+        dtype: "bool",
+        shape: [],
+        bytes: Uint8Array.of(condition),
+      }),
+    };
+    const prepared = prepareGraph(graph);
+    expect(prepared.nodes.map(({ opType }) => opType)).toEqual(["MatMul", "Identity", "MatMul"]);
+    expect(layersOf(prepared).map(({ weight }) => weight)).toEqual(["w", "last"]);
+    const input = tensor([4, 32], 98);
+    const [exact, found] = [
+      await runModel(writeGraph(graph), input),
+      await runModel(writeGraph(prepared), input),
+    ];
+    expect(found).toEqual(exact);
+  },
+);
