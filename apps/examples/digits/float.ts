@@ -4,6 +4,7 @@ import type { Parameters } from "@bitdiet/compression-aware";
 import { batchNorm } from "@bitdiet/wasm-training";
 import { augmentedBatch, CLASSES, type Digits, SIDE } from "@bitdiet/zoo/data/mnist";
 import { shuffled, uniform } from "@bitdiet/zoo/data/random";
+import { wholeBatches } from "@bitdiet/zoo/data/whole-batches";
 import {
   CONVOLUTIONS,
   digitCnn,
@@ -27,7 +28,7 @@ export function batches(
   digits: Digits,
   seed: number,
 ): (step: number) => { x: tf.Tensor4D; labels: tf.Tensor2D } {
-  const stepsPerEpoch = Math.floor(digits.count / BATCH);
+  const stepsPerEpoch = wholeBatches(digits.count, BATCH);
   const indices = Array.from({ length: digits.count }, (_, index) => index);
   let order: number[] = [];
   let orderEpoch = -1;
@@ -62,7 +63,7 @@ export async function trainFloat(
     );
   await train({
     task: "float",
-    steps: epochs * Math.floor(training.count / BATCH),
+    steps: epochs * wholeBatches(training.count, BATCH),
     groups: [{ variables: Object.values(parameters), learningRate: 4e-3 }],
     gradients: gradientsOf((step) => {
       const { x, labels } = batch(step);

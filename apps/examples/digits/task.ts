@@ -1,5 +1,6 @@
 // The digits' networks: how one is fine-tuned, shipped, and judged by what arrives. Nothing in `deploy` trains: weights go
 // through a .bitdiet file, and every feature map of the test digits through bytes.
+
 import {
   type BitWidths,
   initialScales,
@@ -9,6 +10,7 @@ import {
   uniformQuantizers,
 } from "@bitdiet/compression-aware";
 import { type Digits, loadDigits } from "@bitdiet/zoo/data/mnist";
+import { wholeBatches } from "@bitdiet/zoo/data/whole-batches";
 import { digitCnn } from "@bitdiet/zoo/nets/digit-cnn";
 import type { Work } from "@bitdiet/zoo/runner/job";
 import { type CodedMaps, codeMaps, learnMapCoders } from "@bitdiet/zoo/shipping/feature-maps";
@@ -52,7 +54,7 @@ export async function fineTuneDigits(
   const batch = batches(training, seed + 1);
   const network = await fineTune({
     task,
-    steps: epochs * Math.floor(training.count / BATCH),
+    steps: epochs * wholeBatches(training.count, BATCH),
     parameters: start,
     scales,
     quantizersOf: (learned) => uniformQuantizers(learned, widths),

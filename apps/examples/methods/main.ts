@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { exitWith, numberFlag, parseFlags, pathFlag, UsageError } from "@bitdiet/zoo/runner/command-line";
 import { useBackend } from "@bitdiet/zoo/training/backend";
+import { SHARES } from "@bitdiet/zoo/training/data-parallel";
 import * as tf from "@tensorflow/tfjs-core";
 import cac from "cac";
 import { float } from "./float.js";
@@ -21,7 +22,7 @@ interface Options {
   results: string;
   run?: string;
   fresh: boolean;
-  workers: number;
+  workers?: number;
 }
 
 /** @returns the options, or undefined when `--help` was asked for and printed */
@@ -39,7 +40,10 @@ export function parseOptions(argv: string[]): Options | undefined {
     .option("--coded-images <n>", "Test images whose feature maps are coded and decoded (default 1000)")
     .option("--run <id>", "Only the networks whose id begins so")
     .option("--results <dir>", "Where results are kept (default apps/examples/methods/results)")
-    .option("--workers <n>", "Threads that share each batch (default 1)")
+    .option(
+      "--workers <n>",
+      "Threads for the 4 shares of each batch: any number gives the same run (default: batches as a whole, on this thread)",
+    )
     .option("--fresh", "Make results again that are there")
     .action(() => {});
   const parsed = parseFlags(cli, argv);
@@ -53,10 +57,9 @@ export function parseOptions(argv: string[]): Options | undefined {
   const number = (flag: string, fallback: number, least: number, most: number, whole = true) =>
     numberFlag(flags, flag, { fallback, least, most, whole });
   const batch = number("batch", 32, 1, 1000);
-  const workers = number("workers", 1, 1, 64);
-  if (batch % workers !== 0) {
-    throw new UsageError(`--workers: expected a divisor of the ${batch} images of a batch, got ${workers}`);
-  }
+  const workers = flags["workers"] === undefined ? undefined : number("workers", 1, 1, 64);
+  if (workers !== undefined && batch % SHARES !== 0)
+    throw new UsageError(`--workers: expected a batch that has ${SHARES} equal shares, got one of ${batch}`);
   return {
     name,
     source: {
@@ -80,7 +83,7 @@ async function run({ name, source, run, results, fresh, workers }: Options): Pro
   await useBackend("wasm");
   const testbed = await loadTestbed(source);
   const recipes = RECIPES.filter((recipe) => name === undefined || recipe.name === name);
-  const trainOn = workers > 1 ? trainOnWorkers(source, workers) : undefined;
+  const trainOn = workers === undefined ? undefined : trainOnWorkers(source, workers);
   // What all are compared with, made once.
   await runRecipes([float], testbed, { results, fresh: false });
   const rows = await runRecipes(recipes, testbed, { results, fresh, only: run, trainOn });

@@ -10,6 +10,7 @@ import {
   normalizedBatch,
 } from "@bitdiet/zoo/data/cifar10";
 import { shuffled } from "@bitdiet/zoo/data/random";
+import { wholeBatches } from "@bitdiet/zoo/data/whole-batches";
 import { foldBatchNorm } from "@bitdiet/zoo/nets/batch-norm";
 import { readCheckpoint } from "@bitdiet/zoo/nets/checkpoint-file";
 import { namedSeed } from "@bitdiet/zoo/nets/named-seed";
@@ -77,7 +78,7 @@ export function batchOf({
   x: tf.Tensor4D;
   labels: tf.Tensor2D;
 } {
-  const stepsPerEpoch = Math.floor(train.labels.length / size);
+  const stepsPerEpoch = wholeBatches(train.labels.length, size);
   const all = Array.from(train.labels, (_, index) => index);
   const part = size / share.count;
   const from = share.index * part;

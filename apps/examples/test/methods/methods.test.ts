@@ -381,7 +381,10 @@ describe("npm run methods' options", () => {
     [["cat", "--checkpoint", "c"], "--data: expected a path"],
     [[...needed, "--steps", "0"], "--steps: expected a whole number from 1"],
     [[...needed, "--coded-images", "x"], "--coded-images: expected a whole number from 100"],
-    [[...needed, "--workers", "3"], "--workers: expected a divisor of the 32 images of a batch, got 3"],
+    [
+      [...needed, "--workers", "2", "--batch", "30"],
+      "--workers: expected a batch that has 4 equal shares, got one of 30",
+    ],
     [[...needed, "--colour"], "Unknown option `--colour`"],
   ])("%j is refused in one line that names it", (argv, message) => {
     expect(() => parseOptions(argv)).toThrow(message);
@@ -390,7 +393,7 @@ describe("npm run methods' options", () => {
   test("defaults", () => {
     expect(parseOptions(needed)).toMatchObject({
       source: { steps: 300, batch: 32, distill: 1 },
-      workers: 1,
+      workers: undefined,
       fresh: false,
     });
   });

@@ -6,6 +6,7 @@ import type { BertInput } from "../nets/bert.js";
 import type { TextExample } from "./glue.js";
 import { shuffled } from "./random.js";
 import { type BertTokenizer, type EncodedTexts, encodeTexts } from "./tokenizer.js";
+import { wholeBatches } from "./whole-batches.js";
 
 /** Small, so that an epoch has many steps. */
 export const BATCH = 32;
@@ -66,7 +67,7 @@ export function inputOf({ ids, mask, tokenTypes, length }: EncodedTexts, rows: r
   };
 }
 
-export const stepsPerEpoch = ({ labels }: EncodedData): number => Math.floor(labels.length / BATCH);
+export const stepsPerEpoch = ({ labels }: EncodedData): number => wholeBatches(labels.length, BATCH);
 
 /**
  * An endless stream of batches: every epoch in a new order, the last partial batch dropped. Batch n of one seed is the

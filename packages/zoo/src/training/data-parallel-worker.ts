@@ -1,4 +1,4 @@
-// A worker's side of parallel.ts: gradients of one share of a batch, at the trainer's values.
+// A worker's side of data-parallel.ts: gradients of its shares of a batch, at the trainer's values.
 import { parentPort, workerData } from "node:worker_threads";
 import * as tf from "@tensorflow/tfjs-core";
 import { useBackend } from "./backend.js";
@@ -8,24 +8,45 @@ import { gradientsOf } from "./loop.js";
 const start = workerData.start as WorkerStart;
 await useBackend(start.backend);
 const { replica } = (await import(start.replica)) as { replica: Replica<unknown> };
-const { variables, loss } = await replica(start.options, start.share);
-const gradientsAt = gradientsOf(loss);
+const replicas: Awaited<ReturnType<typeof replica>>[] = [];
+// One after the other: what they draw from a shared seed must not depend on which is faster.
+for (const share of start.shares) replicas.push(await replica(start.options, share));
 
 parentPort?.on("message", async ({ step, progress, values, gradients }: StepOrder) => {
+  const results: StepResult[] = [];
+  for (const [i, { variables, loss }] of replicas.entries()) {
+    assign(variables, values);
+    const found = await gradientsOf(loss)(variables, step, progress);
+    copy(found.gradients, variables, gradients[i]);
+    tf.dispose(found.gradients.filter((gradient) => gradient !== undefined));
+    results.push({
+      loss: found.loss,
+      logged: found.logged,
+      found: found.gradients.map((gradient) => gradient !== undefined),
+    });
+  }
+  parentPort?.postMessage(results);
+});
+parentPort?.postMessage("ready");
+
+/** Puts values that lie one after another into variables. */
+function assign(variables: readonly tf.Variable[], values: Float32Array): void {
   let at = 0;
   for (const variable of variables) {
     const value = values.slice(at, (at += variable.size));
     tf.tidy(() => variable.assign(tf.tensor(value, variable.shape)));
   }
-  const result = await gradientsAt(variables, step, progress);
-  at = 0;
-  for (const [i, gradient] of result.gradients.entries()) {
-    if (gradient) gradients.set(gradient.dataSync<"float32">(), at);
+}
+
+/** Lays gradients one after another, where the loss depends on their variables. */
+function copy(
+  gradients: readonly (tf.Tensor | undefined)[],
+  variables: readonly tf.Variable[],
+  to: Float32Array,
+): void {
+  let at = 0;
+  for (const [i, gradient] of gradients.entries()) {
+    if (gradient) to.set(gradient.dataSync<"float32">(), at);
     at += variables[i].size;
   }
-  tf.dispose(result.gradients.filter((gradient) => gradient !== undefined));
-  const { loss, logged } = result;
-  const found = result.gradients.map((gradient) => gradient !== undefined);
-  parentPort?.postMessage({ loss, logged, found } satisfies StepResult);
-});
-parentPort?.postMessage("ready");
+}

@@ -1,12 +1,16 @@
-// Data-parallel training on worker threads, each with a backend of its own: every thread finds the gradients of its share
-// of a step's batch, and their mean is what one thread would have found on the whole batch, up to rounding.
+// Data-parallel training on worker threads, each with a backend of its own. A step's batch is cut into shares, as many whatever
+// the number of threads; the mean of their gradients, added in the shares' order, is what one thread would have found on the whole
+// batch, up to rounding, and to the bit what any other number of threads finds.
 // Example: `const { gradients, stop } = await startWorkers({ module, options, workers: 2 }); await train({ …, gradients })`
 import { Worker } from "node:worker_threads";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Backend } from "./backend.js";
 import type { Gradients, Loss } from "./loop.js";
 
-/** The part of each batch that one worker sees: of `count` equal parts, the one at `index`. */
+/** Shares of a batch, and the most threads that are of use. */
+export const SHARES = 4;
+
+/** The part of each batch that one replica sees: of `count` equal parts, the one at `index`. */
 export interface Share {
   index: number;
   count: number;
@@ -30,19 +34,19 @@ export interface Workers {
 export interface WorkerStart {
   replica: string;
   options: unknown;
-  share: Share;
+  shares: Share[];
   backend: Backend;
 }
 
-/** One step's order: all variables' values, and room for this worker's gradients, in shared memory. */
+/** One step's order: all variables' values, and room for the gradients of each of the worker's shares, in shared memory. */
 export interface StepOrder {
   step: number;
   progress: number;
   values: Float32Array;
-  gradients: Float32Array;
+  gradients: Float32Array[];
 }
 
-/** One step's result; gradients lie in shared memory, false where the loss doesn't depend on the variable. */
+/** One step's result for a share; gradients lie in shared memory, false where the loss doesn't depend on the variable. */
 export interface StepResult {
   loss: number;
   logged: Record<string, number>;
@@ -54,13 +58,13 @@ export interface StepResult {
  *
  * @param module URL of a TypeScript module that exports a `replica` (see `Replica`)
  * @param options handed to every replica: plain data
- * @param workers how many, 1 or more; batches must be divisible by it
+ * @param workers how many, 1 or more: beyond the shares of a batch none is started
  * @throws {Error} the first error of any worker, here or at a step
  */
 export async function startWorkers<Options>({
   module,
   options,
-  workers: count,
+  workers,
   backend = "wasm",
 }: {
   module: URL;
@@ -68,9 +72,12 @@ export async function startWorkers<Options>({
   workers: number;
   backend?: Backend;
 }): Promise<Workers> {
-  const threads = Array.from({ length: count }, (_, index) =>
-    startThread({ replica: module.href, options, share: { index, count }, backend }),
-  );
+  const shares = Array.from({ length: SHARES }, (_, index) => ({ index, count: SHARES }));
+  const count = Math.min(workers, SHARES);
+  const threads = Array.from({ length: count }, (_, thread) => {
+    const own = shares.filter(({ index }) => index % count === thread);
+    return startThread({ replica: module.href, options, shares: own, backend });
+  });
   const stop = async () => void (await Promise.all(threads.map((thread) => thread.terminate())));
   try {
     await Promise.all(threads.map((thread) => nextMessage<"ready">(thread)));
@@ -95,15 +102,20 @@ function gradientsBy(threads: readonly Worker[]): Gradients {
     const size = variables.reduce((sum, variable) => sum + variable.size, 0);
     if (values.length !== size) {
       values = sharedFloats(size);
-      found = threads.map(() => sharedFloats(size));
+      found = Array.from({ length: SHARES }, () => sharedFloats(size));
     }
     copyValues(variables, values);
-    const results = await Promise.all(
-      threads.map((thread, i) => order(thread, { step, progress, values, gradients: found[i] })),
+    const results: StepResult[] = new Array(SHARES);
+    const ofThread = (thread: number) => (_: unknown, share: number) => share % threads.length === thread;
+    await Promise.all(
+      threads.map(async (thread, i) => {
+        const own = await order(thread, { step, progress, values, gradients: found.filter(ofThread(i)) });
+        own.forEach((result, k) => void (results[i + k * threads.length] = result));
+      }),
     );
     const total = found[0];
     for (const other of found.slice(1)) for (let i = 0; i < size; i++) total[i] += other[i];
-    for (let i = 0; i < size; i++) total[i] /= threads.length;
+    for (let i = 0; i < size; i++) total[i] /= SHARES;
     return {
       loss: mean(results.map(({ loss }) => loss)),
       logged: meanLogs(results),
@@ -112,9 +124,9 @@ function gradientsBy(threads: readonly Worker[]): Gradients {
   };
 }
 
-/** Has a thread find the gradients of its share of a step. */
-function order(thread: Worker, step: StepOrder): Promise<StepResult> {
-  const result = nextMessage<StepResult>(thread);
+/** Has a thread find the gradients of its shares of a step. */
+function order(thread: Worker, step: StepOrder): Promise<StepResult[]> {
+  const result = nextMessage<StepResult[]>(thread);
   thread.postMessage(step);
   return result;
 }

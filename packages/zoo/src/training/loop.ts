@@ -81,7 +81,7 @@ export function gradientsOf(loss: Loss): Gradients {
 /**
  * Leaves the trained values in the variables and no tensor behind.
  *
- * @throws {Error} if the loss stops being a number, naming the step; if the checkpoint to go on from is of another run
+ * @throws {Error} if the loss or a variable stops being a number, naming the step: no checkpoint is written of such a state; if the checkpoint to go on from is of another run
  */
 export async function train({
   task,
@@ -91,6 +91,8 @@ export async function train({
   schedule = cosineDecay,
   checkpoint,
 }: Training): Promise<void> {
+  if (!Number.isInteger(steps) || steps < 1)
+    throw new Error(`${task}: expected a whole number of steps, 1 or more, got ${steps}.`);
   const variables = groups.flatMap((group) => group.variables);
   const optimizers = groups.map(({ variables, optimizer = adam({ beta2: 0.99 }) }) => optimizer(variables));
   const state = { variables, optimizers: optimizers.flatMap(({ state }) => state) };
@@ -112,7 +114,9 @@ export async function train({
       tf.dispose(found.gradients.filter((gradient) => gradient !== undefined));
       progress.update(step + 1, smoothed({ loss: found.loss, ...found.logged }));
       const done = step + 1;
-      if (checkpoint && (done % checkpoint.every === 0 || done === steps)) {
+      const isLast = done === steps;
+      if (isLast || (checkpoint && done % checkpoint.every === 0)) refuseNoNumbers(task, variables, step);
+      if (checkpoint && (isLast || done % checkpoint.every === 0)) {
         await writeTrainingState(checkpoint.path, state, done, steps);
       }
       if (step % 8 === 0) await tf.nextFrame();
@@ -123,9 +127,16 @@ export async function train({
   }
 }
 
+/** @throws {Error} if a variable is no longer of numbers: the loss was still one, the gradient was not */
+function refuseNoNumbers(task: string, variables: readonly tf.Variable[], step: number): void {
+  const broken = variables.find(isBroken);
+  if (broken) throw new Error(`${task}: ${broken.name} holds values that are no numbers after step ${step}.`);
+}
+
+const isBroken = (x?: tf.Tensor): boolean => x !== undefined && !x.dataSync().every(Number.isFinite);
+
 /** The first variable whose values, else whose gradient, are no longer numbers; for a message. */
 function culprit(variables: readonly tf.Variable[], { gradients }: StepGradients): string {
-  const isBroken = (x?: tf.Tensor) => x !== undefined && !x.dataSync().every(Number.isFinite);
   const value = variables.find(isBroken);
   if (value) return `; ${value.name} holds values that are no numbers`;
   const index = gradients.findIndex(isBroken);

@@ -42,6 +42,16 @@ describe("data-parallel training", () => {
     expect(tf.memory().numTensors).toBe(before);
   });
 
+  it("ends at the same bits on one thread, on two, on three and on more than there are shares", async () => {
+    const runs: Float32Array[][] = [];
+    for (const workers of [1, 2, 3, 9]) {
+      const { gradients, stop } = await start(workers);
+      runs.push(await trained(gradients));
+      await stop();
+    }
+    for (const run of runs.slice(1)) expect(run).toEqual(runs[0]);
+  });
+
   it("fails with the worker's own error", async () => {
     const { gradients, stop } = await start(2, 3);
     await expect(trained(gradients)).rejects.toThrow("no data at step 3");

@@ -4,7 +4,8 @@ import { dirname, join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { normal, uniform } from "../../src/data/random.js";
-import { writeCheckpoint } from "../../src/nets/checkpoint-file.js";
+import { wholeBatches } from "../../src/data/whole-batches.js";
+import { readCheckpoint, writeCheckpoint } from "../../src/nets/checkpoint-file.js";
 import { useBackend } from "../../src/training/backend.js";
 import { type Checkpoint, gradientsOf, type Loss, linearWarmUp, train } from "../../src/training/loop.js";
 import { sgd } from "../../src/training/optimizers.js";
@@ -118,6 +119,30 @@ describe("train", () => {
     expect(readdirSync(dirname(folder)).filter((name) => name.includes(`-${process.pid}-`))).toEqual([]);
   });
 
+  it("writes no state with values that are no numbers, though the loss is one: the last good file stays", async () => {
+    const path = join(folder, "state.safetensors");
+    const w = tf.variable(tf.tensor1d([1, 4]), true, "conv1.weight");
+    // The root's gradient at 0 is no number, times 0: the loss is 0 all the same.
+    const loss: Loss = (step) =>
+      tf.mean(step === 3 ? tf.mul(tf.sqrt(tf.mul(w, 0)), 0) : tf.mul(w, 0)) as tf.Scalar;
+    const training = {
+      task: "bad",
+      groups: [{ variables: [w], learningRate: 0.1 }],
+      gradients: gradientsOf(loss),
+    };
+    await expect(
+      train({ ...training, steps: 5, checkpoint: { path, every: 1, resume: false } }),
+    ).rejects.toThrow("bad: conv1.weight holds values that are no numbers after step 3.");
+    expect((await readCheckpoint(path)).metadata["done"]).toBe("3");
+    w.dispose();
+  });
+
+  it("refuses to train no step, as where there is less data than a batch", async () => {
+    await expect(run(undefined, Infinity, 0)).rejects.toThrow(
+      "test: expected a whole number of steps, 1 or more, got 0.",
+    );
+  });
+
   it("names the step at which the loss stops being a number, and the tensor", async () => {
     const w = tf.variable(tf.scalar(1), true, "conv1.weight");
     const gradients = gradientsOf((step) => tf.mul(w, step === 3 ? NaN : 1));
@@ -127,6 +152,14 @@ describe("train", () => {
     );
     w.dispose();
   });
+});
+
+it("says so where there is less data than a batch", () => {
+  expect(wholeBatches(65, 32)).toBe(2);
+  for (const count of [31, 0, NaN])
+    expect(() => wholeBatches(count, 32)).toThrow(
+      `training data: expected 32 examples or more, one batch, got ${count}.`,
+    );
 });
 
 it("warms up to 1 at its share of the run, and ends at 0", () => {
