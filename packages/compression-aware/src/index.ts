@@ -11,8 +11,8 @@ export {
   type AwareModel,
   type CompressionAwareLayers,
   compressionAware,
-  type TensorBits,
 } from "./layers/compression-aware.js";
+export type { TensorBits } from "./layers/report.js";
 export {
   type BitWidths,
   type FrozenScale,

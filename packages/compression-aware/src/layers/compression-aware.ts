@@ -8,17 +8,13 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Callback, LayersModel, LayerVariable } from "@tensorflow/tfjs-layers";
-import { estimateModel, type QuantizedTensor } from "bitdiet";
 import type { Rate } from "../rate.js";
-import { ActivationQuantizer } from "./activation-quantizer.js";
 import { type BitsOf, quantizedCopy } from "./copy.js";
-import { integersOf, trainedFile, writeNew } from "./file.js";
-import { centred } from "./learned-step.js";
+import { activationQuantizers, trainedFile, writeNew } from "./file.js";
 import { type Kind, pricing } from "./price.js";
 import { progressCallback } from "./progress.js";
 import { quantizeLayers } from "./quantize-layers.js";
-import { asContainer, leavesOf } from "./walk.js";
-import { type QuantizedWeight, roundedToShort } from "./weight-quantizer.js";
+import { reportFrom, type TensorBits } from "./report.js";
 
 /** How a model is trained to be compressible. */
 export interface CompressionAwareLayers {
@@ -41,16 +37,6 @@ export interface CompressionAwareLayers {
   rangeFactor?: number;
   /** What a bit is; `orderZeroRate()` by default. */
   rate?: Rate;
-}
-
-/** What a quantized tensor weighs in a file, mean bits of a number, steps included. */
-export interface TensorBits {
-  /** As in the file: "conv/kernel". */
-  name: string;
-  shape: number[];
-  /** Of the weights that training started from, rounded to the same widths, coded the same way. */
-  before: number;
-  after: number;
 }
 
 /** A model in training. */
@@ -92,8 +78,7 @@ export function compressionAware(model: LayersModel, options: CompressionAwareLa
     rate: options.rate,
   });
   const { model: copy, added } = quantizedCopy(model, bitsOf(options.activationBits));
-  const layers = leavesOf(asContainer(copy));
-  const activations = layers.filter((layer) => layer instanceof ActivationQuantizer) as ActivationQuantizer[];
+  const activations = activationQuantizers(copy);
   for (const layer of activations) {
     if (added.has(layer.name)) layer.startsAt = rangeFactor;
     layer.price = price.price("activation");
@@ -104,34 +89,17 @@ export function compressionAware(model: LayersModel, options: CompressionAwareLa
       "model: expected a layer with a kernel or a nonlinearity whose width is given, got none",
     );
   joinTraining(copy, steps, price.loss);
-  const start = integersOf(weights.values()).then(bitsPerTensor);
-  const bytes = () => fileOf(copy, weights, vectors);
-  const priced = (
-    [
-      ["weight", weightLambda, weights.size],
-      ["activation", lambda, activations.length],
-    ] as const
-  )
-    .filter(([, weight, count]) => weight > 0 && count > 0)
-    .map(([kind]): Kind => kind);
+  const report = reportFrom(weights.values());
+  const bytes = () => trainedFile(copy, weights, vectors);
+  const priced: Kind[] = [];
+  if (weightLambda > 0 && weights.size > 0) priced.push("weight");
+  if (lambda > 0 && activations.length > 0) priced.push("activation");
   return {
     model: copy,
     progress: (print) => progressCallback(price.position, price.means, priced, print),
     bytes,
     save: async (path) => writeNew(path, await bytes()),
-    report: async () => {
-      const before = await start;
-      const integers = await integersOf(weights.values());
-      const after = bitsPerTensor(integers);
-      return {
-        tensors: [...integers].map(([name, { shape }], i) => ({
-          name,
-          shape: [...shape],
-          before: before[i],
-          after: after[i],
-        })),
-      };
-    },
+    report: async () => ({ tensors: await report() }),
     dispose: () => {
       copy.dispose();
       price.forget();
@@ -149,45 +117,6 @@ function joinTraining(model: LayersModel, steps: LayerVariable[], loss: () => tf
   const { sourceLayer } = model.inputs[0];
   Object.defineProperty(sourceLayer, "trainableWeights", { get: () => steps });
   sourceLayer.addLoss(loss as never);
-}
-
-async function fileOf(
-  model: LayersModel,
-  weights: ReadonlyMap<LayerVariable, QuantizedWeight>,
-  vectors: ReadonlySet<LayerVariable>,
-): Promise<Uint8Array> {
-  const layers = leavesOf(asContainer(model));
-  const waiting = layers.find(
-    (layer) => layer instanceof ActivationQuantizer && layer.startsAt !== undefined,
-  );
-  if (waiting)
-    throw new RangeError(
-      `model: expected a step of training before it is saved, which gives ${waiting.name} its range`,
-    );
-  const logSteps = new Set(
-    layers.flatMap((layer) => (layer instanceof ActivationQuantizer ? layer.logStep : [])),
-  );
-  const variables = [...new Set(layers.flatMap((layer) => layer.weights))];
-  const read = variables.map((variable) => ({
-    variable,
-    value: vectors.has(variable)
-      ? roundedToShort(variable.read())
-      : logSteps.has(variable)
-        ? centred(variable.read())
-        : tf.clone(variable.read()),
-  }));
-  try {
-    return await trainedFile(model, await integersOf(weights.values()), read);
-  } finally {
-    for (const { value } of read) value.dispose();
-  }
-}
-
-function bitsPerTensor(integers: ReadonlyMap<string, QuantizedTensor>): number[] {
-  return [...integers].map(([name, quantized]) => {
-    const { tensors } = estimateModel({ tensors: [{ name, dtype: "float32", quantized }] });
-    return (8 * tensors[0].bytes) / quantized.integers.length;
-  });
 }
 
 const bitsOf = (bits: number | BitsOf | undefined): BitsOf =>

@@ -6,7 +6,10 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel, LayerVariable } from "@tensorflow/tfjs-layers";
 import { dequantize, encodeTrained, memoryFiles, type QuantizedTensor, readModel } from "bitdiet";
 import { quantizedTensor, type ReadableTensor } from "bitdiet/training";
-import type { QuantizedWeight } from "./weight-quantizer.js";
+import { ActivationQuantizer } from "./activation-quantizer.js";
+import { centred } from "./learned-step.js";
+import { asContainer, leavesOf } from "./walk.js";
+import { type QuantizedWeight, roundedToShort } from "./weight-quantizer.js";
 
 /**
  * Integers and steps of the kernels as they are at the call, by name. What a device has computed is waited for: WebGPU gives nothing
@@ -40,35 +43,55 @@ async function readable(tensor: tf.Tensor): Promise<ReadableTensor> {
 /**
  * The file of a model.
  *
- * @param integers of its kernels
- * @param variables of the model, in its order, and values of those that layers read otherwise
+ * @param vectors variables that layers read as short floats
+ * @throws {RangeError} naming a quantizer of activations that has no step yet
  */
 export async function trainedFile(
   model: LayersModel,
-  integers: ReadonlyMap<string, QuantizedTensor>,
-  variables: readonly { variable: LayerVariable; value: tf.Tensor }[],
+  weights: ReadonlyMap<LayerVariable, QuantizedWeight>,
+  vectors: ReadonlySet<LayerVariable>,
 ): Promise<Uint8Array> {
-  const weights = variables.map(({ variable: { originalName, shape, dtype } }) => ({
-    name: originalName,
-    shape,
-    dtype,
-  }));
+  const quantizers = activationQuantizers(model);
+  const waiting = quantizers.find(({ startsAt }) => startsAt !== undefined);
+  if (waiting)
+    throw new RangeError(
+      `model: expected a step of training before it is saved, which gives ${waiting.name} its range`,
+    );
+  const logSteps = new Set(quantizers.map(({ logStep }) => logStep));
+  const variables = [...new Set(leavesOf(asContainer(model)).flatMap((layer) => layer.weights))];
+  const shipped = variables.map((variable) => {
+    const value = variable.read();
+    return vectors.has(variable)
+      ? roundedToShort(value)
+      : logSteps.has(variable)
+        ? centred(value)
+        : tf.clone(value);
+  });
+  const integers = await integersOf(weights.values());
+  const values = await Promise.all(
+    shipped.map(async (tensor, i) => {
+      const quantized = integers.get(variables[i].originalName);
+      const value = quantized ? dequantize(quantized) : await tensor.data();
+      tensor.dispose();
+      return value;
+    }),
+  );
+  const entries = variables.map(({ originalName: name, shape, dtype }) => ({ name, shape, dtype }));
   const json = {
     format: "layers-model",
     modelTopology: model.toJSON(null, false),
-    weightsManifest: [{ paths: ["weights.bin"], weights }],
+    weightsManifest: [{ paths: ["weights.bin"], weights: entries }],
   };
-  const values = await Promise.all(
-    variables.map(async ({ variable: { originalName }, value }) => {
-      const quantized = integers.get(originalName);
-      return quantized ? dequantize(quantized) : value.data();
-    }),
-  );
   const files = memoryFiles({
     "model.json": new TextEncoder().encode(JSON.stringify(json)),
     "weights.bin": joined(values),
   });
   return encodeTrained(await readModel(files, "model.json"), integers);
+}
+
+export function activationQuantizers(model: LayersModel): ActivationQuantizer[] {
+  const layers: unknown[] = leavesOf(asContainer(model));
+  return layers.filter((layer) => layer instanceof ActivationQuantizer);
 }
 
 function joined(values: readonly (Float32Array | Int32Array | Uint8Array)[]): Uint8Array {
