@@ -1,12 +1,17 @@
 // The command line of the main job. A wrong value is one clear line and exit code 2; nothing starts before all are checked.
 import { resolve } from "node:path";
-import { numberFlag, parseFlags, pathFlag } from "@bitdiet/zoo/runner/command-line";
-import { addJobOptions, type JobOptions, jobOptions } from "@bitdiet/zoo/runner/job-options";
+import { parseFlags, pathFlag } from "@bitdiet/zoo/runner/command-line";
+import {
+  addEpochs,
+  addJobOptions,
+  type Epochs,
+  epochs,
+  type JobOptions,
+  jobOptions,
+} from "@bitdiet/zoo/runner/job-options";
 import cac from "cac";
 
-export interface Options extends JobOptions {
-  epochs: number;
-  fineTuneEpochs: number;
+export interface Options extends JobOptions, Epochs {
   out: string;
   curve: boolean;
 }
@@ -29,16 +34,11 @@ export const DEFAULTS: Options = {
 export function parseOptions(argv: string[]): Options | undefined {
   const cli = cac("npm start --");
   const d = DEFAULTS;
-  addJobOptions(
-    cli.command(
-      "",
-      "Train a CNN on real digits, quantized with and without the entropy term; encode, decode, evaluate, report",
-    ),
-    d,
-    1,
-  )
-    .option("--epochs <n>", `Epochs of float training (default ${d.epochs})`)
-    .option("--fine-tune-epochs <n>", `Epochs of each quantized run (default ${d.fineTuneEpochs})`)
+  const command = cli.command(
+    "",
+    "Train a CNN on real digits, quantized with and without the entropy term; encode, decode, evaluate, report",
+  );
+  addEpochs(addJobOptions(command, d, 1), d)
     .option("--out <dir>", `Where the report goes (default apps/examples/${d.out})`)
     .option(
       "--curve",
@@ -48,12 +48,9 @@ export function parseOptions(argv: string[]): Options | undefined {
   const parsed = parseFlags(cli, argv);
   if (parsed === undefined) return undefined;
   const { flags } = parsed;
-  const epochs = (flag: "epochs" | "fineTuneEpochs") =>
-    numberFlag(flags, flag, { fallback: d[flag], least: 1, most: 1000 });
   return {
     ...jobOptions(flags, d, 1),
-    epochs: epochs("epochs"),
-    fineTuneEpochs: epochs("fineTuneEpochs"),
+    ...epochs(flags, d),
     out: pathFlag(flags, "out", resolve(import.meta.dirname, "..", d.out)),
     curve: flags["curve"] === true,
   };

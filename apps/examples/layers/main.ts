@@ -5,16 +5,21 @@ import { compressionAware } from "@bitdiet/compression-aware";
 import { loadDigits } from "@bitdiet/zoo/data/mnist";
 import { textTable } from "@bitdiet/zoo/report/text-table";
 import { writeWhole } from "@bitdiet/zoo/report/write";
-import { exitWith, numberFlag, parseFlags, pathFlag } from "@bitdiet/zoo/runner/command-line";
-import { addJobOptions, type JobOptions, jobOptions } from "@bitdiet/zoo/runner/job-options";
+import { exitWith, parseFlags, pathFlag } from "@bitdiet/zoo/runner/command-line";
+import {
+  addEpochs,
+  addJobOptions,
+  type Epochs,
+  epochs,
+  type JobOptions,
+  jobOptions,
+} from "@bitdiet/zoo/runner/job-options";
 import { useBackend } from "@bitdiet/zoo/training/backend";
 import type * as tf from "@tensorflow/tfjs-core";
 import cac from "cac";
 import { accuracyOf, digitModel, examplesOf, fineTune, type Judgement, judge, trainFloat } from "./task.js";
 
-interface Options extends JobOptions {
-  epochs: number;
-  fineTuneEpochs: number;
+interface Options extends JobOptions, Epochs {
   out: string;
 }
 
@@ -37,24 +42,19 @@ const RANGE_FACTOR = 2;
 function parseOptions(argv: string[]): Options | undefined {
   const cli = cac("npm run start:layers --");
   const d = DEFAULTS;
-  addJobOptions(
-    cli.command("", "Train a model of TF.js's layers on digits to be compressible; save, load, evaluate"),
-    d,
-    1,
-  )
-    .option("--epochs <n>", `Epochs of float training (default ${d.epochs})`)
-    .option("--fine-tune-epochs <n>", `Epochs of each quantized run (default ${d.fineTuneEpochs})`)
+  const command = cli.command(
+    "",
+    "Train a model of TF.js's layers on digits to be compressible; save, load, evaluate",
+  );
+  addEpochs(addJobOptions(command, d, 1), d)
     .option("--out <dir>", `Where the files go (default apps/examples/${d.out})`)
     .action(() => {});
   const parsed = parseFlags(cli, argv);
   if (parsed === undefined) return undefined;
   const { flags } = parsed;
-  const epochs = (flag: "epochs" | "fineTuneEpochs") =>
-    numberFlag(flags, flag, { fallback: d[flag], least: 1, most: 1000 });
   return {
     ...jobOptions(flags, d, 1),
-    epochs: epochs("epochs"),
-    fineTuneEpochs: epochs("fineTuneEpochs"),
+    ...epochs(flags, d),
     out: pathFlag(flags, "out", resolve(import.meta.dirname, "..", d.out)),
   };
 }

@@ -53,3 +53,21 @@ export function jobOptions(flags: Flags, d: JobOptions, leastBits: number): JobO
     json: flags["json"] === true,
   };
 }
+
+/** Lengths of a job's two trainings. */
+export interface Epochs {
+  epochs: number;
+  fineTuneEpochs: number;
+}
+
+export function addEpochs<C extends Command>(command: C, d: Epochs): C {
+  return command
+    .option("--epochs <n>", `Epochs of float training (default ${d.epochs})`)
+    .option("--fine-tune-epochs <n>", `Epochs of each quantized run (default ${d.fineTuneEpochs})`) as C;
+}
+
+/** @throws {UsageError} naming the flag that is out of its range */
+export function epochs(flags: Flags, d: Epochs): Epochs {
+  const number = (flag: keyof Epochs) => numberFlag(flags, flag, { fallback: d[flag], least: 1, most: 1000 });
+  return { epochs: number("epochs"), fineTuneEpochs: number("fineTuneEpochs") };
+}
