@@ -17,8 +17,17 @@ const calibrating = element<HTMLInputElement>("calibrate");
 const range = element<HTMLSelectElement>("range");
 const positions = Number(slider.max) + 1;
 
-/** The slider's way from the least to the most squeezed, in bits a weight. */
-const bitsAt = (position: number) => 6 - 0.25 * position;
+/** Where the slider begins: at the least bits that keep the answers. To its left are quarters of a bit more, to its right is all the way to half a bit. */
+const START = Number(slider.value);
+const LEAST_BITS = 0.5;
+/** Bits that keep the answers of the bundled network; and, about, of nearly any that cannot be asked. */
+const [BUNDLED_BITS, BLIND_BITS] = [3.5, 8];
+
+function bitsAt(position: number): number {
+  const start = !state || state.isBundled ? BUNDLED_BITS : (state.opened.safeBits ?? BLIND_BITS);
+  const step = position < START ? 0.25 : (start - LEAST_BITS) / (positions - 1 - START);
+  return start - step * (position - START);
+}
 
 /** What is open. A later one replaces the whole object, so that answers about an earlier one are told apart. */
 interface State {
@@ -70,7 +79,7 @@ async function open(files: File[], range: PixelRange, isBundled = false): Promis
   element("error").textContent = "";
   if (!isBundled) element("opening").textContent = `Opening ${what} …`;
   const opened = opening.then(async () => {
-    const answer = await ask(worker, "open", { files, range }, (progress) => {
+    const answer = await ask(worker, "open", { files, range, isBundled }, (progress) => {
       if (!isBundled) element("opening").textContent = `Opening ${what}: ${progress}`;
     });
     const trial = "problem" in answer.trial ? undefined : answer.trial;
@@ -125,6 +134,8 @@ function showOpened(current: State): void {
   }
   element("verdict").textContent = "Squeezing …";
   slider.disabled = false;
+  slider.value = `${START}`;
+  element("most-bits").textContent = bitsText(bitsAt(0));
 }
 
 function snippetFor({ name, format }: Opened): string {
@@ -182,9 +193,13 @@ function showProgress(progress: string): void {
   }, 700);
 }
 
+function bitsText(bits: number): string {
+  const rounded = Math.round(100 * bits) / 100;
+  return `${rounded} ${rounded === 1 ? "bit" : "bits"}`;
+}
+
 function showBits(): void {
-  const bits = bitsAt(slider.valueAsNumber);
-  const text = `${bits} ${bits === 1 ? "bit" : "bits"} a weight`;
+  const text = `${bitsText(bitsAt(slider.valueAsNumber))} a weight`;
   element("bits").textContent = text;
   slider.setAttribute("aria-valuetext", text);
 }

@@ -13,6 +13,8 @@ export interface Opened {
   fileBytes: number;
   uint8DeflatedBytes: number;
   tensors: TensorSummary[];
+  /** Mean bits of a weight in the smallest file whose outputs stay; absent where that is not known. */
+  safeBits?: number;
   /** Whether it can be calibrated: a layers model that reads digits. */
   canCalibrate: boolean;
   /** What the network was tried on, or why it was not. */
@@ -74,7 +76,7 @@ export const isPicture = (file: File): boolean => file.type.startsWith("image/")
 /** What may be asked, and what comes back. */
 export interface Questions {
   /** Closes what was open before, unless the files turn out to be none of ours. */
-  open(given: { files: File[]; range: PixelRange }): Opened;
+  open(given: { files: File[]; range: PixelRange; isBundled: boolean }): Opened;
   /** To so many bits a weight. What came out is what `look` looks into, unless that is only tried in passing. */
   squeeze(how: Setting & { inPassing?: boolean }): Squeezed;
   look(at: { picture: number; layer: string }): { before: FeatureMaps; now?: FeatureMaps };

@@ -24,7 +24,7 @@ const OPEN_SIDE = 128;
 
 let isReady = false;
 
-async function startBackend(): Promise<void> {
+export async function startBackend(): Promise<void> {
   if (isReady) return;
   // One thread needs no special headers from the server, and every browser of today has SIMD: one file serves all.
   tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);

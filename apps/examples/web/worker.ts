@@ -16,6 +16,7 @@ import {
 } from "./messages.js";
 import { answersTo, loadNetwork, mapsOf, type Network } from "./network.js";
 import { type OpenedModel, openModel, sizesOf } from "./open-model.js";
+import { safePoint } from "./safe-point.js";
 import { messageOf, type TriedOut, tryOut } from "./try-out.js";
 
 /** What is open: the model, what it is tried on, and how it runs as it came and as it is now. */
@@ -23,7 +24,9 @@ interface Subject extends TriedOut {
   opened: OpenedModel;
   range: PixelRange;
   now?: Network;
-  /** Chooses integers with a look at digits, once that was asked for. */
+  /** Chooses integers by what outputs depend on, where the network could be run. */
+  quantize?: Quantize;
+  /** The same with a look at digits, once that was asked for. */
   calibrated?: Quantize;
 }
 let subject: Subject | undefined;
@@ -36,7 +39,7 @@ type Handlers = {
 };
 
 const handlers: Handlers = {
-  async open({ files, range }, onProgress) {
+  async open({ files, range, isBundled }, onProgress) {
     const opened = await openModel(files.filter((file) => !isPicture(file)));
     const sizes = await sizesOf(opened.model);
     const triedOut = await tryOut(opened, files.filter(isPicture), range, (share) =>
@@ -44,7 +47,8 @@ const handlers: Handlers = {
     );
     subject?.before?.dispose();
     subject?.now?.dispose();
-    subject = { opened, range, ...triedOut };
+    const safe = isBundled ? undefined : await safePoint(opened.model, onProgress);
+    subject = { opened, range, quantize: safe?.quantize, ...triedOut };
     return {
       name: opened.name,
       format: opened.format,
@@ -56,6 +60,7 @@ const handlers: Handlers = {
         shape,
         float32Bytes: sizes.tensors[i],
       })),
+      safeBits: safe?.bits,
       canCalibrate: opened.format === "tfjs-layers" && readsDigits(triedOut),
       trial: triedOut.trial,
     };
@@ -105,7 +110,8 @@ async function compress(
 ): Promise<{ bytes: Uint8Array; report: CompressReport }> {
   const { model } = current.opened;
   const report = (doing: string, done: number, total: number) => onProgress(doing, done / total);
-  if (!isCalibrated) return compressModel(model, { bits }, { onProgress: report });
+  if (!isCalibrated)
+    return compressModel(model, { bits }, { quantize: current.quantize, onProgress: report });
   if (!current.calibrated) {
     const { calibrateOnDigits } = await import("./calibration.js");
     current.calibrated = await calibrateOnDigits(model, current.range, report);

@@ -35,6 +35,10 @@ const benchmarks: Record<string, { what: string; load: () => Promise<{ run: Benc
     what: "Models from npm and elsewhere: bytes and outputs of the default beside float16, uint8 and int8 with brotli",
     load: () => import("./real-models.js"),
   },
+  "onnx-node-tests": {
+    what: "ONNX's own tests of its operators: byte for byte back, and run on their own inputs",
+    load: () => import("./onnx-node-tests.js"),
+  },
   file: {
     what: ".bitdiet files: M weights/s by coder, two Workers against one thread, memory",
     load: () => import("./file.js"),

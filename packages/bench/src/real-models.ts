@@ -13,7 +13,7 @@ import { divergence } from "bitdiet/run";
 import { brotliBytes, type PlainTensor, plainFiles } from "./real-models/baselines.js";
 import { named, outputsOf, plainTensors, runnerOf } from "./real-models/outputs.js";
 import { type Outputs, type Subject, subjects } from "./real-models/subjects.js";
-import { markdownTable } from "./report.js";
+import { markdownTable, sourceOf } from "./report.js";
 
 const OUT = join(import.meta.dirname, "../out/real-models");
 const COMMAND = join(import.meta.dirname, "../../bitdiet/dist/cli/main.js");
@@ -57,9 +57,7 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
     console.log(`\n${markdownTable(tableOf(rows.slice(-1)))}`);
   }
   return {
-    command: "npm run bench -- real-models",
-    commit: execFileSync("git", ["rev-parse", "HEAD"], { encoding: "utf8" }).trim(),
-    node: process.version,
+    ...sourceOf("real-models"),
     rows,
   };
 }
@@ -82,18 +80,23 @@ async function measure(subject: Subject, path: string): Promise<Row> {
   const points: Point[] = [];
   const tensors = await plainTensors(model);
   const structure = Buffer.concat(Object.values(model.metadata));
-  for (const { name, bytes, values } of plainFiles(tensors, structure))
+  const usual = plainFiles(tensors, structure).filter(({ name }) => /^(float16|u?int8)/.test(name));
+  for (const { name, bytes, values } of usual)
     points.push(judge(name, bytes, await outputsOf(runner, inputs, subject, values)));
   await runner.dispose();
   const started = performance.now();
   const file = join(OUT, "model.bitdiet");
   const decoded = join(OUT, "decoded");
-  for (const options of [[], ["--bits", "6"], ["--bits", "5"], ["--bits", "4"]]) {
+  // The default, and what the bytes of the more exact integers buy.
+  const plain = points.filter(({ name }) => /^u?int8/.test(name));
+  const exact = plain.reduce((best, each) => (each.divergence < best.divergence ? each : best));
+  for (const options of [[], ["--max-bytes", String(exact.bytes)]]) {
     rmSync(decoded, { recursive: true, force: true });
     const name = ["bitdiet", ...options].join(" ");
-    command("compress", path, "-o", file, "--force", ...options);
-    command("decompress", file, "-o", decoded);
-    const back = await readModel(folderFiles(decoded), model.format === "onnx" ? "model.onnx" : "model.json");
+    command("compress", path, "-o", file, "--force", "--json", ...options);
+    const { files } = JSON.parse(command("decompress", file, "-o", decoded, "--json"));
+    const main = files.find(({ file }: { file: string }) => /\.(onnx|json)$/.test(file)).file;
+    const back = await readModel(folderFiles(decoded), basename(main));
     const changed = await runnerOf(back);
     points.push(judge(name, statSync(file).size, await outputsOf(changed, inputs, subject)));
     await changed.dispose();
@@ -108,8 +111,12 @@ async function measure(subject: Subject, path: string): Promise<Row> {
   };
 }
 
-function command(...args: string[]): void {
-  execFileSync(process.execPath, [COMMAND, ...args], { stdio: ["ignore", "ignore", "inherit"] });
+/** What the command printed. */
+function command(...args: string[]): string {
+  return execFileSync(process.execPath, [COMMAND, ...args], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
 }
 
 function wholeFiles(

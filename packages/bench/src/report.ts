@@ -3,6 +3,8 @@
  *
  * [{ step: 1, bits: 2.1 }, { step: 0.5 }] becomes "| step | bits |", "| ---: | ---: |", "|    1 |  2.1 |", "|  0.5 |      |".
  */
+import { execFileSync } from "node:child_process";
+
 export type Row = Record<string, string | number | undefined>;
 
 /** @param rows the first row's keys, and any that later rows add, are the columns; absent values stay empty */
@@ -19,4 +21,16 @@ export function markdownTable(rows: readonly Row[]): string {
     isNumeric(column) ? `${"-".repeat(widths[c] - 1)}:` : "-".repeat(widths[c]),
   );
   return [line(columns), `| ${rule.join(" | ")} |`, ...cells.map(line)].join("\n");
+}
+
+/** What a result was made by: command, commit, versions. */
+export function sourceOf(bench: string) {
+  const git = (...args: string[]) => execFileSync("git", args, { encoding: "utf8" }).trim();
+  const changed = git("status", "--porcelain", "--", ":(top)packages");
+  return {
+    command: `npm run bench -- ${bench}`,
+    commit: git("rev-parse", "HEAD") + (changed ? " and changes" : ""),
+    node: process.version,
+    date: new Date().toISOString(),
+  };
 }

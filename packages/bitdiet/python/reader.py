@@ -651,7 +651,21 @@ def read_tensor_fields(entry, number):
 
 
 def read_lossless(reader, dtype, size):
-    count = reader.take(1)[0]
+    form = reader.take(1)[0]
+    if form != 255:
+        return read_planes(reader, form, dtype, size)
+    width = max(1, DTYPES[dtype][0] // 8)
+    count = reader.number()
+    need(0 < count <= 1 << 16 and count * width <= size and size % width == 0, "no such palette")
+    values = read_planes(reader, reader.take(1)[0], dtype, count * width)
+    wide = 1 if count <= 256 else 2
+    indices = read_planes(reader, reader.take(1)[0], "uint8" if wide == 1 else "uint16", size // width * wide)
+    indices = np.frombuffer(indices, f"<u{wide}")
+    need(bool(np.all(indices < count)), "an index beyond the values")
+    return np.frombuffer(values, f"V{width}")[indices].tobytes()
+
+
+def read_planes(reader, count, dtype, size):
     if count == 0:
         return reader.take(size)
     width = max(1, DTYPES[dtype][0] // 8)

@@ -6,10 +6,12 @@
  *     report.divergence; // { kind: "kl", value: 0.0046, agreement: 0.97 }, on inputs that chose nothing but the size
  */
 import { BudgetError, type CompressOptions, compressToPieces } from "./compress.js";
-import type { Model } from "./model.js";
+import { floatValues } from "./formats/floats.js";
+import { channelAxis, type FloatDtype, type Model } from "./model.js";
 import type { Feeds } from "./networks/inputs/made-up.js";
+import { drawn } from "./networks/inputs/makers.js";
 import { runnableInputs } from "./networks/inputs/run.js";
-import type { Runner } from "./networks/runner.js";
+import { RunError, type Runner } from "./networks/runner.js";
 import { allocated } from "./quantize/allocated.js";
 import { fromWeights } from "./quantize/from-weights.js";
 import { outputJudge } from "./quantize/judge.js";
@@ -26,9 +28,16 @@ export const WARNING_DIVERGENCE = { kl: 0.05, relative: 0.05 };
 const PROBE_SEED = 1;
 const HELD_OUT_SEED = 2;
 const HELD_OUT = 32;
-/** Runs that all probes together may take, and inputs of one probe. */
-const MAX_PROBE_RUNS = 600;
-const [MIN_PROBES, MAX_PROBES] = [4, 16];
+/** Inputs of one probe. */
+const MAX_PROBES = 16;
+/** Seconds of computing that probes may take, and as many that all trials of a search may run. Slow models are run on fewer inputs. */
+const SECONDS = 10;
+/** Models that a search judges, about, itself and its rivals. */
+const TRIALS = 14;
+/** Fewer inputs judge nothing. */
+const MIN_JUDGING = 4;
+/** Seconds of one run beyond which made-up inputs are not worth it. */
+const TOO_SLOW = 5;
 
 /** What is known of a model's outputs. */
 export interface OutputCheck {
@@ -40,10 +49,23 @@ export interface OutputCheck {
   losses: ReadonlyMap<string, number>;
 }
 
+export interface CheckOptions extends Pick<CompressOptions, "onProgress"> {
+  /** Inputs of the user's; the last ones judge, the others are for probes. Default: made-up ones. */
+  feeds?: readonly Feeds[];
+  /**
+   * Where no feeds are given: judges by inputs of another kind than those that probes and calibration see, which flatter what was made
+   * with them.
+   */
+  judgeByOthers?: boolean;
+  /** Gives the losses that were measured before on the same model and feeds. */
+  remember?(measure: () => Promise<ReadonlyMap<string, number>>): Promise<ReadonlyMap<string, number>>;
+  /** Seconds of computing so far. Default: of the wall clock, which other programs move, too. */
+  clock?(): number;
+}
+
 /**
  * Runs the model as it came, and with each tensor rounded.
  *
- * @param feeds of the user's; the last ones judge, the others are for probes. Default: made-up ones
  * @throws {RunError} or {RangeError} if it cannot be run
  */
 export async function checkOutputs(
@@ -51,34 +73,44 @@ export async function checkOutputs(
   runner: Runner,
   {
     feeds,
+    judgeByOthers = false,
     remember = (measure) => measure(),
+    clock = () => performance.now() / 1000,
     onProgress = () => {},
-  }: {
-    feeds?: readonly Feeds[];
-    /** Gives the losses that were measured before on the same model and feeds. */
-    remember?(measure: () => Promise<ReadonlyMap<string, number>>): Promise<ReadonlyMap<string, number>>;
-  } & Pick<CompressOptions, "onProgress"> = {},
+  }: CheckOptions = {},
 ): Promise<OutputCheck> {
-  const weights = model.tensors.filter(({ use }) => "channelAxis" in use).length;
-  const probes = Math.max(
-    MIN_PROBES,
-    Math.min(MAX_PROBES, Math.floor(MAX_PROBE_RUNS / Math.max(1, weights))),
-  );
-  const given = feeds && heldOut(feeds);
-  const probing =
-    given?.calibrating.slice(0, probes) ??
-    (await runnableInputs(runner, model, { count: probes, seed: PROBE_SEED }));
-  const judging =
-    given?.judging ?? (await runnableInputs(runner, model, { count: HELD_OUT, seed: HELD_OUT_SEED }));
   onProgress("running", 0, 1);
+  const given = feeds && heldOut(feeds);
+  const allProbing =
+    given?.calibrating.slice(0, MAX_PROBES) ??
+    (await runnableInputs(runner, model, { count: MAX_PROBES, seed: PROBE_SEED }));
+  const allJudging =
+    given?.judging ??
+    (await runnableInputs(runner, model, {
+      count: HELD_OUT,
+      seed: HELD_OUT_SEED,
+      ...(judgeByOthers && { makers: drawn }),
+    }));
+  const { run, change } = await secondsOf(model, runner, allJudging[0], clock);
+  if (!feeds && run > TOO_SLOW)
+    throw new RunError(
+      `a run of the model takes ${run.toFixed(0)} s: too slow to try out what it depends on`,
+    );
+  const weights = model.tensors.filter((tensor) => channelAxis(tensor) !== undefined).length;
+  const judged = affordable(SECONDS / TRIALS - change, run, allJudging.length);
+  const judging = allJudging.slice(0, Math.max(MIN_JUDGING, judged));
+  const probing = allProbing.slice(0, affordable(SECONDS / weights - change, run, allProbing.length));
   const judge = await outputJudge(model, runner, judging);
   const { kind } = await judge(model);
   const losses = await remember(() =>
-    measureLosses(model, runner, probing, (done, total) => onProgress("probing", done, total)),
+    measureLosses(model, runner, probing, {
+      most: affordable(SECONDS, change + run * probing.length, weights),
+      onProgress: (done, total) => onProgress("probing", done, total),
+    }),
   );
   const inputs = feeds
     ? `${judging.length} inputs of yours, held out`
-    : `${judging.length} made-up inputs, seed ${HELD_OUT_SEED}`;
+    : `${judging.length} made-up inputs${judgeByOthers ? " of another kind" : ""}, seed ${HELD_OUT_SEED}`;
   return { inputs, kind, judge, losses };
 }
 
@@ -92,6 +124,26 @@ export function heldOut(feeds: readonly Feeds[]): {
   const judges = Math.max(1, Math.min(HELD_OUT, feeds.length >> 1));
   const at = Math.max(1, feeds.length - judges);
   return { calibrating: feeds.slice(0, at), judging: feeds.slice(-judges) };
+}
+
+/** What a run takes, and what it takes more where a weight has changed. */
+async function secondsOf(model: Model, runner: Runner, feeds: Feeds, clock: () => number) {
+  const timed = async (replaced?: ReadonlyMap<string, Float32Array>) => {
+    const start = clock();
+    await runner.run(feeds, replaced);
+    return clock() - start;
+  };
+  const run = await timed();
+  const weight = model.tensors.find((tensor) => channelAxis(tensor) !== undefined);
+  if (!weight) return { run, change: 0 };
+  const values = floatValues(weight.dtype as FloatDtype, await weight.bytes());
+  return { run, change: Math.max(0, (await timed(new Map([[weight.name, values]]))) - run) };
+}
+
+/** The largest power of two, so that the same machine mostly finds the same; 1 at least. */
+function affordable(seconds: number, each: number, most: number): number {
+  const count = seconds / Math.max(1e-6, each);
+  return count >= most ? Math.max(1, most) : 2 ** Math.max(0, Math.floor(Math.log2(Math.max(1, count))));
 }
 
 /** A way to choose integers, by a name for people. */

@@ -10,6 +10,7 @@ import {
   encodeMetadata,
   encodeTensor,
   filePieces,
+  type LosslessTensor,
   type SourceTensor,
   storedOnce,
 } from "./file/encode.js";
@@ -75,28 +76,46 @@ export async function encodedModel(
 
 /** What a tensor becomes: integers, unless it takes no more to keep every bit. */
 async function smallest(
-  { name, dtype, shape, use }: ModelTensor,
+  tensor: ModelTensor,
   bytes: Uint8Array,
   quantized: QuantizedTensor | (() => Promise<QuantizedTensor | undefined>) | undefined,
   lambda: number,
   options: EncodeOptions,
 ): Promise<{ source: SourceTensor; why: string; encoded: EncodedTensor; isWeight: boolean }> {
+  const { name, dtype, shape, use } = tensor;
   const exact = { name, dtype, shape, bytes };
   const made = typeof quantized === "function" ? await quantized() : quantized;
   if (made) {
     const source = { name, dtype, quantized: made };
     const encoded = encodeTensor(source, options);
-    const lossless = encodeTensor(exact);
-    if (lossless.bytes.length > lengthOf(encoded))
+    if (losslessLength(tensor, exact) > lengthOf(encoded))
       return { source, why: use.reason, encoded, isWeight: true };
-    return { source: exact, why: "takes no more with every bit", encoded: lossless, isWeight: true };
+    const why = "takes no more with every bit";
+    return { source: exact, why, encoded: encodedExactly(tensor, exact), isWeight: true };
   }
   if (use.kind !== "exact" && dtype === "float32" && elementCount(shape) > 1 && lambda > 0) {
     const source = { ...exact, bytes: roundedSignificands(bytes, finenessOf(lambda)) };
     return { source, why: use.reason, encoded: encodeTensor(source), isWeight: false };
   }
   const why = lambda === 0 ? "every bit fits" : quantized ? "zeros, or not finite" : use.reason;
-  return { source: exact, why, encoded: encodeTensor(exact), isWeight: false };
+  return { source: exact, why, encoded: encodedExactly(tensor, exact), isWeight: false };
+}
+
+/** What tensors take with every bit: each trial of a search asks for it. */
+const losslessLengths = new WeakMap<ModelTensor, number>();
+const keptExactly = new WeakMap<ModelTensor, EncodedTensor>();
+
+function losslessLength(tensor: ModelTensor, exact: LosslessTensor): number {
+  const length = losslessLengths.get(tensor) ?? encodeTensor(exact).bytes.length;
+  losslessLengths.set(tensor, length);
+  return length;
+}
+
+/** For tensors that end in the file so: trials then share their bytes. */
+function encodedExactly(tensor: ModelTensor, exact: LosslessTensor): EncodedTensor {
+  const encoded = keptExactly.get(tensor) ?? encodeTensor(exact);
+  keptExactly.set(tensor, encoded);
+  return encoded;
 }
 
 function lengthOf({ bytes, refinement }: EncodedTensor): number {

@@ -9,7 +9,13 @@
  *
  *     const { pieces } = await compressChecked(model, { bits: 5 }, await checkOutputs(model, runner));
  */
-export { type Candidate, checkOutputs, compressChecked, type OutputCheck } from "./compress-checked.js";
+export {
+  type Candidate,
+  checkOutputs,
+  compressChecked,
+  defaultCandidates,
+  type OutputCheck,
+} from "./compress-checked.js";
 export { type Divergence, divergence } from "./networks/divergence.js";
 export { type Feeds, madeUpInputs } from "./networks/inputs/made-up.js";
 export { type OnnxRuntime, onnxRunner } from "./networks/onnx/run.js";

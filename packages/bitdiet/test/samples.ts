@@ -173,6 +173,7 @@ export function otherKinds(): SourceModel {
   const grid = Float32Array.from({ length: 600 }, (_, i) => 8 * (i & 1 ? Math.floor(i / 40) : (i >> 1) % 20));
   const values = Float32Array.from({ length: 16 }, next);
   const palette = Float32Array.from({ length: 500 }, () => values[Math.floor(16 * next() ** 3)]);
+  const many = Int16Array.from({ length: 2000 }, (_, i) => 7 * ((i * i) % 397) - 900);
   const quantized = weight([4, 30], 0, 2, 20);
   const layers = Array.from({ length: 2200 }, (_, i) => ({
     name: `layer${i}`,
@@ -185,6 +186,7 @@ export function otherKinds(): SourceModel {
       { name: "index", dtype: "int64", shape: [400], bytes: bytesOf(index) },
       { name: "grid", dtype: "float32", shape: [300, 2], bytes: bytesOf(grid) },
       { name: "palette", dtype: "float32", shape: [500], bytes: bytesOf(palette) },
+      { name: "many values", dtype: "int16", shape: [50, 40], bytes: bytesOf(many) },
       { name: "tied.0", dtype: "float32", quantized },
       { name: "tied.1", dtype: "float32", quantized },
       { name: "tied.2", dtype: "float32", quantized, refinementBits: 2 },

@@ -20,8 +20,8 @@ export interface PlainTensor {
 /** A file that somebody would serve, and what its tensors decode to. */
 export interface PlainFile {
   name: string;
-  /** Size of the whole file after brotli-11, structure of the model included. */
-  bytes: number;
+  /** Size of the whole file after brotli-11, structure of the model included; counted when it is asked for, at 2 s a MB. */
+  readonly bytes: number;
   values: ReadonlyMap<string, Float32Array>;
 }
 
@@ -55,7 +55,13 @@ function plainFile(
     pieces.push(kept?.stored ?? tensor.bytes);
     if (kept) values.set(tensor.name, kept.values);
   }
-  return { name: `${name} + brotli-11`, bytes: brotliBytes(Buffer.concat(pieces)), values };
+  return {
+    name: `${name} + brotli-11`,
+    get bytes() {
+      return brotliBytes(Buffer.concat(pieces));
+    },
+    values,
+  };
 }
 
 /** Bytes after brotli at its best, window as large as the input wants. */

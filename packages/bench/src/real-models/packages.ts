@@ -31,6 +31,14 @@ const PINNED = {
     "3.0.4",
     "sha512-qTqdbwQWh+wXkiJ51bmgkV6xB+L7zhkZu0TEq+xzwe1VvJ4+JB5JoOYJQ4ebvtkp8Bu+MBm4s+BIz0KCyIlAqQ==",
   ],
+  nsfwjs: [
+    "4.4.0",
+    "sha512-krC1fgeTLXtZwgdpKJ0jm7hqv0gTSRQQRL+FhOaxaJ9Wj92t42BO3csO2odwgTAgZgf2RvkwPtp0R8Aa7dc+MA==",
+  ],
+  "@vscode/vscode-languagedetection": [
+    "1.0.23",
+    "sha512-Ywk6vXC81nUHvc9WX3uFJG/UHFLXDYJgNeUVirBLJGvmchXHdapsGeAYclNqO1thQLmykmJhSouIZV+JJS8o1A==",
+  ],
 } as const;
 
 export type PinnedPackage = keyof typeof PINNED;

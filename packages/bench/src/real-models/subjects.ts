@@ -3,11 +3,12 @@
  *
  *     for (const subject of subjects) { const inputs = await subject.inputs(); … }
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { dataFolder } from "../sources.js";
 import { sameNanodetBoxes, sameYoloxBoxes } from "./boxes.js";
 import { mailModel, mailTokens } from "./mails.js";
+import { nsfwModel } from "./nsfw.js";
 import { type PinnedPackage, packageFolder } from "./packages.js";
 import { type Pictures, pictures, planes } from "./pictures.js";
 import { chords, SENTENCES, speech } from "./sounds.js";
@@ -17,7 +18,11 @@ import { photosWithText } from "./text-photos.js";
 /** One batch of named inputs. */
 export type Feeds = Map<
   string,
-  { dtype: "float32" | "int64" | "int32"; shape: number[]; data: Float32Array | BigInt64Array | Int32Array }
+  {
+    dtype: "float32" | "int64" | "int32" | "string";
+    shape: number[];
+    data: Float32Array | BigInt64Array | Int32Array | string[];
+  }
 >;
 export type Outputs = ReadonlyMap<string, { shape: readonly number[]; data: ArrayLike<number | bigint> }>;
 
@@ -132,6 +137,19 @@ export const subjects: readonly Subject[] = [
   },
   ...(["emotion", "mobilefacenet", "faceres", "movenet-lightning", "handlandmark-lite"] as const).map(human),
   {
+    name: "nsfwjs MobileNet V2",
+    path: () => nsfwModel("mobilenet_v2"),
+    inputs: () =>
+      pictures("input", { count: 100, batch: 20, side: 224, layout: "NHWC", value: (x) => x / 255 }),
+    sameAnswers: sameLargest,
+  },
+  {
+    name: "vscode-languagedetection",
+    path: packed("@vscode/vscode-languagedetection", "model/model.json"),
+    inputs: async () => sources("Placeholder", 64),
+    sameAnswers: sameLargest,
+  },
+  {
     name: "Tiny Darknet",
     path: shared("models/tiny-darknet-imagenet-tfjs/model.json"),
     inputs: () =>
@@ -239,6 +257,18 @@ function melFrames(sound: Float32Array): number[][] {
     );
   }
   return frames;
+}
+
+/** Files of packages that are installed here, as an editor would ask about: programs, styles, documents, data. */
+function sources(name: string, count: number): Feeds[] {
+  const folder = join(import.meta.dirname, "../../../../node_modules");
+  const kinds = ["js", "ts", "json", "md", "css", "html", "py", "yml", "cc", "h", "sh"];
+  const all = (readdirSync(folder, { recursive: true }) as string[]).sort();
+  const files = kinds.flatMap((kind) => all.filter((file) => file.endsWith(`.${kind}`)).slice(0, 12));
+  return files.slice(0, count).map((file) => {
+    const text = readFileSync(join(folder, file), "utf8").slice(0, 10_000);
+    return new Map([[name, { dtype: "string", shape: [1], data: [text] }]]);
+  });
 }
 
 /** Twelve pieces, from number `from` on. */

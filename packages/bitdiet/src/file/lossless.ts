@@ -3,6 +3,7 @@
  *
  *     0 · the bytes                                as they are
  *     p · (stride and coder · bytes) p times       planes: one of all bytes, or one of each element's first bytes, of its second …
+ *     255 · count · values · indices               few different values, and which of them each element is, both of one of the forms above
  *
  * With a stride s each byte of a plane is what it differs by from the one s before: of index tables, grids and smooth curves
  * little is left. Signs of float32, float16 and bfloat16 go from the front to the end, so that an exponent is one byte:
@@ -14,18 +15,43 @@ import { type Dtype, dtypeBits } from "../model.js";
 import { ANS, packBytes, unpackBytes } from "./byte-coders.js";
 import { must } from "./errors.js";
 import { blockOf, join, type Reader, readBlock, readBytes, readNumber, writeNumber } from "./numbers.js";
+import { indexWidth, MAX_VALUES, paletteOf } from "./palette.js";
 
 const CODERS = 8;
 
 /** Bytes of an element, 1 where elements share bytes. */
 const widthOf = (dtype: Dtype): number => Math.max(1, dtypeBits[dtype] >> 3);
 
+const PALETTE = 255;
+
 /**
  * @param size bytes of the decoded tensor, which the caller has found acceptable
  * @throws {CorruptInputError} unless the next bytes are a tensor of this size
  */
 export function readLossless(reader: Reader, dtype: Dtype, size: number): Uint8Array<ArrayBuffer> {
-  const planes = readBytes(reader, 1)[0];
+  const form = readBytes(reader, 1)[0];
+  return form === PALETTE ? readPalette(reader, dtype, size) : readPlanes(reader, form, dtype, size);
+}
+
+function readPalette(reader: Reader, dtype: Dtype, size: number): Uint8Array<ArrayBuffer> {
+  const width = widthOf(dtype);
+  const count = readNumber(reader);
+  must(count > 0 && count <= MAX_VALUES && count * width <= size && size % width === 0);
+  const values = readPlanes(reader, readBytes(reader, 1)[0], dtype, count * width);
+  const kind = indexDtype(count);
+  const bytes = readPlanes(reader, readBytes(reader, 1)[0], kind, (size / width) * indexWidth(count));
+  const found = new Uint8Array(size);
+  for (let i = 0, at = 0; at < size; i++, at += width) {
+    const index = kind === "uint8" ? bytes[i] : bytes[2 * i] | (bytes[2 * i + 1] << 8);
+    must(index < count);
+    for (let k = 0; k < width; k++) found[at + k] = values[index * width + k];
+  }
+  return found;
+}
+
+const indexDtype = (count: number): Dtype => (indexWidth(count) === 1 ? "uint8" : "uint16");
+
+function readPlanes(reader: Reader, planes: number, dtype: Dtype, size: number): Uint8Array<ArrayBuffer> {
   if (planes === 0) return new Uint8Array(readBytes(reader, size));
   const width = widthOf(dtype);
   must((planes === 1 || planes === width) && size % planes === 0);
@@ -49,32 +75,45 @@ export function readLossless(reader: Reader, dtype: Dtype, size: number): Uint8A
 
 /** @param bytes little-endian elements of this type @param shape whose last extent may be a period of the values */
 export function writeLossless(bytes: Uint8Array, dtype: Dtype, shape: readonly number[] = []): Uint8Array {
-  const width = widthOf(dtype);
-  let best = join([[0], bytes]);
-  const propose = (planes: readonly Uint8Array[]) => {
-    const coded = join([[planes.length], ...planes]);
-    if (coded.length < best.length) best = coded;
-  };
   const row = shape.at(-1) ?? 1;
-  const among = repeats(bytes, width) ? undefined : [0, ANS];
-  if (width > 1) {
-    const turned = new Uint8Array(bytes); // a copy of Node's Buffers, too, whose slice() is a view
-    // All the way round but one: a turn to the left.
-    turn(turned, dtype, 8 * width - 1);
-    const count = bytes.length / width;
-    propose(
-      Array.from({ length: width }, (_, k) => {
-        const plane = new Uint8Array(count);
-        for (let i = 0, at = k; i < count; i++, at += width) plane[i] = turned[at];
-        return packedPlane(plane, [1, row], among);
-      }),
-    );
-    // Numbers that come again and again, in any order, are found where they lie.
-    if (among === undefined) propose([packedPlane(bytes, [], among)]);
-  } else {
-    propose([packedPlane(new Uint8Array(bytes), [1, row], among)]);
-  }
-  return best;
+  const isRepetitive = repeats(bytes, widthOf(dtype));
+  const palette = isRepetitive ? paletteOf(bytes, dtype, widthOf(dtype)) : undefined;
+  if (!palette) return writePlanes(bytes, dtype, row, isRepetitive);
+  const { values, indices } = palette;
+  const count = values.length / widthOf(dtype);
+  const start: number[] = [PALETTE];
+  writeNumber(start, count);
+  const coded = join([
+    start,
+    writePlanes(values, dtype, 1, false),
+    writePlanes(indices, indexDtype(count), row, true),
+  ]);
+  // Of few values nothing is left to find by looking at their bytes; of more there may be.
+  if (count <= SURELY_FEW) return shorter(coded, join([[0], bytes]));
+  return shorter(coded, writePlanes(bytes, dtype, row, isRepetitive));
+}
+
+const SURELY_FEW = 256;
+
+const shorter = (a: Uint8Array, b: Uint8Array): Uint8Array => (b.length < a.length ? b : a);
+
+function writePlanes(bytes: Uint8Array, dtype: Dtype, row: number, isRepetitive: boolean): Uint8Array {
+  const width = widthOf(dtype);
+  const among = isRepetitive ? undefined : [0, ANS];
+  const start = join([[0], bytes]);
+  if (width === 1) return shorter(start, join([[1], packedPlane(new Uint8Array(bytes), [1, row], among)]));
+  const turned = new Uint8Array(bytes); // a copy of Node's Buffers, too, whose slice() is a view
+  // All the way round but one: a turn to the left.
+  turn(turned, dtype, 8 * width - 1);
+  const count = bytes.length / width;
+  const planes = Array.from({ length: width }, (_, k) => {
+    const plane = new Uint8Array(count);
+    for (let i = 0, at = k; i < count; i++, at += width) plane[i] = turned[at];
+    return packedPlane(plane, [1, row], among);
+  });
+  const best = shorter(start, join([[width], ...planes]));
+  // Numbers that come again and again, in any order, are found where they lie.
+  return isRepetitive ? shorter(best, join([[1], packedPlane(bytes, [], among)])) : best;
 }
 
 /** Elements that are looked at, and the share that is different if nothing repeats. */

@@ -12,6 +12,7 @@ import { CorruptInputError } from "../file/errors.js";
 import { memoryFiles } from "../formats/files.js";
 import { readTfjs, tfjsArtifacts } from "../formats/tfjs.js";
 import { tensorBytes as byteLength } from "../model.js";
+import { BLIND_QUALITY } from "../quantize/quantize.js";
 import type { CompressTarget } from "../quantize/target.js";
 import { type ArrivingModel, type BitdietSource, built, type FetchOptions, fetchBitdiet } from "./fetch.js";
 import { formatOf, tensorBytes } from "./open.js";
@@ -124,11 +125,12 @@ function bufferOf(bytes: Uint8Array): ArrayBuffer {
  * A handler for `model.save`.
  *
  * @param sink in Node the path of a file that must not be there yet, or what takes the bytes
- * @param target mean coded bits a weight, bytes of the whole file, or a quality of 0 to 100. Default: quality 70
+ * @param target mean coded bits a weight, bytes of the whole file, or a quality of 0 to 100. Default: quality 85, which
+ *   keeps the outputs of nearly any model; nothing is run here. The command, which runs the model, finds a smaller file
  */
 export function toBitdiet(
   sink: string | ((bytes: Uint8Array) => void | Promise<void>),
-  target: CompressTarget = { quality: 70 },
+  target: CompressTarget = { quality: BLIND_QUALITY },
 ): io.IOHandler {
   return {
     save: async ({ modelTopology, weightSpecs = [], weightData = [], ...rest }) => {

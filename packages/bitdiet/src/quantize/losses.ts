@@ -23,22 +23,30 @@ const MIN_PROBABILITY = 1e-12;
 
 type Outputs = readonly ReadonlyMap<string, RunTensor>[];
 
+export interface LossOptions {
+  most?: number;
+  onProgress?(done: number, total: number): void;
+}
+
 /**
  * The outputs' squared error with one tensor rounded, by the tensor's name, for all that may be quantized.
  *
+ * @param most tensors that are rounded, evenly spread over the model; the others have no loss. Default: all
  * @throws as `Runner.run`
  */
 export async function measureLosses(
   model: Model,
   runner: Runner,
   feeds: readonly Feeds[],
-  onProgress: (done: number, total: number) => void = () => {},
+  { most = Infinity, onProgress = () => {} }: LossOptions = {},
 ): Promise<Map<string, number>> {
   const reference = comparable(await runInputs(runner, feeds));
   const losses = new Map<string, number>();
   /** Names of tensors that are equal: they shall stay so, as a file has them once. */
   const twins = new Map<string, string[]>();
-  const tensors = model.tensors.filter((tensor) => channelAxis(tensor) !== undefined);
+  const weights = model.tensors.filter((tensor) => channelAxis(tensor) !== undefined);
+  const stride = Math.max(1, weights.length / most);
+  const tensors = weights.filter((_, i) => Math.floor((i + 1) / stride) > Math.floor(i / stride));
   for (const [index, tensor] of tensors.entries()) {
     onProgress(index, tensors.length);
     const { name, dtype, shape, bytes } = tensor;

@@ -31,6 +31,9 @@ export const MIN_LAMBDA = 4 ** -26;
 /** Fineness of quality 100: about 8 bits a weight. */
 const FINENESS_OF_BEST = 7;
 
+/** Where nobody can say how far outputs move: it keeps those of nearly any model. */
+export const BLIND_QUALITY = 85;
+
 /** How fine a lambda is, in bits: 4 ** -3 gives 3. */
 export function finenessOf(lambda: number): number {
   return -Math.log2(lambda) / 2;

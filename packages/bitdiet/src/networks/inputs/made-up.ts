@@ -7,12 +7,12 @@
  * What an input is follows from its name, type and shape; see `kindOf`. The same seed gives the same inputs everywhere.
  */
 import { floatBytes } from "../../formats/floats.js";
-import { normal, uniform } from "../random.js";
+import { uniform } from "../random.js";
 import type { RunData, RunInput, RunTensor } from "../runner.js";
-import { madeUpPicture } from "./pictures.js";
+import { type Makers, natural } from "./makers.js";
 import { type InputHints, shapesOf } from "./shapes.js";
-import { madeUpSpeech } from "./sound.js";
 import { isState } from "./states.js";
+import { madeUpText } from "./texts.js";
 
 export type Feeds = ReadonlyMap<string, RunTensor>;
 
@@ -26,6 +26,13 @@ const SOUND = /audio|wav|sound|speech|sample|pcm|signal|input_values/i;
 
 type Kind = "picture" | "sound" | "ids" | "ones" | "zeros" | "positions" | "rate" | "length" | "floats";
 
+export interface MakeOptions {
+  count?: number;
+  seed?: number;
+  hints?: InputHints;
+  makers?: Makers;
+}
+
 /**
  * @param count batches of one input each; of a model with states, consecutive steps
  * @returns a tensor for each input, `count` times
@@ -33,7 +40,7 @@ type Kind = "picture" | "sound" | "ids" | "ones" | "zeros" | "positions" | "rate
  */
 export function madeUpInputs(
   inputs: readonly RunInput[],
-  { count = 32, seed = 1, hints = {} }: { count?: number; seed?: number; hints?: InputHints } = {},
+  { count = 32, seed = 1, hints = {}, makers = natural }: MakeOptions = {},
 ): Feeds[] {
   const next = uniform(seed);
   const shapes = shapesOf(inputs, hints);
@@ -43,8 +50,9 @@ export function madeUpInputs(
     { length: count },
     () =>
       new Map(
-        inputs.map(({ name, dtype }, i) => {
-          const values = valuesOf(kinds[i], shapes[i], { hints, length, next });
+        inputs.map(({ name, dtype }, i): [string, RunTensor] => {
+          if (dtype === "string") return [name, { dtype, shape: shapes[i], data: texts(shapes[i], next) }];
+          const values = valuesOf(kinds[i], shapes[i], { hints, length, next, makers });
           const scaled = kinds[i] === "picture" ? inRange(values, shapes[i], name, dtype, hints) : values;
           return [name, { dtype, shape: shapes[i], data: asData(dtype, scaled) }];
         }),
@@ -96,31 +104,40 @@ interface Making {
   /** The largest extent of any input: how long a sequence is. */
   length: number;
   next: () => number;
+  makers: Makers;
 }
 
-function valuesOf(kind: Kind, shape: readonly number[], { hints, length, next }: Making): Float32Array {
+function valuesOf(
+  kind: Kind,
+  shape: readonly number[],
+  { hints, length, next, makers }: Making,
+): Float32Array {
   const size = shape.reduce((a, b) => a * b, 1);
-  if (kind === "picture") return pictures(shape, next);
-  if (kind === "sound") return madeUpSpeech(size, SAMPLE_RATE, next);
+  if (kind === "picture") return pictures(shape, next, makers);
+  if (kind === "sound") return makers.sound(size, SAMPLE_RATE, next);
   const value: Record<Exclude<Kind, "picture" | "sound">, (index: number) => number> = {
-    ids: () => Math.floor(next() * (hints.vocabulary ?? VOCABULARY)),
+    ids: () => makers.word(hints.vocabulary ?? VOCABULARY, next),
     ones: () => 1,
     zeros: () => 0,
     positions: (index) => index % (shape.at(-1) ?? 1),
     rate: () => SAMPLE_RATE,
     length: () => length,
-    floats: () => normal(next),
+    floats: () => makers.number(next),
   };
   return Float32Array.from({ length: size }, (_, index) => value[kind](index));
 }
 
+function texts(shape: readonly number[], next: () => number): string[] {
+  return Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => madeUpText(next));
+}
+
 /** Pictures of 0 to 1 in the order of the shape. */
-function pictures(shape: readonly number[], next: () => number): Float32Array {
+function pictures(shape: readonly number[], next: () => number, makers: Makers): Float32Array {
   const { isLast, ...size } = layoutOf(shape)!;
   const plane = size.height * size.width;
   const all = new Float32Array(shape[0] * plane * size.channels);
   for (let at = 0; at < all.length; at += plane * size.channels) {
-    const picture = madeUpPicture(size, next);
+    const picture = makers.picture(size, next);
     for (let i = 0; i < picture.length; i++) {
       const [pixel, c] = [Math.floor(i / size.channels), i % size.channels];
       all[isLast ? at + i : at + c * plane + pixel] = picture[i];
@@ -166,6 +183,5 @@ export function asData(dtype: string, values: Float32Array): RunData {
   if (dtype === "uint16") return Uint16Array.from(values);
   if (dtype === "int8") return Int8Array.from(values, (value) => value - 128);
   if (dtype === "uint8" || dtype === "bool") return Uint8Array.from(values);
-  if (dtype === "string") return Array.from(values, String);
   return values;
 }

@@ -8,7 +8,7 @@
 import type { Model } from "../../model.js";
 import type { Runner, RunTensor } from "../runner.js";
 import { hintsOf } from "./hints.js";
-import { type Feeds, madeUpInputs } from "./made-up.js";
+import { type Feeds, type MakeOptions, madeUpInputs } from "./made-up.js";
 import type { InputHints } from "./shapes.js";
 import { statePairs } from "./states.js";
 
@@ -60,12 +60,12 @@ const ATTEMPTS: readonly InputHints[] = [
 export async function runnableInputs(
   runner: Runner,
   model: Model,
-  { count = 32, seed = 1 }: { count?: number; seed?: number } = {},
+  { count = 32, seed = 1, makers }: Pick<MakeOptions, "count" | "seed" | "makers"> = {},
 ): Promise<Feeds[]> {
   const hints = await hintsOf(model);
   let failure: unknown;
   for (const attempt of ATTEMPTS) {
-    const options = { seed, hints: { ...hints, ...attempt } };
+    const options = { seed, makers, hints: { ...hints, ...attempt } };
     try {
       const [first] = madeUpInputs(runner.inputs, { ...options, count: 1 });
       await runner.run(first);

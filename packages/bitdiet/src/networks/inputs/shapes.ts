@@ -62,6 +62,7 @@ function likelyExtent(
   if (/\+|total/.test(symbol)) return known.get("sequence_length") ?? hints.length ?? TOKENS;
   if (/past/i.test(symbol) || (/past/i.test(name) && axis === 2)) return 0;
   if (axis === 0 && rank > 1) return 1;
+  if (dtype === "string") return 1;
   if (rank === 4) {
     const given = shape!.slice(1).filter((extent) => extent !== undefined && extent > 4);
     if (given.length === 0) return hints.size ?? PICTURE_SIZE;

@@ -184,3 +184,13 @@ test("a length that the model takes is found, and its state goes from step to st
   expect(outputs.map((output) => (output.get("y")!.data as Float32Array)[7])).toEqual([1, 2, 3]);
   await runner.dispose();
 });
+
+test("a model that takes strings is given texts", () => {
+  const feeds = madeUpInputs([{ name: "text", dtype: "string", shape: [undefined] }], { count: 3 });
+  const texts = feeds.map((feed) => feed.get("text")!);
+  for (const { shape, data } of texts) {
+    expect(shape).toEqual([1]);
+    expect((data as string[])[0].split(/\W+/).length).toBeGreaterThan(10);
+  }
+  expect(new Set(texts.map(({ data }) => String(data))).size).toBe(3);
+});

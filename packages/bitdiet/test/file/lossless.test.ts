@@ -1,0 +1,84 @@
+/** Tables that networks keep exactly take what a good compressor takes, and come back bit by bit. */
+import { brotliCompressSync, constants } from "node:zlib";
+import { expect, test } from "vitest";
+import { CorruptInputError } from "../../src/file/errors.js";
+import { readLossless, writeLossless } from "../../src/file/lossless.js";
+import type { Dtype } from "../../src/model.js";
+import { bytesOf, random } from "../samples.js";
+
+const next = random(3);
+const floats = (count: number, value: (i: number) => number) =>
+  bytesOf(Float32Array.from({ length: count }, (_, i) => value(i)));
+const some = Float32Array.from({ length: 300 }, () => next() - 0.5);
+
+const tables: [string, Dtype, number[], Uint8Array][] = [
+  ["one value", "float32", [50, 100], floats(5000, () => 0.1)],
+  ["two values", "float32", [64, 128], floats(8192, () => (next() < 0.3 ? 0 : -3e38))],
+  ["a causal mask", "float32", [64, 64], floats(4096, (i) => (i % 64 <= i >> 6 ? 0 : -Infinity))],
+  [
+    "NaNs, signed zeros and infinities",
+    "float32",
+    [64],
+    floats(64, (i) => [NaN, -0, 0, Infinity, -1][i % 5]),
+  ],
+  ["whole numbers", "float32", [64, 128], floats(8192, () => Math.round(60 * (next() + next() - 1)))],
+  ["bytes over 255", "float32", [64, 128], floats(8192, () => Math.floor(256 * next()) / 255)],
+  ["300 values", "float32", [64, 512], floats(32768, () => some[Math.floor(300 * next())])],
+  ["weights", "float32", [64, 128], floats(8192, () => next() + next() + next() - 1.5)],
+  ["mostly zeros", "float32", [128, 128], floats(16384, () => (next() < 0.95 ? 0 : next()))],
+  ["a ramp", "float32", [1000], floats(1000, (i) => i / 999)],
+  [
+    "a grid",
+    "float32",
+    [6400, 2],
+    floats(12800, (i) => ((i & 1 ? Math.floor(i / 160) : (i >> 1) % 80) + 0.5) / 80),
+  ],
+  ["a window", "float32", [4096], floats(4096, (i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / 4096))],
+  ["positions", "float32", [128, 64], floats(8192, (i) => Math.sin((i >> 6) / 10000 ** ((i & 63) / 64)))],
+  [
+    "a cosine table",
+    "float32",
+    [128, 128],
+    floats(16384, (i) => Math.cos((Math.PI * (2 * (i & 127) + 1) * (i >> 7)) / 256)),
+  ],
+  ["indices", "int64", [64, 64], bytesOf(BigInt64Array.from({ length: 4096 }, (_, i) => BigInt(i)))],
+  [
+    "a permutation",
+    "int64",
+    [4096],
+    bytesOf(BigInt64Array.from({ length: 4096 }, (_, i) => BigInt((i * 1597) % 4096))),
+  ],
+  ["places", "int32", [4096], bytesOf(Int32Array.from({ length: 4096 }, () => Math.floor(1000 * next())))],
+  [
+    "float32 as float64",
+    "float64",
+    [4096],
+    bytesOf(Float64Array.from({ length: 4096 }, () => Math.fround(next()))),
+  ],
+];
+/** A table of few bytes may take so many more: lengths, and which form. */
+const OVERHEAD = 16;
+
+test.each(tables)("%s", (_name, dtype, shape, bytes) => {
+  const coded = writeLossless(bytes, dtype, shape);
+  const reader = { bytes: coded, position: 0 };
+  expect(Buffer.compare(readLossless(reader, dtype, bytes.length), bytes)).toBe(0);
+  expect(reader.position).toBe(coded.length);
+  const params = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 24 };
+  expect(coded.length).toBeLessThanOrEqual(brotliCompressSync(bytes, { params }).length + OVERHEAD);
+});
+
+test("an index beyond the values, no values, or values of palettes within are refused", () => {
+  const bytes = floats(4096, (i) => [1, 2, 3][i % 3]);
+  const coded = writeLossless(bytes, "float32", [4096]);
+  expect(coded.slice(0, 2)).toEqual(Uint8Array.of(255, 3));
+  const read = (forged: Uint8Array) => readLossless({ bytes: forged, position: 0 }, "float32", bytes.length);
+  const altered = (at: number, value: number) => coded.map((byte, i) => (i === at ? value : byte));
+  expect(() => read(altered(1, 0))).toThrow(CorruptInputError);
+  expect(() => read(altered(2, 255))).toThrow(CorruptInputError);
+  // Three values as they are, then indices as they are, the last of them 3.
+  const plain = Uint8Array.from([255, 3, 0, ...new Uint8Array(12), 0, ...new Uint8Array(1024)]);
+  expect(readLossless({ bytes: plain, position: 0 }, "float32", 4096)).toEqual(new Uint8Array(4096));
+  const beyond = plain.map((byte, i) => (i === plain.length - 1 ? 3 : byte));
+  expect(() => readLossless({ bytes: beyond, position: 0 }, "float32", 4096)).toThrow(CorruptInputError);
+});
