@@ -36,9 +36,10 @@ export function finenessOffsets(model: Model, losses: ReadonlyMap<string, number
     const weights = elementCount(shape);
     // Of a table only the rows are seen that the inputs ask for.
     const most = use.kind === "embedding" ? 0 : MAX_COARSER;
-    return loss === undefined
+    // What moves nothing at all was not reached, as the other branch of a condition: nothing is known of it.
+    return loss === undefined || loss === 0
       ? []
-      : [{ name, weights, most, bits: Math.log2(Math.max(loss, 1e-30) / weights) / 2 }];
+      : [{ name, weights, most, bits: Math.log2(loss / weights) / 2 }];
   });
   const total = measured.reduce((sum, { weights }) => sum + weights, 0);
   const mean = measured.reduce((sum, { weights, bits }) => sum + (weights / total) * bits, 0);

@@ -24,7 +24,7 @@ const VOCABULARY = 128;
 const MIN_SAMPLES = 2048;
 const SOUND = /audio|wav|sound|speech|sample|pcm|signal|input_values/i;
 
-type Kind = "picture" | "sound" | "ids" | "ones" | "zeros" | "positions" | "rate" | "length" | "floats";
+type Kind = "picture" | "sound" | "ids" | "flags" | "ones" | "zeros" | "positions" | "rate" | "length" | "floats";
 
 export interface MakeOptions {
   count?: number;
@@ -67,7 +67,8 @@ function kindOf(input: RunInput, shape: readonly number[], all: readonly RunInpu
   if (isState(name)) return "zeros";
   if (/mask/i.test(name)) return "ones";
   if (layoutOf(shape)) return "picture";
-  if (dtype === "bool") return "zeros";
+  // Both branches of a condition are seen; but there is no past to take from a cache.
+  if (dtype === "bool") return /cache|past/i.test(name) ? "zeros" : "flags";
   if (/int/.test(dtype)) {
     if (/type|segment/i.test(name)) return "zeros";
     if (/position/i.test(name)) return "positions";
@@ -117,6 +118,7 @@ function valuesOf(
   if (kind === "sound") return makers.sound(size, SAMPLE_RATE, next);
   const value: Record<Exclude<Kind, "picture" | "sound">, (index: number) => number> = {
     ids: () => makers.word(hints.vocabulary ?? VOCABULARY, next),
+    flags: () => Math.floor(2 * next()),
     ones: () => 1,
     zeros: () => 0,
     positions: (index) => index % (shape.at(-1) ?? 1),

@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import type { Model, ModelTensor } from "../../src/model.js";
+import { finenessOffsets } from "../../src/quantize/allocated.js";
+
+const tensor = (name: string, kind: "weight" | "embedding" = "weight"): ModelTensor => ({
+  name,
+  dtype: "float32",
+  shape: [10, 10],
+  use: { kind, channelAxis: 0, reason: "" },
+  bytes: async () => new Uint8Array(400),
+});
+const model = (...tensors: ModelTensor[]): Model => ({ format: "onnx", metadata: {}, tensors });
+
+test("four times the loss takes a bit more, about the mean of all weights", () => {
+  const offsets = finenessOffsets(
+    model(tensor("a"), tensor("b")),
+    new Map([
+      ["a", 4],
+      ["b", 1],
+    ]),
+  );
+  expect(offsets.get("a")).toBeCloseTo(0.5, 12);
+  expect(offsets.get("b")).toBeCloseTo(-0.5, 12);
+});
+
+test("of what moves no output nothing is known: it is as fine as the mean, which it does not move", () => {
+  const losses = new Map([
+    ["a", 4],
+    ["b", 1],
+    ["the other branch", 0],
+  ]);
+  const offsets = finenessOffsets(model(tensor("a"), tensor("b"), tensor("the other branch")), losses);
+  expect(offsets.has("the other branch")).toBe(false);
+  expect(offsets.get("a")).toBeCloseTo(0.5, 12);
+});
+
+test("tables of embeddings are never coarser than the mean", () => {
+  const offsets = finenessOffsets(
+    model(tensor("a"), tensor("t", "embedding")),
+    new Map([
+      ["a", 1],
+      ["t", 1e-9],
+    ]),
+  );
+  expect(offsets.get("t")).toBeCloseTo(0, 12);
+});
