@@ -24,7 +24,17 @@ const VOCABULARY = 128;
 const MIN_SAMPLES = 2048;
 const SOUND = /audio|wav|sound|speech|sample|pcm|signal|input_values/i;
 
-type Kind = "picture" | "sound" | "ids" | "flags" | "ones" | "zeros" | "positions" | "rate" | "length" | "floats";
+type Kind =
+  | "picture"
+  | "sound"
+  | "ids"
+  | "flags"
+  | "ones"
+  | "zeros"
+  | "positions"
+  | "rate"
+  | "length"
+  | "floats";
 
 export interface MakeOptions {
   count?: number;
