@@ -28,6 +28,8 @@ interface Point {
 
 interface Row {
   model: string;
+  /** Of this repository, when the row was made. */
+  commit: string;
   kind: string;
   originalBrotli: number;
   inputs: number;
@@ -103,6 +105,7 @@ async function measure(subject: Subject, path: string): Promise<Row> {
   }
   return {
     model: subject.name,
+    commit: sourceOf("real-models").commit,
     kind: model.format,
     originalBrotli: brotliBytes(wholeFiles(dirname(path), basename(path), tensors, structure)),
     inputs: inputs.length,

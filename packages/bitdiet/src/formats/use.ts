@@ -212,17 +212,3 @@ function goesTo<Op extends Operation>(
   }
   return false;
 }
-
-/** Operands of "ij,jk->ik": the channels of one are the last axis that the result keeps of it and the other has not. */
-export function einsumRoles(equation: string): (Role | undefined)[] {
-  const [sides, result = ""] = equation.replace(/\s/g, "").split("->");
-  const operands = sides.split(",");
-  if (operands.length !== 2 || equation.includes("...")) return [];
-  return operands.map((labels, i) => {
-    const kept = [...labels]
-      .reverse()
-      .find((label) => result.includes(label) && !operands[1 - i].includes(label));
-    const axis = kept === undefined ? 0 : labels.indexOf(kept);
-    return { kind: "weight", as: "operand", axis: () => axis, data: 1 - i };
-  });
-}

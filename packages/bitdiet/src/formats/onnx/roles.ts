@@ -3,38 +3,31 @@
  * https://onnx.ai/onnx/operators
  */
 import { concatenated, inserted, permuted, reshaped, unmoved, withoutOnes } from "../moved.js";
-import { einsumRoles, type KnownShape, lookUp, type Role, type Roles } from "../use.js";
+import {
+  besideProduct,
+  einsumRoles,
+  exact,
+  type Inputs as InputsOf,
+  last,
+  lastButOne,
+  normalization,
+  productsOf,
+  vector,
+  weight,
+} from "../roles.js";
+import { type KnownShape, lookUp, type Role, type Roles } from "../use.js";
 import type { FlatModel, OnnxConstant, OnnxOperation } from "./flat.js";
 import type { OnnxNode } from "./graph.js";
 import { inlineData } from "./tensor.js";
 
-const exact: Role = { kind: "exact", as: "operand" };
 const ignored: Role = { kind: "ignored" };
-const vector = (as: string): Role => ({ kind: "vector", as });
 const embedding = (as: string, axis = 0): Role => ({ kind: "embedding", as, axis: () => axis });
 const first = () => 0;
 const second = () => 1;
-const last = (shape: KnownShape) => shape && shape.length - 1;
-const lastButOne = (shape: KnownShape) => shape && Math.max(0, shape.length - 2);
-/** @param data place of the other operand */
-const weight = (as: string, axis: (shape: KnownShape) => number | undefined, data = 0): Role => ({
-  kind: "weight",
-  as,
-  axis,
-  data,
-});
 const int = (node: OnnxNode | undefined, name: string) => node?.attributes.get(name)?.i ?? 0;
 
-/** Roles of inputs by their places; others need the very values. */
-type Inputs = (operation: OnnxOperation, shape: KnownShape) => readonly (Role | undefined)[];
+type Inputs = InputsOf<OnnxOperation>;
 
-const normalization: Inputs = () => [
-  undefined,
-  vector("scale"),
-  vector("shift"),
-  vector("mean"),
-  vector("variance"),
-];
 const recurrent: Inputs = () => [
   undefined,
   weight("input weights", second),
@@ -130,8 +123,6 @@ const magnitudes = new Set("Abs Sqrt Square ReduceL2 ReduceSumSquare ReduceL1 ST
 
 const moves = new Set(["Reshape", "Transpose", "Squeeze", "Identity", "Cast"]);
 const products = new Set(["MatMul", "FusedMatMul", "Gemm", "Conv", "ConvTranspose", "Einsum"]);
-/** Operations that are looked at behind an addition. */
-const MAX_MOVES = 8;
 
 /** What constants and the other operations of a model tell of a value or an operation. */
 interface Context {
@@ -145,21 +136,17 @@ interface Context {
 
 function contextOf({ operations, constants }: FlatModel): Context {
   const byValue = new Map(constants.map((constant) => [constant.value ?? "", constant]));
-  const makers = new Map(operations.flatMap((operation) => operation.outputs.map((out) => [out, operation])));
   const users = new Map<string, OnnxOperation[]>();
   for (const operation of operations)
     for (const value of operation.inputs) users.set(value, [...(users.get(value) ?? []), operation]);
-  const isProduct = (value: string, depth = 0): boolean => {
-    const maker = makers.get(value);
-    if (!maker || depth > MAX_MOVES) return false;
-    if (moves.has(maker.op)) return isProduct(maker.inputs[0], depth + 1);
-    if (maker.op === "Mul")
-      return maker.inputs.some((input, i) => byValue.has(input) && isProduct(maker.inputs[1 - i], depth + 1));
-    return products.has(maker.op);
-  };
+  const isProduct = productsOf(operations, {
+    isProduct: ({ op }) => products.has(op),
+    isMoved: ({ op }) => moves.has(op),
+    isConstant: (value) => byValue.has(value),
+  });
   return {
     numbers: (value) => numbersOf(byValue.get(value ?? "")),
-    isProduct: (value) => isProduct(value),
+    isProduct,
     isIndexed: ({ inputs, outputs }) =>
       byValue.has(inputs[1]) ||
       (users.get(outputs[0]) ?? []).some(({ op, node }) => op === "Cast" && !isFloatType(int(node, "to"))),
@@ -176,12 +163,7 @@ function numbersOf(constant: OnnxConstant | undefined): number[] | undefined {
 
 /** Roles of inputs that more than their own operation tells. */
 function rolesInContext({ numbers, isProduct, isIndexed }: Context): Record<string, Inputs> {
-  const scaled: Inputs = ({ inputs }, shape) =>
-    inputs.map((_, i) =>
-      shape && shape.filter((extent) => extent > 1).length <= 1 && isProduct(inputs[1 - i])
-        ? vector("bias or scale")
-        : undefined,
-    );
+  const scaled = besideProduct(isProduct);
   return {
     Reshape: ({ inputs }) => [
       reshaped((shape) => {

@@ -13,7 +13,6 @@ import {
   makeNode,
   type OnnxNode,
 } from "./graph.js";
-import type { Feed } from "./walk.js";
 
 /** Numbers of types in ONNX. */
 const [FLOAT32, FLOAT16] = [1, 10];
@@ -34,7 +33,7 @@ export function asFloat32(graph: CalibrationGraph): CalibrationGraph {
 }
 
 /** Tensors of a feed as they go into the graph of `asFloat32`. */
-export function feedAsFloat32(feed: Feed): Feed {
+export function feedAsFloat32(feed: ReadonlyMap<string, RunTensor>): ReadonlyMap<string, RunTensor> {
   return new Map(
     [...feed].map(([name, tensor]): [string, RunTensor] => {
       if (tensor.dtype !== "float16") return [name, tensor];
