@@ -26,10 +26,10 @@ interface Options extends JobOptions, Epochs {
 const DEFAULTS: Options = {
   bits: 4,
   weightBits: 5,
-  lambda: 0.1,
-  weightLambda: 0.1,
+  lambda: 0.05,
+  weightLambda: 0.03,
   epochs: 3,
-  fineTuneEpochs: 3,
+  fineTuneEpochs: 4,
   seed: 1,
   out: "out/layers",
   backend: "wasm",
