@@ -25,6 +25,7 @@ const KNOTS = OCTAVES + 1;
 /** Magnitudes from which on the decision "larger?" has another logit: 1 2 3 5 9 17. */
 const PIECES = [0, 0, 1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4];
 const LAST_PIECE = 5;
+const PIECE_NUMBERS = [0, 1, 2, 3, 4, LAST_PIECE];
 
 /** 65536 / (1 + exp(-i / 2)). */
 const SQUASHED = [
@@ -124,9 +125,10 @@ export function frozenTable(isMatrix: boolean, profile: number, scale: number, e
   let limit = MAX_SYMBOL;
   for (const sign of [1, -1]) {
     const first = isMatrix ? 1 : sign > 0 ? 2 : 8;
+    const larger = PIECE_NUMBERS.map((piece) => yes(first + piece));
     let left = Math.floor((nonZero * (sign > 0 ? 65536 - negative : negative)) / 65536);
     for (let k = 1; k <= MAX_SYMBOL; k++) {
-      const more = Math.floor((left * yes(first + (PIECES[k] ?? LAST_PIECE))) / 65536);
+      const more = Math.floor((left * larger[PIECES[k] ?? LAST_PIECE]) / 65536);
       if (put(ZERO_SYMBOL + sign * k, left - more) > 0) rest -= left - more;
       else limit = Math.min(limit, k - 1);
       left = more;

@@ -40,7 +40,7 @@ const benchmarks: Record<string, { what: string; load: () => Promise<{ run: Benc
     load: () => import("./onnx-node-tests.js"),
   },
   file: {
-    what: ".bitdiet files: M weights/s by coder, two Workers against one thread, memory",
+    what: ".bitdiet files: M weights/s, bytes and memory by coder, beside cabac alone and uint8 + brotli",
     load: () => import("./file.js"),
   },
   page: {

@@ -75,7 +75,7 @@ function codersOf(source: Source): Coder[] {
     { name: "ans", encode: (x) => ans.compress(x), decode: (b) => ans.decompress(b) },
   ];
   if (maps) coders.push(mapCoder(source));
-  if (layers) coders.push(weightCoder(source));
+  if (layers) coders.push(weightCoder(source), cabacCoder(source));
   coders.push(
     {
       name: "zlib HUFFMAN_ONLY",
@@ -111,7 +111,7 @@ function inParts<Part>(
   parts: Part[],
   count: number,
   encode: (part: Part) => Bytes,
-  decode: (stream: Bytes) => ArrayLike<number>,
+  decode: (stream: Bytes, part: Part) => ArrayLike<number>,
 ): Coder {
   let sizes: number[] = [];
   return {
@@ -122,14 +122,14 @@ function inParts<Part>(
       return streams.length === 1 ? streams[0] : Buffer.concat(streams);
     },
     decode: (bytes) => {
-      if (sizes.length === 1) return decode(bytes);
+      if (sizes.length === 1) return decode(bytes, parts[0]);
       const decoded = new Uint8Array(count);
       let from = 0;
       let at = 0;
-      for (const size of sizes) {
-        const part = decode(bytes.subarray(from, from + size));
-        decoded.set(part, at);
-        at += part.length;
+      for (const [index, size] of sizes.entries()) {
+        const symbols = decode(bytes.subarray(from, from + size), parts[index]);
+        decoded.set(symbols, at);
+        at += symbols.length;
         from += size;
       }
       return decoded;
@@ -138,13 +138,25 @@ function inParts<Part>(
 }
 
 /** Layer by layer with the layer's shape. */
-function weightCoder({ layers = [], symbols }: Source): Coder {
+function cabacCoder({ layers = [], symbols }: Source): Coder {
   return inParts(
     "cabac",
     layers,
     symbols.length,
     ({ levels, rowLength, kernel }) => cabac.compress(levels, { rowLength, kernel }),
     (stream) => zigzag(cabac.decompress(stream)),
+  );
+}
+
+/** Streams do not say how many weights they hold, nor their shape: a file does. */
+function weightCoder({ layers = [], symbols }: Source): Coder {
+  return inParts(
+    "ans, weights",
+    layers,
+    symbols.length,
+    ({ levels, rowLength, kernel }) => ans.encodeWeights(Int32Array.from(levels), { rowLength, kernel }),
+    (stream, { levels, rowLength, kernel }) =>
+      zigzag(ans.decodeWeights(stream, levels.length, { rowLength, kernel })),
   );
 }
 

@@ -1,166 +1,172 @@
 /**
- * How fast .bitdiet files decode, and in how much memory: by coder, on one thread and in two Workers, the latter with their start.
- * Memory is what a process grows by, the engine's own included: it says something of large models only.
+ * How fast .bitdiet files decode on one thread, in how many bytes and how much memory: by default, by `--fast` and by `--smallest`,
+ * beside a file all by cabac, and the same weights as uint8 behind brotli, which is what pages serve today. All in turn.
  *
- * With `minGain` 1 all integers are coded by ans, with 0 each tensor by the smallest coder, cabac or the weight coder; by default by the
- * latter unless cabac saves more than 2 %.
+ * Decoding is down to float32 values in the tensors' own order, of uint8 too. Memory is what a process grows by, the engine's own
+ * included: it says something of large models only.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { Worker } from "node:worker_threads";
+import { basename, dirname, join } from "node:path";
+import { brotliDecompressSync } from "node:zlib";
+import { uniform as random } from "@bitdiet/zoo/data/random";
 import {
   compressModel,
+  dequantize,
   encodeModel,
+  floatValues,
   openBitdiet,
   openSource,
   type QuantizedTensor,
   readModel,
 } from "bitdiet";
-import { decodeModel, readHeader } from "bitdiet/decode";
+import { decodeModel } from "bitdiet/decode";
 import { folderFiles } from "bitdiet/node";
-import { fromBitdiet } from "bitdiet/tfjs";
+import { affine } from "./page/affine.js";
+import { brotliBytes } from "./page/brotli.js";
 import { markdownTable, type Row } from "./report.js";
-import { dataFolder, laplaceSource } from "./sources.js";
+import { dataFolder } from "./sources.js";
 import { median } from "./timing.js";
 
-const CODERS = { ans: 1, default: 0.02, smallest: 0 };
-const worker = () => new Worker(new URL(import.meta.resolve("bitdiet/worker")));
+/** What is written, and what a coder that decodes slower has to save then; below 0 the slowest is taken everywhere. */
+const FILES = { default: 0.02, "--fast": 1, "--smallest": 0, "all by cabac": -1 };
+const BITS = 4;
+const MODELS = {
+  "MobileNet V1 0.25": "mobilenet-v1-025-imagenet-tfjs/model.json",
+  "ResNet-56": "resnet56-cifar10.safetensors",
+  "Tiny Darknet": "tiny-darknet-imagenet-tfjs/model.json",
+};
 
-export async function run({ quick }: { quick: boolean }): Promise<unknown> {
-  const models: Record<string, QuantizedTensor[]> = {
-    "Laplace, 3 bits": syntheticModel(quick ? 4 : 40),
-    ...(await resnetModel()),
-  };
-  const rows: Row[] = [];
-  const running = [worker(), worker()];
-  for (const [model, tensors] of Object.entries(models)) {
-    const files = Object.entries(CODERS).map(
-      ([coder, minGain]) => [coder, fileOf(tensors, minGain)] as const,
-    );
-    const weights = tensors.reduce((sum, { integers }) => sum + integers.length, 0);
-    const times = await inTurn(
-      Object.fromEntries(
-        files.flatMap(([coder, file]) => [
-          [coder, () => decodeModel(file)],
-          [`${coder}, 1 Worker`, () => decodeIn(running.slice(1), file)],
-          [`${coder}, 2 Workers`, () => decodeIn(running, file)],
-          [`${coder}, loaded`, async () => fromBitdiet(file).load?.()],
-          [`${coder}, loaded in Workers`, async () => fromBitdiet(file, { worker, workers: 2 }).load?.()],
-        ]),
-      ),
-      quick ? 2 : 7,
-    );
-    for (const [coder, file] of files) {
-      const header = readHeader(file);
-      const byCabac = header.tensors.reduce(
-        (sum, { quantized, size }) => sum + (quantized?.coder === 0 ? size / 4 : 0),
-        0,
-      );
-      rows.push({
-        model,
-        coder,
-        "bits/weight": rounded((8 * file.length) / weights, 3),
-        "% by cabac": Math.round((100 * byCabac) / weights),
-        "M weights/s": rounded(weights / times[coder].ms / 1000, 1),
-        "by CPU time": rounded(weights / times[coder].cpuMs / 1000, 1),
-        // Two Workers that run already against one; then both started for this model against none.
-        "2 : 1 Workers": rounded(times[`${coder}, 1 Worker`].ms / times[`${coder}, 2 Workers`].ms, 2),
-        "2 : 0, started": rounded(times[`${coder}, loaded`].ms / times[`${coder}, loaded in Workers`].ms, 2),
-        "memory / decoded": !existsSync("/proc/self/status")
-          ? undefined
-          : rounded(peakBytes(file) / (4 * weights), 2),
-      });
-    }
-  }
-  for (const one of running) await one.terminate();
-  console.log(markdownTable(rows));
-  return { command: "npm run bench -- file", seed: 1, rows };
+/** A weight tensor as it was, and quantized. */
+interface Weight {
+  quantized: QuantizedTensor;
+  values: Float32Array;
 }
 
-/** All tensors of a file, each Worker every second one or all. */
-async function decodeIn(workers: readonly Worker[], file: Uint8Array): Promise<void> {
-  const { tensors } = readHeader(file);
-  const answers = workers.map(async (one, index) => {
-    const mine = tensors.filter((_, i) => i % workers.length === index);
-    const done = new Promise<void>((resolve) => {
-      let left = mine.length;
-      const onAnswer = () => {
-        if (--left > 0) return;
-        one.off("message", onAnswer);
-        resolve();
-      };
-      one.on("message", onAnswer);
+export async function run({ quick }: { quick: boolean }): Promise<unknown> {
+  const rows: Row[] = [];
+  const measure = async (model: string, weights: readonly Weight[]) => {
+    const measured = await rowsOf(model, weights, quick ? 2 : 7);
+    rows.push(...measured);
+    console.log(`${markdownTable(measured)}\n`);
+  };
+  const folder = dataFolder();
+  for (const [name, path] of Object.entries(folder === undefined ? {} : MODELS))
+    await measure(name, await trained(join(folder!, "models", path)));
+  await measure("25 M Laplace weights", synthetic(quick ? 4 : 24));
+  return { command: "npm run bench -- file", seed: 1, bits: BITS, rows };
+}
+
+/** Weights of a model as `bitdiet compress --bits 4 --calibrate none` quantizes them. */
+async function trained(path: string): Promise<Weight[]> {
+  const model = await readModel(folderFiles(dirname(path)), basename(path));
+  const { bytes } = await compressModel(model, { bits: BITS });
+  const { header, quantized } = await openBitdiet(await openSource(bytes));
+  const weights: Weight[] = [];
+  for (const [i, entry] of header.tensors.entries()) {
+    const tensor = await quantized(entry);
+    const { dtype, bytes } = model.tensors[i];
+    if (tensor) weights.push({ quantized: tensor, values: floatValues(dtype as "float32", await bytes()) });
+  }
+  return weights;
+}
+
+/** Matrices of 1024 x 1024 Laplace numbers, whose rows differ in scale, with steps of an eighth of their rows' root mean square. */
+function synthetic(count: number): Weight[] {
+  const size = 1024;
+  return Array.from({ length: count }, (_, seed) => {
+    const next = random(seed + 1);
+    const scales = Float32Array.from({ length: size }, () => 4 ** (next() - 0.5));
+    const values = Float32Array.from({ length: size * size }, (_, i) => {
+      const u = next() - 0.5;
+      return Math.sign(u) * -Math.log(1 - 2 * Math.abs(u) + 1e-9) * scales[Math.floor(i / size)];
     });
-    for (const entry of mine) {
-      const { start, length } = entry.part;
-      one.postMessage({ entry, parts: { bytes: file.slice(start, start + length) }, limits: {} });
-    }
-    await done;
+    const steps = scales.map((scale) => (scale * Math.SQRT2) / 8);
+    const integers = Int32Array.from(values, (value, i) => Math.round(value / steps[Math.floor(i / size)]));
+    return { values, quantized: { shape: [size, size], integers, axis: 0, steps } };
   });
-  await Promise.all(answers);
+}
+
+async function rowsOf(model: string, weights: readonly Weight[], rounds: number): Promise<Row[]> {
+  const count = weights.reduce((sum, { values }) => sum + values.length, 0);
+  const tensors = weights.map(({ quantized }, i) => ({
+    name: `w${i}`,
+    dtype: "float32" as const,
+    quantized,
+  }));
+  const files = Object.entries(FILES).map(
+    ([served, minGain]) => [served, encodeModel({ tensors }, { minGain })] as const,
+  );
+  const plain = uint8File(weights);
+  const times = await inTurn(
+    {
+      ...Object.fromEntries(files.map(([served, file]) => [served, () => decodeModel(file)])),
+      "uint8 + brotli": () => plain.decode(),
+    },
+    rounds,
+  );
+  checkDecoded(files[0][1], weights);
+  const byCabac = files[3][1].length;
+  return [...files, ["uint8 + brotli", plain.bytes] as const].map(([served, { length: bytes }]) => ({
+    model,
+    served,
+    bytes,
+    "% over cabac": rounded(100 * (bytes / byCabac - 1), 2),
+    "M weights/s": rounded(count / times[served] / 1000, 1),
+    "× cabac": rounded(times["all by cabac"] / times[served], 2),
+    "time : uint8 + brotli": rounded(times[served] / times["uint8 + brotli"], 2),
+    "memory / decoded":
+      served === "default" && existsSync("/proc/self/status")
+        ? rounded(peakBytes(files[0][1]) / (4 * count), 2)
+        : undefined,
+  }));
 }
 
 const rounded = (value: number, digits: number) => Number(value.toFixed(digits));
 
+/** Each tensor by one step and 256 levels, as the TF.js converter does, all behind brotli. */
+function uint8File(weights: readonly Weight[]): { bytes: Uint8Array; decode(): Float32Array[] } {
+  const tensors = weights.map(({ values }) => affine(values));
+  const bytes = brotliBytes(Buffer.concat(tensors.map(({ codes }) => codes)));
+  const decode = () => {
+    const codes = brotliDecompressSync(bytes);
+    let at = 0;
+    return tensors.map(({ min, scale, codes: { length } }) => {
+      const values = new Float32Array(length);
+      for (let i = 0; i < length; i++) values[i] = min + scale * codes[at++];
+      return values;
+    });
+  };
+  return { bytes, decode };
+}
+
+function checkDecoded(file: Uint8Array, weights: readonly Weight[]): void {
+  decodeModel(file).tensors.forEach(({ values }, i) => {
+    const expected = dequantize(weights[i].quantized);
+    if (Buffer.compare(Buffer.from(values.buffer), Buffer.from(expected.buffer)) !== 0)
+      throw new Error(`w${i} decodes to other values`);
+  });
+}
+
 /**
- * Medians over the rounds, the contenders one after another in each, of wall and of CPU time, which other programs on the machine
- * disturb less. The first round does not count.
+ * Medians over the rounds, the contenders one after another in each, of the processor's milliseconds, which other programs on the
+ * machine disturb less than the wall's. The first round does not count.
  */
-async function inTurn(contenders: Record<string, () => unknown>, rounds: number) {
-  const names = Object.keys(contenders);
-  const times = Object.fromEntries(
-    names.map((name) => [name, { ms: [] as number[], cpuMs: [] as number[] }]),
-  );
+async function inTurn(
+  contenders: Record<string, () => unknown>,
+  rounds: number,
+): Promise<Record<string, number>> {
+  const times = new Map(Object.keys(contenders).map((name) => [name, [] as number[]]));
   for (let round = 0; round <= rounds; round++) {
-    for (const name of names) {
-      const [start, startCpu] = [performance.now(), process.cpuUsage()];
-      await contenders[name]();
-      const [ms, cpu] = [performance.now() - start, process.cpuUsage(startCpu)];
-      if (round === 0) continue;
-      times[name].ms.push(ms);
-      times[name].cpuMs.push((cpu.user + cpu.system) / 1000);
+    for (const [name, contender] of Object.entries(contenders)) {
+      const start = process.cpuUsage();
+      await contender();
+      const { user, system } = process.cpuUsage(start);
+      if (round > 0) times.get(name)!.push((user + system) / 1000);
     }
   }
-  const medians = names.map((name) => {
-    const { ms, cpuMs } = times[name];
-    return [name, { ms: median(ms), cpuMs: median(cpuMs) }];
-  });
-  return Object.fromEntries(medians) as Record<string, { ms: number; cpuMs: number }>;
-}
-
-/** Tensors of 512 x 512 levels of 3 bits each. */
-function syntheticModel(count: number): QuantizedTensor[] {
-  return Array.from({ length: count }, (_, seed) => {
-    const { symbols } = laplaceSource(3, 512 * 512, seed + 1);
-    const integers = Int32Array.from(symbols, (symbol) => (symbol % 2 ? -(symbol + 1) / 2 : symbol / 2));
-    return { shape: [512, 512], integers, axis: 0, steps: Float32Array.of(0.125) };
-  });
-}
-
-/** ResNet-56 as `bitdiet compress --bits 4` quantizes it. */
-async function resnetModel(): Promise<Record<string, QuantizedTensor[]>> {
-  const folder = dataFolder();
-  if (folder === undefined) return {};
-  const model = await readModel(folderFiles(join(folder, "models")), "resnet56-cifar10.safetensors");
-  const { bytes } = await compressModel(model, { bits: 4 });
-  const { header, quantized } = await openBitdiet(await openSource(bytes));
-  const tensors = await Promise.all(header.tensors.map(quantized));
-  return { "ResNet-56, 4 bits": tensors.filter((tensor) => tensor !== undefined) };
-}
-
-/** Such as fromBitdiet loads. */
-function fileOf(tensors: readonly QuantizedTensor[], minGain: number): Uint8Array {
-  const metadata = [
-    { name: "format", bytes: new TextEncoder().encode("tfjs-graph") },
-    {
-      name: "model.json",
-      bytes: new TextEncoder().encode('{"modelTopology":{"node":[]},"weightsManifest":[]}'),
-    },
-  ];
-  const named = tensors.map((quantized, i) => ({ name: `w${i}`, dtype: "float32" as const, quantized }));
-  return encodeModel({ metadata, tensors: named }, { minGain });
+  return Object.fromEntries([...times].map(([name, each]) => [name, median(each)]));
 }
 
 /** By how much a process grows that reads and decodes a file. */

@@ -11,6 +11,7 @@ import cac from "cac";
 import { type Corpus, corpusAt, noCorpus } from "./fuzz-corpus.js";
 import { alteredFiles, bothReaders, forgedFiles, hasPython } from "./fuzz-files.js";
 import { formats } from "./fuzz-formats.js";
+import { partSubjects } from "./fuzz-parts.js";
 import { streams } from "./fuzz-streams.js";
 
 /** Bytes to try, and what comes of it: "other" is a value that another original may have. */
@@ -101,6 +102,7 @@ async function tryOne({ bytes, decode }: Case, report: Report, corpus: Corpus): 
 /** All that is fuzzed. */
 export const subjects = (): Subject[] => [
   ...streams,
+  ...partSubjects,
   alteredFiles(),
   forgedFiles(),
   ...formats,

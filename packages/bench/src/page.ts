@@ -5,9 +5,10 @@
  *
  * BITDIET_DATA has the models; what the command makes of them is kept in `out/page`.
  */
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Browser, chromium } from "playwright";
+import { type Bar, barsOf } from "./page/plot.js";
 import type { PageResult } from "./page/report-time.js";
 import { type Served, serve } from "./page/server.js";
 import { variantsOf } from "./page/variants.js";
@@ -35,7 +36,7 @@ const subjects = [
     name: "NanoDet, ONNX Runtime",
     page: "onnx",
     path: "models/onnx/nanodet_m.onnx",
-    shape: [1, 3, 320, 320],
+    shape: [1, 3, 416, 416],
     sameAsUint8: undefined,
   },
 ];
@@ -48,12 +49,13 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
   }
   const browser = await chromium.launch({ executablePath: EXECUTABLE, args: ["--no-sandbox"] });
   const rows: Row[] = [];
+  const rounds = quick ? 1 : 3;
   try {
-    for (const subject of subjects) {
+    for (const subject of subjects.slice(0, quick ? 1 : undefined)) {
       const variants = await variantsOf(join(folder, subject.path), subject.sameAsUint8);
       const server = await serve(variants);
       try {
-        const measured = await inTurn(browser, server, subject, Object.keys(variants), quick ? 1 : 5);
+        const measured = await inTurn(browser, server, subject, Object.keys(variants), rounds);
         rows.push(...rowsOf(subject.name, server, measured));
       } finally {
         await server.close();
@@ -63,8 +65,11 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
     await browser.close();
   }
   console.log(markdownTable(rows));
+  const plot = join(import.meta.dirname, "../out/page/page.svg");
+  writeFileSync(plot, barsOf(barsIn(rows)));
+  console.log(`plotted in ${plot}`);
   const conditions = { latencyMs: LATENCY_MS, cpuSlowdown: CPU_SLOWDOWN, browser: browser.version() };
-  return { command: "npm run bench -- page", rounds: quick ? 1 : 5, ...conditions, rows };
+  return { command: "npm run bench -- page", rounds, ...conditions, rows };
 }
 
 /** A variant, and where its weights are decoded: ours on the page's own thread, too. */
@@ -88,8 +93,8 @@ async function inTurn(
   });
   const measured: Measured = new Map(contenders.map((contender) => [contender, {}]));
   for (const mbit of MBIT) {
-    // The first round, which does not count, fills the server's and the system's caches.
-    for (let round = -1; round < rounds; round++) {
+    // One round more, which does not count, fills the server's and the system's caches.
+    for (let round = mbit === MBIT[0] ? -1 : 0; round < rounds; round++) {
       for (const contender of contenders) {
         const isOurs = contender.variant.startsWith("bitdiet");
         const query = new URLSearchParams({ model: server.entry(contender.variant), shape: String(shape) });
@@ -133,6 +138,19 @@ async function visit(browser: Browser, url: string, mbit: number): Promise<PageR
     await context.close();
   }
 }
+
+const barsIn = (rows: readonly Row[]): Bar[] =>
+  [...new Set(rows.map(({ model }) => model))].flatMap((model) =>
+    MBIT.flatMap((mbit) =>
+      rows
+        .filter((row) => row.model === model)
+        .map((row) => ({
+          group: `${model}, ${mbit} Mbit/s`,
+          label: String(row.served),
+          ms: Number(row[`ms at ${mbit} Mbit/s`]),
+        })),
+    ),
+  );
 
 function rowsOf(model: string, server: Served, measured: Measured): Row[] {
   const msOf = (results: PageResult[]) => median(results.map(({ ms }) => ms));

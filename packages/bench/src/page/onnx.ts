@@ -8,7 +8,8 @@ import { floatBytes, floatValues } from "bitdiet";
 
 /** Numbers of fields in onnx.proto. */
 const MODEL_GRAPH = 7;
-const GRAPH = { node: 1, initializer: 5 };
+const GRAPH = { node: 1, initializer: 5, input: 11 };
+const INPUT = { name: 1 };
 const TENSOR = { dims: 1, dataType: 2, name: 8, rawData: 9 };
 const NODE = { input: 1, output: 2, opType: 4, attribute: 5 };
 const ATTRIBUTE = { name: 1, i: 3, type: 20 };
@@ -96,6 +97,8 @@ function smallerGraph(
 ): Uint8Array {
   const first: Uint8Array[] = [];
   const rest = [...fieldsOf(graph)].flatMap(({ id, payload, bytes }) => {
+    // Old models list their initializers as inputs, too: what a node gives is none.
+    if (id === GRAPH.input && weights.has(nameIn(payload, INPUT.name))) return [];
     const tensor = id === GRAPH.initializer ? tensorOf(payload) : undefined;
     if (!tensor?.raw || !weights.has(tensor.name)) return [bytes];
     const { name, dims, raw } = tensor;
@@ -121,12 +124,14 @@ function smallerGraph(
   return Buffer.concat([...first, ...rest]);
 }
 
+const nameIn = (message: Uint8Array, id: number): string =>
+  Buffer.from([...fieldsOf(message)].find((one) => one.id === id)?.payload ?? []).toString();
+
 function tensorOf(message: Uint8Array): { name: string; dims: Uint8Array[]; raw?: Uint8Array } {
   const fields = [...fieldsOf(message)];
-  const name = fields.find(({ id }) => id === TENSOR.name)?.payload ?? new Uint8Array(0);
   const raw = fields.find(({ id }) => id === TENSOR.rawData)?.payload;
   const dims = fields.filter(({ id }) => id === TENSOR.dims).map(({ bytes }) => bytes);
-  return { name: Buffer.from(name).toString(), dims, raw };
+  return { name: nameIn(message, TENSOR.name), dims, raw };
 }
 
 /** 256 levels from the least to the largest value, 0 among them, as ONNX Runtime's own quantization. */

@@ -7,8 +7,20 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { floatBytes, floatValues, type Model, type ModelTensor, readModel } from "bitdiet";
+import {
+  encodeModel,
+  floatBytes,
+  floatValues,
+  type Model,
+  type ModelTensor,
+  openBitdiet,
+  openSource,
+  readModel,
+  type SourceTensor,
+} from "bitdiet";
+import { decodeMetadata } from "bitdiet/decode";
 import { folderFiles } from "bitdiet/node";
+import { affine } from "./affine.js";
 import { weightOnlyOnnx } from "./onnx.js";
 
 /** Files by their names, and which of them the page asks for. */
@@ -23,12 +35,6 @@ export interface Variant {
 const OUT = join(import.meta.dirname, "../../out/page");
 const COMMAND = join(import.meta.dirname, "../../../bitdiet/dist/cli/main.js");
 
-/** How the command is called for each of our rows. */
-const OURS = {
-  "bitdiet, default": [],
-  "bitdiet --fast": ["--fast"],
-};
-
 /** @param sameAsUint8 bits a weight at which ours diverges as uint8 does, if that is known */
 export async function variantsOf(
   path: string,
@@ -36,17 +42,33 @@ export async function variantsOf(
 ): Promise<Record<string, Variant>> {
   const model = await readModel(folderFiles(dirname(path)), basename(path));
   const plain = model.format === "onnx" ? onnxVariants(path, model) : tfjsVariants(path, model);
-  const ours: Record<string, string[]> = { ...OURS };
-  if (sameAsUint8 !== undefined) ours[`bitdiet --bits ${sameAsUint8}`] = ["--bits", String(sameAsUint8)];
+  const ours = (bytes: Uint8Array): Variant => ({
+    entry: "model.bitdiet",
+    files: { "model.bitdiet": bytes },
+    isPlain: false,
+  });
+  const byDefault = compressed(path, []);
   return {
     ...(await plain),
-    ...Object.fromEntries(
-      Object.entries(ours).map(([name, options]) => [
-        name,
-        { entry: "model.bitdiet", files: { "model.bitdiet": compressed(path, options) }, isPlain: false },
-      ]),
-    ),
+    "bitdiet, default": ours(byDefault),
+    "bitdiet --fast": ours(await codedFast(byDefault)),
+    ...(sameAsUint8 !== undefined && {
+      [`bitdiet --bits ${sameAsUint8}`]: ours(compressed(path, ["--bits", String(sameAsUint8)])),
+    }),
   };
+}
+
+/** The same integers as `--fast` codes them: the command would choose them once more. */
+async function codedFast(file: Uint8Array): Promise<Uint8Array> {
+  const { header, quantized, model } = await openBitdiet(await openSource(file));
+  const tensors = header.tensors.map(async ({ name, dtype, shape, ...entry }, i): Promise<SourceTensor> => {
+    const made = entry.quantized && (await quantized(header.tensors[i]));
+    return made
+      ? { name, dtype, quantized: made }
+      : { name, dtype, shape, bytes: await model.tensors[i].bytes() };
+  });
+  const metadata = header.metadata.map((entry) => decodeMetadata(file, entry));
+  return encodeModel({ metadata, tensors: await Promise.all(tensors) }, { minGain: 1 });
 }
 
 /** What the command makes of a model, kept until the command is another: it runs the model some hundred times. */
@@ -104,7 +126,7 @@ async function tfjsVariants(path: string, model: Model): Promise<Record<string, 
       bytes: floatBytes("float16", values),
       quantization: { dtype: "float16" },
     })),
-    "uint8 + brotli": await made((tensor, values) => (isWeight(tensor) ? affine(values) : undefined)),
+    "uint8 + brotli": await made((tensor, values) => (isWeight(tensor) ? uint8(values) : undefined)),
   };
 }
 
@@ -113,19 +135,9 @@ interface Quantized {
   quantization: object;
 }
 
-/** 256 levels between the least and the largest value. */
-function affine(values: Float32Array): {
-  bytes: Uint8Array;
-  quantization: { dtype: string; min: number; scale: number };
-} {
-  let [min, max] = [Infinity, -Infinity];
-  for (const value of values) {
-    min = Math.min(min, value);
-    max = Math.max(max, value);
-  }
-  const scale = (max - min) / 255 || 1;
-  const bytes = Uint8Array.from(values, (value) => Math.round((value - min) / scale));
-  return { bytes, quantization: { dtype: "uint8", min, scale } };
+function uint8(values: Float32Array): Quantized {
+  const { codes, min, scale } = affine(values);
+  return { bytes: codes, quantization: { dtype: "uint8", min, scale } };
 }
 
 /** The .onnx file with its weights as float16 behind a Cast, or as uint8 behind a DequantizeLinear. */

@@ -1,0 +1,84 @@
+/**
+ * What the fuzzer tries of the decoders behind a file's hashes: parts of tensors and of metadata altered as if nobody had looked. They
+ * must be refused, or be as many values as the entry says.
+ */
+import { uniform as random } from "@bitdiet/zoo/data/random";
+import { encodeModel } from "bitdiet";
+import {
+  type CheckedPart,
+  decodePart,
+  type MetadataEntry,
+  readHeader,
+  type TensorEntry,
+} from "bitdiet/decode";
+import type { Case, Subject } from "./fuzz.js";
+import { altered } from "./fuzz-mutate.js";
+
+interface Original {
+  entry: TensorEntry | MetadataEntry;
+  part: Uint8Array;
+}
+
+/** The coder's number in the file, and parts that it has coded. */
+const partsBy = (name: string, coder: number, originals: (seed: number) => Original[]): Subject => ({
+  name,
+  decode: (bytes) => decodePart(originals(1)[0].entry as MetadataEntry, bytes as CheckedPart),
+  cases(seed) {
+    const all = originals(seed).filter(({ entry }) => coderOf(entry) === coder);
+    const parts = all.map(({ part }) => part);
+    const next = random(seed);
+    return Array.from({ length: all.length === 0 ? 0 : 200 }, (): Case => {
+      const which = Math.floor(next() * all.length);
+      const { entry, part } = all[which];
+      const bytes = altered(part, parts, next);
+      return {
+        bytes,
+        decode: () => {
+          const before = valuesOf(entry, part);
+          const after = valuesOf(entry, bytes);
+          if (after.length !== before.length) return "wrong";
+          return Buffer.compare(after, before) === 0 ? "same" : "other";
+        },
+      };
+    });
+  },
+});
+
+const coderOf = (entry: Original["entry"]) => ("coder" in entry ? entry.coder : entry.quantized?.coder);
+
+function valuesOf(entry: Original["entry"], part: Uint8Array): Uint8Array {
+  const decoded = decodePart(entry as TensorEntry, part as CheckedPart);
+  const { buffer, byteOffset, byteLength } = "values" in decoded ? decoded.values : decoded["bytes"];
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+/** Tensors of all shapes and sizes of numbers, and texts of many repeats. */
+function partsOf(seed: number): Original[] {
+  const next = random(seed);
+  const below = (n: number) => Math.floor(next() * n);
+  const tensors = Array.from({ length: 8 }, (_, i) => {
+    const shape = [1 + below(9), 1 + below(40), ...(below(2) ? [1 + below(4), 1 + below(4)] : [])];
+    const spread = 4 ** (6 * next() - 1);
+    const integers = Int32Array.from({ length: shape.reduce((a, b) => a * b) }, () =>
+      Math.round((next() - next()) * (next() < 0.01 ? 100 : 1) * spread),
+    );
+    const quantized = { shape, integers, axis: 0, steps: Float32Array.of(0.5) };
+    return { name: `w${i}`, dtype: "float32" as const, quantized };
+  });
+  const words = Array.from({ length: 20 }, () => "abcdefgh".slice(below(7)).repeat(1 + below(5)));
+  const text = Array.from({ length: 10 + below(400) }, () => words[below(20)]).join(next() < 0.5 ? "," : "");
+  const file = encodeModel(
+    { tensors, metadata: [{ name: "text", bytes: new TextEncoder().encode(text) }] },
+    { minGain: 0.5 * next() },
+  );
+  const header = readHeader(file);
+  return [...header.metadata, ...header.tensors].map((entry) => {
+    const { start, length } = entry.part;
+    return { entry, part: file.slice(start, start + length) };
+  });
+}
+
+export const partSubjects: Subject[] = [
+  partsBy("parts by the weight coder", 2, (seed) => partsOf(seed).filter(({ entry }) => !("coder" in entry))),
+  partsBy("parts by lz", 2, (seed) => partsOf(seed).filter(({ entry }) => "coder" in entry)),
+];
