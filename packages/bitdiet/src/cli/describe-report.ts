@@ -31,10 +31,11 @@ export function describeReport(result: CompressResult): string {
   const rest = quantized.slice(MAX_ROWS);
   const rows = quantized.slice(0, MAX_ROWS).map(rowOf);
   return [
-    formatTable([["tensor", "shape", "bytes", "bits", "SNR dB", "coder"], ...rows]),
-    "",
+    ...(rows.length
+      ? [formatTable([["tensor", "shape", "bytes", "bits", "SNR dB", "coder"], ...rows]), ""]
+      : []),
     ...(rest.length ? [`${rest.length} smaller quantized tensors ${formatBytes(bytesOf(rest))}`] : []),
-    `${others.length} other tensors ${formatBytes(bytesOf(others))}, names and topology ${formatBytes(overheadBytes)}`,
+    `${others.length ? `${others.length} other tensors ${formatBytes(bytesOf(others))}, ` : ""}names and topology ${formatBytes(overheadBytes)}`,
     `${file}: ${formatBytes(bytes)}, ${timesSmaller(bytes, filesBytes)} than the ${formatBytes(filesBytes)} of its files` +
       (quantized.length ? `, ${formatNumber(bits, 3)} bits per quantized weight` : ""),
     `SHA-256 ${sha256}`,

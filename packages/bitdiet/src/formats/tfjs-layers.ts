@@ -27,9 +27,13 @@ export function layersUses(
     if (VECTORS.has(kind) || /bias$/.test(kind)) return { kind: "vector", reason };
     if (rank >= 2 && className === "Embedding") return { kind: "embedding", channelAxis: 0, reason };
     // [height, width, in, multiplier]: one kernel an input channel.
-    if (rank >= 3 && /^depthwise_kernel/.test(kind))
+    if (rank >= 3 && /^depthwise_(kernel|filter)/.test(kind))
       return { kind: "depthwise", channelAxis: rank - 2, reason };
-    const isKernel = /kernel$/.test(kind) && (MATRICES.test(className) || className === "");
+    // A manifest without a network tells layers by names alone.
+    const isKernel =
+      className === ""
+        ? /(kernel|filters?|weights?)$/.test(kind)
+        : /kernel$/.test(kind) && MATRICES.test(className);
     if (!isKernel || rank < 2) return { kind: "exact", reason };
     // [height, width, out, in]
     const isTransposed = className.includes("Transpose") && rank >= 3;

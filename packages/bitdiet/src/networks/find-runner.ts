@@ -18,6 +18,7 @@ import { type TfjsPackages, tfjsRunner } from "./tfjs/run.js";
  */
 export async function findRunner(model: Model): Promise<Runner | string> {
   if (model.format === "safetensors") return "safetensors files hold weights, but no network to run";
+  if (model.format === "tfjs-weights") return "a manifest of weights has no network to run";
   if (model.format === "onnx") {
     const ort = await findOnnxRuntime();
     return ort ? onnxRunner(model, ort) : "onnxruntime-node is not installed (npm install onnxruntime-node)";

@@ -369,3 +369,13 @@ test("nodes of any nonsense are refused or of no use, never a TypeError", async 
   ])
     await expect(readTfjs(memoryFiles(files(node, library)), "model.json")).rejects.toThrow(ModelFileError);
 });
+
+test("weights of a manifest without a network are told by their names, as TF.js lays them out", () => {
+  const useOf = layersUses({});
+  expect(useOf("conv0/filters", [3, 3, 3, 16])).toMatchObject({ kind: "weight", channelAxis: 3 });
+  expect(useOf("conv1/depthwise_filter", [3, 3, 16, 1])).toMatchObject({ kind: "depthwise", channelAxis: 2 });
+  expect(useOf("conv1/pointwise_filter", [1, 1, 16, 32])).toMatchObject({ kind: "weight", channelAxis: 3 });
+  expect(useOf("fc/weights", [256, 10])).toMatchObject({ kind: "weight", channelAxis: 1 });
+  expect(useOf("fc/bias", [10])).toMatchObject({ kind: "vector" });
+  expect(useOf("Conv/anchors", [20, 4])).toMatchObject({ kind: "exact" });
+});
