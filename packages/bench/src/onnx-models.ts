@@ -70,7 +70,7 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
 
 /** A subject's points, those that are known and those that were missing. */
 async function measure(
-  { qualities, bits: widths = BITS, calibration, divergence: ownDivergence }: Calibrated,
+  { qualities, sizes = [], bits: widths = BITS, calibration, divergence: ownDivergence }: Calibrated,
   subject: Subject,
   path: string,
   quick: boolean,
@@ -117,15 +117,19 @@ async function measure(
   const compressed = async (target: CompressTarget, quantize?: Quantize) => [
     (await compressModel(model, target, { quantize })).bytes,
   ];
-  const missing = (quick ? qualities.slice(1, 2) : qualities).filter((quality) =>
-    isMissing("calibrated", `quality ${quality}`),
-  );
+  const targets: (readonly [string, CompressTarget])[] = [
+    ...(quick ? qualities.slice(1, 2) : qualities).map(
+      (quality) => [`quality ${quality}`, { quality }] as const,
+    ),
+    ...(quick ? [] : sizes).map((maxBytes) => [`${maxBytes} bytes`, { maxBytes }] as const),
+  ];
+  const missing = targets.filter(([setting]) => isMissing("calibrated", setting));
   if (missing.length > 0) {
     const given = some((await calibration()).map((each) => named(runner, each)));
     const feeds = await withStates(runner, given, subject);
     const quantize = await quantizeOf(model, feeds);
-    for (const quality of missing)
-      await attempt("calibrated", `quality ${quality}`, () => compressed({ quality }, quantize));
+    for (const [setting, target] of missing)
+      await attempt("calibrated", setting, () => compressed(target, quantize));
   }
   const structure = Buffer.concat(Object.values(model.metadata));
   for (const { name, bytes, values } of plainFiles(await plainTensors(model), structure))

@@ -27,6 +27,8 @@ export interface Calibrated {
   calibration(): Promise<Feeds[]>;
   /** Points of the curve: see `compressModel`. */
   qualities: readonly number[];
+  /** More points, by bytes of the file. */
+  sizes?: readonly number[];
   /** Sizes of the weights alone, and of the command's --bits, mean bits a weight. */
   bits?: readonly number[];
   /** How far outputs are off. Default: `divergence`. */
@@ -73,6 +75,7 @@ export const calibrated: readonly Calibrated[] = [
     name: "BERT of mails",
     calibration: () => mailTokens({ from: 0, count: 192, isTest: false, names: BERT_INPUTS }),
     qualities: [75, 88, 100],
+    sizes: [60_000, 120_000],
     bits: [3, 2, 1, 0.5],
   },
   {
