@@ -148,7 +148,11 @@ async function passesFor(
   const used = new Map(takes.map((name) => [name, everything.get(name)!.dtype]));
   for (const seed of seeds.values()) used.set(seed, "float32");
   const results = squares.filter((name) => name !== undefined);
-  const backward = await loadPiece(runtime, BACKWARD_MODEL, nodes, constants, used, results);
+  // Where gradients reach no layer there is nothing to run.
+  const backward =
+    results.length > 0
+      ? await loadPiece(runtime, BACKWARD_MODEL, nodes, constants, used, results)
+      : undefined;
   return {
     shapes,
     forward: (inputs) => runForward(forward, inputs),
@@ -158,12 +162,12 @@ async function passesFor(
         const { shape } = values.get(target.value)!;
         return { dtype: "float32" as const, shape, data: seed(target) };
       });
-      const found = await backward.run([...given, ...seeded]);
-      const data = new Map(results.map((name, i) => [name, found[i].data as Float32Array]));
+      const found = await backward?.run([...given, ...seeded]);
+      const data = new Map(results.map((name, i) => [name, found![i].data as Float32Array]));
       return squares.map((name) => (name === undefined ? undefined : data.get(name)));
     },
     async release() {
-      await Promise.all([forward.release(), backward.release()]);
+      await Promise.all([forward.release(), backward?.release()]);
     },
   };
 }

@@ -258,6 +258,24 @@ async function runLogits(bytes: Uint8Array, x: ReturnType<typeof tensor>): Promi
   return (found["logits"] as { data: Float32Array }).data;
 }
 
+test("a network whose outputs no gradient comes through is told by probes alone", async () => {
+  // Relu under a name that no rule has: of all layers the gradient is lost.
+  const graph = graphOf(
+    [
+      makeNode("MatMul", ["x", "w1"], ["h"]),
+      makeNode("MatMul", ["h", "w2"], ["m"]),
+      makeNode("ThresholdedRelu", ["m"], ["y"], { alpha: Float32Array.of(0.01) }),
+    ],
+    { w1: weight([6, 5], 21), w2: weight([5, 4], 22) },
+    [undefined, 6],
+  );
+  const given = Array.from({ length: 6 }, (_, i) => new Map([["x", tensor([8, 6], 300 + i)]]));
+  const network = await onnxNetwork(await readGraphModel(graph), ort, given);
+  const sensitivities = await network.sensitivities();
+  expect(sensitivities.map(({ length }) => length)).toEqual([5, 4]);
+  for (const values of sensitivities) expect(values.every((value) => value > 0)).toBe(true);
+});
+
 test("other formats, no inputs and models without layers are refused by name", async () => {
   const model = await readGraphModel(classifier());
   await expect(calibrateOnnx({ ...model, format: "safetensors" }, ort, feeds)).rejects.toThrow(
