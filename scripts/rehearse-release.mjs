@@ -83,6 +83,40 @@ function emptyFolder(name, ...install) {
   return folder;
 }
 
+/** @param skip the declarations of libraries, where a peer's own do not hold */
+function checkTypes(name, folder, skip) {
+  for (const ending of ["mts", "cts"])
+    writeFileSync(
+      join(folder, `use.${ending}`),
+      `import * as all from "${name}";\nexport const names = Object.keys(all);\n`,
+    );
+  const options = [
+    "--noEmit",
+    "--strict",
+    "--target",
+    "es2022",
+    "--module",
+    "nodenext",
+    ...(skip ? ["--skipLibCheck"] : []),
+  ];
+  const types = join(root, "node_modules/@types");
+  const args = [
+    join(root, "node_modules/typescript/bin/tsc6"),
+    ...options,
+    "--typeRoots",
+    types,
+    "--types",
+    "node",
+    "use.mts",
+    "use.cts",
+  ];
+  try {
+    run(process.execPath, args, folder);
+  } catch (error) {
+    throw new Error(`${name} in TypeScript: ${error.stdout}`);
+  }
+}
+
 let server;
 try {
   const copy = copyOfTree();
@@ -104,7 +138,8 @@ try {
     const folder = emptyFolder(name.replaceAll("/", "-"), `${name}@${version}`, ...peers);
     run(process.execPath, ["--input-type=module", "-e", `await import("${name}")`], folder);
     run(process.execPath, ["--input-type=commonjs", "-e", `require("${name}")`], folder);
-    console.log(`ok ${name}@${version} alone, as ES module and as CommonJS`);
+    checkTypes(name, folder, peers.length > 0);
+    console.log(`ok ${name}@${version} alone, as ES module, as CommonJS and in TypeScript`);
   }
   const folder = emptyFolder("npx");
   const help = run("npx", ["--yes", "bitdiet", "--help"], folder);

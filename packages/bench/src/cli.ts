@@ -39,6 +39,10 @@ const benchmarks: Record<string, { what: string; load: () => Promise<{ run: Benc
     what: "ONNX's own tests of its operators: byte for byte back, and run on their own inputs",
     load: () => import("./onnx-node-tests.js"),
   },
+  limits: {
+    what: "What decoders take beside what the bound on work counts for them",
+    load: () => import("./limits.js"),
+  },
   file: {
     what: ".bitdiet files: M weights/s, bytes and memory by coder, beside cabac alone and uint8 + brotli",
     load: () => import("./file.js"),
