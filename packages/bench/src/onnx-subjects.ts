@@ -39,7 +39,7 @@ export const calibrated: readonly Calibrated[] = [
   {
     name: "PP-OCRv4 rec",
     calibration: () => lines("x", { from: 0, count: 96, width: 320, batch: 1 }),
-    qualities: [60, 47],
+    qualities: [60, 70, 80],
     divergence: (outputs, original) => ({
       ...plain(outputs, original),
       logits: errorOfLogits(outputs, original),
