@@ -57,6 +57,7 @@ export function divergence(
     return { kind: "relative", value: mean(pairs.map(({ exact, found }) => relativeError(found, exact))) };
   const judged = distributions.map(({ exact, found, rows }) => compareRows(found, exact, rows!));
   const count = judged.reduce((sum, { rows }) => sum + rows, 0);
+  if (count === 0) return { kind: "kl", value: 0, agreement: 1 }; // outputs without any number
   return {
     kind: "kl",
     value: judged.reduce((sum, { kl }) => sum + kl, 0) / count,

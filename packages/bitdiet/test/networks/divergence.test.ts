@@ -74,3 +74,8 @@ test("outputs of other names, sizes or types are refused", () => {
   const ids = [new Map<string, RunTensor>([["ids", { dtype: "int32", shape: [1], data: Int32Array.of(1) }]])];
   expect(() => divergence(ids, ids)).toThrow("expected an output of floats, got ids");
 });
+
+test("outputs without any number are equal", () => {
+  const empty = [new Map([["y", { dtype: "float32" as const, shape: [0, 3], data: new Float32Array() }]])];
+  expect(divergence(empty, empty)).toMatchObject({ value: 0 });
+});
