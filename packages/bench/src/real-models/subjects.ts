@@ -3,7 +3,7 @@
  *
  *     for (const subject of subjects) { const inputs = await subject.inputs(); … }
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { dataFolder } from "../sources.js";
 import { sameNanodetBoxes, sameYoloxBoxes } from "./boxes.js";
@@ -264,7 +264,10 @@ function sources(name: string, count: number): Feeds[] {
   const folder = join(import.meta.dirname, "../../../../node_modules");
   const kinds = ["js", "ts", "json", "md", "css", "html", "py", "yml", "cc", "h", "sh"];
   const all = (readdirSync(folder, { recursive: true }) as string[]).sort();
-  const files = kinds.flatMap((kind) => all.filter((file) => file.endsWith(`.${kind}`)).slice(0, 12));
+  // A package's folder may end in ".js", too.
+  const isOf = (file: string, kind: string) =>
+    file.endsWith(`.${kind}`) && statSync(join(folder, file)).isFile();
+  const files = kinds.flatMap((kind) => all.filter((file) => isOf(file, kind)).slice(0, 12));
   return files.slice(0, count).map((file) => {
     const text = readFileSync(join(folder, file), "utf8").slice(0, 10_000);
     return new Map([[name, { dtype: "string", shape: [1], data: [text] }]]);
