@@ -29,7 +29,10 @@ const manifest = (name) => JSON.parse(readFileSync(join(root, "packages", name, 
 /** Tarballs by package name: those that others need are not on the registry yet. */
 const tarballs = () =>
   Object.fromEntries(
-    packAll(scratch).map(({ name, filename, size }) => [name, { tarball: join(scratch, filename), size }]),
+    packAll(scratch).map(({ name, filename, size }) => {
+      const { dependencies = {} } = manifest(name.replace("@bitdiet/", ""));
+      return [name, { tarball: join(scratch, filename), size, dependencies }];
+    }),
   );
 
 /** An error of any sub-path, as ES module or CommonJS, is an instance of the class that each other one exports. */
@@ -47,6 +50,16 @@ const oneError = (paths) => `
   });
 `;
 
+/** Packages of ours among these, and those of ours that they need in turn. */
+function withDependencies(names, packs, found = new Set()) {
+  for (const name of names) {
+    if (!(name in packs) || found.has(name)) continue;
+    found.add(name);
+    withDependencies(Object.keys(packs[name].dependencies), packs, found);
+  }
+  return [...found];
+}
+
 function check(name, packs) {
   const folder = join(root, "packages", name);
   const { name: packageName, exports, dependencies = {}, peerDependencies = {} } = manifest(name);
@@ -59,16 +72,21 @@ function check(name, packs) {
   const project = join(scratch, name);
   mkdirSync(project);
   writeFileSync(join(project, "package.json"), '{ "private": true }\n');
-  // The README's blocks may use a tfjs backend beside the peers, or another package of ours; a user installs those, too.
+  // The README's blocks may use more of TF.js beside the peers, or another package of ours; a user installs those, too.
   const peers = Object.entries(peerDependencies).map(([peer, range]) => `${peer}@${range}`);
-  const backends = peers.length
-    ? ["@tensorflow/tfjs-backend-cpu@4.22.0", "@tensorflow/tfjs-layers@4.22.0"]
-    : [];
   const used = blocks.flatMap(({ code }) =>
-    [...code.matchAll(/from "(@bitdiet\/[^/"]+)/g)].map((match) => match[1]),
+    [...code.matchAll(/^\s*import .*?"((?:@[^/"]+\/)?[^/"]+)|from "((?:@[^/"]+\/)?[^/"]+)/gm)].map(
+      ([, bare, from]) => bare ?? from,
+    ),
   );
-  const ours = [...new Set([...Object.keys(dependencies), ...used])].filter(
-    (other) => other !== packageName && other in packs,
+  const backends = [
+    ...new Set([
+      ...(peers.length ? ["@tensorflow/tfjs-backend-cpu", "@tensorflow/tfjs-layers"] : []),
+      ...used.filter((other) => other.startsWith("@tensorflow/") && !(other in peerDependencies)),
+    ]),
+  ].map((other) => `${other}@4.22.0`);
+  const ours = withDependencies([...Object.keys(dependencies), ...used], packs).filter(
+    (other) => other !== packageName,
   );
   const wanted = [tarball, ...ours.map((other) => packs[other].tarball), ...peers, ...backends];
   // Without install scripts: that of onnxruntime-node only fetches what a GPU needs.
