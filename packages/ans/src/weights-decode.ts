@@ -112,7 +112,12 @@ function decodeRows(decoder: WeightDecoder, count: number): void {
   const gain = GAINS[decoder.kind >> 4][1];
   const rows = count / rowLength;
   for (let row = 0, rowStart = rowMeans[0]; row < rows && decoder.position <= decoder.end; row += LANES) {
-    const starts = decoder.states.map((_, lane) => (row + lane < rows ? 0 : decoder.tables.absent));
+    const starts = decoder.states.map((state, lane) => {
+      if (row + lane < rows) return 0;
+      // A lane that reads nothing more has come to its end.
+      if (state) corrupt("weights: end");
+      return decoder.tables.absent;
+    });
     const group: Group = { row, starts, from: 0, to: 0, columnMeans, gain, rate: columnRate(row / LANES) };
     rowMeans.fill(rowStart);
     for (; group.from < rowLength; group.from = group.to) {

@@ -160,6 +160,23 @@ describe("bytes of weights that are not their encoder's", () => {
     expect(caught).toBeGreaterThan(3000);
   });
 
+  test("are refused where a lane that has no row is not at its end: each of its bits counts", () => {
+    for (const width of [1, 3]) {
+      const shape = { rowLength: 18, kernel: [1, width] as [number, number] };
+      const integers = weights(3, 18, width, 3);
+      const bytes = encodeWeights(integers, shape);
+      // Two bytes, and the LEB128 bytes of low bits; then a bit that starts, and four states of 10 bits.
+      const start = 3 + bytes[2];
+      const state = 8 * start + 32 - Math.clz32(bytes[start] & -bytes[start]) + 30;
+      expect(decodeWeights(bytes, integers.length, shape)).toEqual(integers);
+      for (let bit = state; bit < state + 10; bit++) {
+        const altered = bytes.slice();
+        altered[bit >> 3] ^= 1 << (bit & 7);
+        expect(() => decodeWeights(altered, integers.length, shape)).toThrow(CorruptInputError);
+      }
+    }
+  });
+
   test("cannot claim more weights than they could hold", () => {
     const bytes = encodeWeights(Int32Array.of(1, 2, 3));
     expect(() => decodeWeights(bytes, 1e9)).toThrow(CorruptInputError);
