@@ -307,7 +307,7 @@ describe("calibration", () => {
     const { accuracy, weights } = await calibratedWeights.runs[0].measure(answers);
     // Of filters, matrix and biases, `calibrate` keeps a copy for as long as the function it gave back could be called.
     expect(tf.memory().numTensors).toBe(before + 16);
-    expect(accuracy).toBeGreaterThanOrEqual(0.8);
+    expect(accuracy).toBeGreaterThanOrEqual(0.75);
     expect(weights!.coded).toBeLessThanOrEqual(2);
     expect(weights!.coded).toBeGreaterThan(1.9);
     // Kernels alone; the file has steps, biases and the topology beside them.
