@@ -26,10 +26,10 @@ interface Options extends JobOptions, Epochs {
 const DEFAULTS: Options = {
   bits: 4,
   weightBits: 5,
-  lambda: 0.05,
-  weightLambda: 0.03,
+  lambda: 0.03,
+  weightLambda: 0.015,
   epochs: 3,
-  fineTuneEpochs: 4,
+  fineTuneEpochs: 7,
   seed: 1,
   out: "out/layers",
   backend: "wasm",
