@@ -38,8 +38,10 @@ async function useWebgpu(): Promise<void> {
 
 /** Whether there is a device: Chromium may be built without one in software. */
 async function hasWebgpu(): Promise<boolean> {
+  // Node 20 has no navigator.
+  if (!isBrowser) return false;
   const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<unknown> } };
-  return isBrowser && !!(await gpu?.requestAdapter());
+  return !!(await gpu?.requestAdapter());
 }
 
 const backends = {
