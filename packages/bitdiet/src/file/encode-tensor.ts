@@ -48,8 +48,8 @@ export type SourceTensor = LosslessTensor | QuantizedSource;
 export interface EncodeOptions {
   /**
    * Coders that decode faster take more bytes. A slower one codes a tensor's integers where it saves more than this share of what
-   * the best faster one takes: 0 for the smallest file, 1 for the fastest. Default: 0.02, which is several times as fast as the
-   * smallest and at most 2 % larger.
+   * the best faster one takes: 0 for the smallest file, 1 for the fastest. Default: 0.02: no tensor
+   * is much more than 2 % larger than the smallest.
    */
   minGain?: number;
   /**
