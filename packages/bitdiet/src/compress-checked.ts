@@ -151,6 +151,8 @@ function affordable(seconds: number, each: number, most: number): number {
 export interface Candidate {
   name: string;
   quantize: Quantize;
+  /** Whether its file holds another graph than the model: batch norms are folded into layers. */
+  changesGraph?: boolean;
 }
 
 export interface CheckedReport extends CompressReport {

@@ -126,8 +126,8 @@ export async function choose(model: Model, choice: Choice, progress: Progress): 
         `${formatBytes(chosen.report.bytes)}: the score fell from ${before} to ${after}, by more than ${maxDrop}`,
       );
   }
-  const isFolded = model.format === "onnx" && /calibration/.test(chosen.method);
-  const { metadata } = isFolded ? decoded : model;
+  const { changesGraph } = candidates.find(({ name }) => name === chosen.method) ?? {};
+  const { metadata } = changesGraph ? decoded : model;
   return { ...chosen, metadata, outputs: await outputsOf(check, decoded, target === undefined) };
 }
 
@@ -188,7 +188,10 @@ async function look(
     } else candidates.unshift(await (await calibration()).syntheticCandidate(model, check, progress));
   }
   const ruled = (quantize: Quantize) => asUsage("--bits-for", () => withBits(model, quantize, bitsFor));
-  return { check, candidates: candidates.map(({ name, quantize }) => ({ name, quantize: ruled(quantize) })) };
+  return {
+    check,
+    candidates: candidates.map((candidate) => ({ ...candidate, quantize: ruled(candidate.quantize) })),
+  };
 }
 
 async function runnerOf(model: Model): Promise<Runner | string> {
