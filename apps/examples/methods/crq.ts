@@ -39,6 +39,7 @@ async function clustered(testbed: Testbed, distanceOf: Distance, lambda = 1): Pr
     task: "clustering",
     steps: half.steps,
     schedule: warmCosine,
+    cycle: ESTIMATE_EVERY,
     groups: [{ variables: Object.values(parameters), learningRate: LEARNING_RATES.parameters }],
     loss: (step, progress, log) => {
       if (step % ESTIMATE_EVERY === 0) {

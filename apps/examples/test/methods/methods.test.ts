@@ -12,16 +12,14 @@ import {
 } from "@bitdiet/compression-aware";
 import { normalizedBatch } from "@bitdiet/zoo/data/cifar10";
 import { uniform } from "@bitdiet/zoo/data/random";
-import { writeCheckpoint } from "@bitdiet/zoo/nets/checkpoint-file";
-import { pyTorchFromParameters } from "@bitdiet/zoo/nets/parameters";
-import { cifarResnet, initialCifarResnet } from "@bitdiet/zoo/nets/resnet";
+import { cifarResnet } from "@bitdiet/zoo/nets/resnet";
 import { useBackend } from "@bitdiet/zoo/training/backend";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, test } from "vitest";
 import { calibratedWeights } from "../../methods/calibrated.js";
 import { mixedIntegers, packMixed } from "../../methods/diffq/mixed-weights.js";
 import { judge } from "../../methods/judge.js";
-import { parseOptions } from "../../methods/main.js";
+import { parseWords, type Words } from "../../methods/options.js";
 import { quantizationAware } from "../../methods/quantization-aware.js";
 import type { Recipe } from "../../methods/recipe.js";
 import { RECIPES } from "../../methods/recipes.js";
@@ -37,31 +35,11 @@ import {
   taskLoss,
 } from "../../methods/testbed.js";
 import { trainOnWorkers } from "../../methods/workers.js";
+import { tinySource } from "./tiny-source.js";
 
 const folder = mkdtempSync(join(tmpdir(), "bitdiet-methods-"));
 
-/** CIFAR-10's layout with smooth random pictures, and a ResNet-8 that was never trained. */
-async function source() {
-  const random = uniform(1);
-  const records = (count: number) =>
-    Buffer.concat(
-      Array.from({ length: count }, () => {
-        const [a, b, c] = [random() / 4, random() / 4, 255 * random()];
-        const pixel = (i: number) => 127 + 60 * Math.sin(a * (i % 32)) + 60 * Math.cos(b * (i >> 5) + c);
-        return Uint8Array.from({ length: 3073 }, (_, i) => (i === 0 ? 10 * random() : pixel((i - 1) % 1024)));
-      }),
-    );
-  const data = join(folder, "data");
-  mkdirSync(data, { recursive: true });
-  for (const n of [1, 2, 3, 4, 5]) writeFileSync(join(data, `data_batch_${n}.bin`), records(50));
-  writeFileSync(join(data, "test_batch.bin"), records(100));
-  const checkpoint = join(folder, "resnet8.safetensors");
-  const parameters = initialCifarResnet(8, 10, 1);
-  await writeCheckpoint(checkpoint, pyTorchFromParameters(parameters));
-  tf.dispose(parameters);
-  const options = { steps: 2, batch: 8, seed: 1, distill: 0.5, codedImages: 50, testImages: 100 };
-  return { data, checkpoint, ...options };
-}
+const source = () => tinySource(folder);
 
 let testbed: Testbed;
 beforeAll(async () => {
@@ -376,6 +354,13 @@ describe("quantization-aware training", () => {
 
 describe("npm run methods' options", () => {
   const needed = ["--data", "d", "--checkpoint", "c"];
+  const asked: unknown[] = [];
+  const words: Words = {
+    make: async (...all) => void asked.push(...all),
+    plan: async () => {},
+    run: async () => {},
+    collect: async () => {},
+  };
   test.each([
     [["unknown", ...needed], "NAME: expected one of"],
     [["cat", "--checkpoint", "c"], "--data: expected a path"],
@@ -387,14 +372,12 @@ describe("npm run methods' options", () => {
     ],
     [[...needed, "--colour"], "Unknown option `--colour`"],
   ])("%j is refused in one line that names it", (argv, message) => {
-    expect(() => parseOptions(argv)).toThrow(message);
+    expect(() => parseWords(argv, words)).toThrow(message);
   });
 
-  test("defaults", () => {
-    expect(parseOptions(needed)).toMatchObject({
-      source: { steps: 300, batch: 32, distill: 1 },
-      workers: undefined,
-      fresh: false,
-    });
+  test("defaults", async () => {
+    await parseWords(needed, words)!();
+    expect(asked[0]).toMatchObject({ source: { steps: 300, batch: 32, distill: 1 } });
+    expect(asked[1]).toMatchObject({ workers: undefined, fresh: false });
   });
 });

@@ -1,14 +1,20 @@
 // What the programs here share of their command lines: flags are checked before anything starts; a wrong one is one clear
-// line and exit code 2, a failure later is exit code 1. Example: `--bits: expected a whole number from 1 to 8, got 9`.
+// line and exit code 2, a failure later is exit code 1, and a run that was told to end and can go on is 75. Example: `--bits: expected a whole number from 1 to 8, got 9`.
 import { resolve } from "node:path";
 import { removeUnfinishedAtExit } from "bitdiet/node";
+import { InterruptedError, TRY_AGAIN } from "./interruption.js";
 
 /** Wrong use of the command line; the message is for the user. */
 export class UsageError extends Error {}
 
+/** What was asked for could not be; the message is for the user. */
+export class FailedError extends Error {}
+
 /** What `parseFlags` uses of a program made with cac. */
 export interface Program {
   help(): unknown;
+  /** The first word, if the program has several commands; empty for the one that takes any. */
+  matchedCommandName?: string;
   parse(argv: string[], options: { run: boolean }): { options: Flags; args: readonly string[] };
   runMatchedCommand(): unknown;
 }
@@ -17,7 +23,7 @@ export interface Program {
 export type Flags = Record<string, unknown>;
 
 /**
- * Reads arguments with a program that has one command.
+ * Reads arguments with a program of one command or several.
  *
  * @returns undefined when `--help` was asked for and printed
  * @throws {UsageError} on unknown flags, missing values and arguments that nobody asked for
@@ -25,13 +31,13 @@ export type Flags = Record<string, unknown>;
 export function parseFlags(
   program: Program,
   argv: readonly string[],
-): { flags: Flags; args: readonly string[] } | undefined {
+): { command: string; flags: Flags; args: readonly string[] } | undefined {
   program.help();
   try {
     const { options: flags, args } = program.parse(["node", "main", ...argv], { run: false });
     if (flags.help) return undefined;
     program.runMatchedCommand(); // makes these checks
-    return { flags, args };
+    return { command: program.matchedCommandName ?? "", flags, args };
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
@@ -75,7 +81,11 @@ export async function exitWith(name: string, program: () => Promise<void>): Prom
   try {
     await program();
   } catch (error) {
-    console.error(error instanceof UsageError ? `${name}: ${error.message} (see ${name} -- --help)` : error);
-    process.exit(error instanceof UsageError ? 2 : 1);
+    const isUsage = error instanceof UsageError;
+    if (isUsage) console.error(`${name}: ${error.message} (see ${name} -- --help)`);
+    else if (error instanceof InterruptedError || error instanceof FailedError)
+      console.error(`${name}: ${error.message}`);
+    else console.error(error);
+    process.exit(isUsage ? 2 : error instanceof InterruptedError ? TRY_AGAIN : 1);
   }
 }

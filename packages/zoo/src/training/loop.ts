@@ -2,6 +2,7 @@
 // and checkpoints to go on from. What is trained, on what and for which loss is the caller's: a function of the step.
 // A step's data and random numbers depend on the step alone, so an interrupted run that goes on ends as it would have.
 import * as tf from "@tensorflow/tfjs-core";
+import { InterruptedError } from "../runner/interruption.js";
 import { startProgress } from "../runner/progress.js";
 import { readTrainingState, writeTrainingState } from "./checkpoint.js";
 import { adam, type OptimizerOf } from "./optimizers.js";
@@ -44,15 +45,19 @@ export interface Training {
   /** Factor of the learning rates at a progress of 0 to 1. Default: `cosineDecay`. */
   schedule?: (progress: number) => number;
   checkpoint?: Checkpoint;
+  /** The loss keeps something from each step that is a multiple of this to the next one: a run goes on from there only. Default: 1. */
+  cycle?: number;
 }
 
 /** A file that holds variables and optimizer state of a run under way. */
 export interface Checkpoint {
   path: string;
-  /** Written after every so many steps and after the last, replacing the one before. */
+  /** Written after so many steps since it was, and after the last step, replacing the one before. */
   every: number;
   /** Go on from the file, if there is one. */
   resume: boolean;
+  /** Once it is aborted, the file is written after the step under way, or its cycle, and the run ends. */
+  stop?: AbortSignal;
 }
 
 /** Falls from 1 to 0 along half a cosine. */
@@ -81,6 +86,7 @@ export function gradientsOf(loss: Loss): Gradients {
 /**
  * Leaves the trained values in the variables and no tensor behind.
  *
+ * @throws {InterruptedError} if it was stopped before its last step
  * @throws {Error} if the loss or a variable stops being a number, naming the step: no checkpoint is written of such a state; if the checkpoint to go on from is of another run
  */
 export async function train({
@@ -90,6 +96,7 @@ export async function train({
   gradients: gradientsAt,
   schedule = cosineDecay,
   checkpoint,
+  cycle = 1,
 }: Training): Promise<void> {
   if (!Number.isInteger(steps) || steps < 1)
     throw new Error(`${task}: expected a whole number of steps, 1 or more, got ${steps}.`);
@@ -100,6 +107,7 @@ export async function train({
   const smoothed = smoothing();
   try {
     const first = checkpoint?.resume ? await readTrainingState(checkpoint.path, state, steps) : 0;
+    let kept = first;
     for (let step = first; step < steps; step++) {
       const found = await gradientsAt(variables, step, step / steps);
       if (!Number.isFinite(found.loss))
@@ -115,11 +123,20 @@ export async function train({
       progress.update(step + 1, smoothed({ loss: found.loss, ...found.logged }));
       const done = step + 1;
       const isLast = done === steps;
-      if (isLast || (checkpoint && done % checkpoint.every === 0)) refuseNoNumbers(task, variables, step);
-      if (checkpoint && (isLast || done % checkpoint.every === 0)) {
+      const isWhole = checkpoint !== undefined && done % cycle === 0;
+      const isStopped = isWhole && !isLast && checkpoint.stop?.aborted === true;
+      const isKept =
+        checkpoint !== undefined && (isLast || isStopped || (isWhole && done - kept >= checkpoint.every));
+      if (isLast || isKept) refuseNoNumbers(task, variables, step);
+      if (isKept) {
         await writeTrainingState(checkpoint.path, state, done, steps);
+        kept = done;
       }
-      if (step % 8 === 0) await tf.nextFrame();
+      if (isStopped)
+        throw new InterruptedError(
+          `${task}: stopped after step ${done} of ${steps}, kept in ${checkpoint.path}`,
+        );
+      await tf.nextFrame(); // signals are heard between steps
     }
   } finally {
     progress.finish();
