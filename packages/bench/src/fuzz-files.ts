@@ -35,6 +35,12 @@ function tensorOf(name: string, next: () => number): SourceTensor {
   const shape = Array.from({ length: below(5) }, () => 1 + below(4));
   const size = shape.reduce((a, b) => a * b, 1);
   if (below(4) === 0) {
+    const dtype = (["int8", "uint8", "int4", "uint32"] as const)[below(4)];
+    const bytes = Uint8Array.from({ length: tensorBytes[dtype](size) }, () => below(40));
+    const integers = { axis: below(Math.max(1, shape.length)), width: dtype === "uint32" ? 4 : 0 };
+    return { name, dtype, shape, bytes, integers: dtype === "uint32" ? { ...integers, axis: 0 } : integers };
+  }
+  if (below(4) === 0) {
     const bytes = Uint8Array.from({ length: 4 * size }, () => below(below(2) === 0 ? 3 : 256));
     return { name, dtype: below(2) === 0 ? "float32" : "int32", shape, bytes };
   }
@@ -49,6 +55,14 @@ function tensorOf(name: string, next: () => number): SourceTensor {
   const integers = Int32Array.from({ length: size }, () => Math.round((next() - next()) * spread));
   return { name, dtype: "float32", quantized: { shape, integers, axis, steps }, refinementBits };
 }
+
+/** Bytes of so many elements. */
+const tensorBytes = {
+  int8: (size: number) => size,
+  uint8: (size: number) => size,
+  int4: (size: number) => Math.ceil(size / 2),
+  uint32: (size: number) => 4 * size,
+};
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
 

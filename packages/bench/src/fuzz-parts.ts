@@ -44,7 +44,8 @@ const partsBy = (name: string, coder: number, originals: (seed: number) => Origi
   },
 });
 
-const coderOf = (entry: Original["entry"]) => ("coder" in entry ? entry.coder : entry.quantized?.coder);
+const coderOf = (entry: Original["entry"]) =>
+  "coder" in entry ? entry.coder : (entry.quantized ?? entry.integers)?.coder;
 
 function valuesOf(entry: Original["entry"], part: Uint8Array): Uint8Array {
   const decoded = decodePart(entry as TensorEntry, part as CheckedPart);
@@ -65,10 +66,24 @@ function partsOf(seed: number): Original[] {
     const quantized = { shape, integers, axis: 0, steps: Float32Array.of(0.5) };
     return { name: `w${i}`, dtype: "float32" as const, quantized };
   });
+  const kept = Array.from({ length: 4 }, (_, i) => {
+    const [dtype, width] = (
+      [
+        ["int8", 0],
+        ["uint8", 4],
+        ["uint8", 0],
+        ["int32", 2],
+      ] as const
+    )[i];
+    const shape = [1 + below(9), 4 * (1 + below(9))];
+    const size = shape[0] * shape[1] * (dtype === "int32" ? 4 : 1);
+    const bytes = Uint8Array.from({ length: size }, () => 128 + Math.round(30 * (next() - next())));
+    return { name: `kept${i}`, dtype, shape, bytes, integers: { axis: 0, width } };
+  });
   const words = Array.from({ length: 20 }, () => "abcdefgh".slice(below(7)).repeat(1 + below(5)));
   const text = Array.from({ length: 10 + below(400) }, () => words[below(20)]).join(next() < 0.5 ? "," : "");
   const file = encodeModel(
-    { tensors, metadata: [{ name: "text", bytes: new TextEncoder().encode(text) }] },
+    { tensors: [...tensors, ...kept], metadata: [{ name: "text", bytes: new TextEncoder().encode(text) }] },
     { minGain: 0.5 * next() },
   );
   const header = readHeader(file);
@@ -80,5 +95,8 @@ function partsOf(seed: number): Original[] {
 
 export const partSubjects: Subject[] = [
   partsBy("parts by the weight coder", 2, (seed) => partsOf(seed).filter(({ entry }) => !("coder" in entry))),
+  partsBy("parts of kept integers", 2, (seed) =>
+    partsOf(seed).filter(({ entry }) => "integers" in entry && entry.integers),
+  ),
   partsBy("parts by lz", 2, (seed) => partsOf(seed).filter(({ entry }) => "coder" in entry)),
 ];

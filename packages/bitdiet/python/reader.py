@@ -549,7 +549,8 @@ def check_limits(metadata, tensors, there, max_bytes, max_seconds):
         coders = [source["coder"]] if source.get("quantized") else []
         if source.get("refinement"):
             coders += [source["coder"], source["refinement"][1]]
-        nanoseconds += source["size"] // 4 * sum(NANOSECONDS[coder] for coder in coders) + source["size"] * BYTE_NANOSECONDS
+        integers = source["size"] * 8 // source["bits"] if "bits" in source else source["size"] // 4
+        nanoseconds += integers * sum(NANOSECONDS[coder] for coder in coders) + source["size"] * BYTE_NANOSECONDS
         there += 0 if "same" in entry else sum(entry["lengths"])
         need(size <= ((1 << 26) + 1024 * there if max_bytes is None else max_bytes), "larger than max_bytes")
         most = 4e9 + 1e4 * there if max_seconds is None else 1e9 * max_seconds
@@ -638,9 +639,11 @@ def read_tensor_fields(entry, number):
     if not entry["quantized"]:
         entry["size"] = -(-bits * elements // 8) if bits else number()
         return
+    if entry["dtype"] not in ("float32", "float16", "bfloat16", "float64"):
+        read_integer_fields(entry, elements, number)
+        return
     flags, coder, axis = number(), number(), number()
     need(flags < 4 and coder < CODERS and axis < max(1, rank), "unknown flags, coder or axis")
-    need(entry["dtype"] in ("float32", "float16", "bfloat16", "float64"), "a quantized tensor of no floats")
     need(0 < elements < 1 << 31, "no or too many elements")
     entry["size"] = 4 * elements
     entry.update(flags=flags, coder=coder, axis=axis)
@@ -648,6 +651,38 @@ def read_tensor_fields(entry, number):
     if flags & 2:
         bits, coder = entry["refinement"]
         need(0 < bits <= 30 and coder < CODERS, "a refinement that cannot be")
+
+
+def read_integer_fields(entry, elements, number):
+    """Of a tensor of integers in rows: how many bits an integer has, and the shape in which they lie."""
+    shape, dtype = entry["shape"], entry["dtype"]
+    coder, axis, width = number(), number(), number()
+    element = DTYPES[dtype][0]
+    bits = width or element
+    need(dtype.lstrip("u").startswith("int") and bits in (2, 4, 8), "no integers of 2, 4 or 8 bits")
+    need(width == 0 or (element % 8 == 0 and axis == 0 and shape), "elements that cannot be so many integers")
+    count = elements * element // bits
+    need(coder < CODERS and axis < max(1, len(shape)) and 0 < count < 1 << 31, "no such coder, axis or number of integers")
+    lie = shape if width == 0 else [shape[0], count // shape[0]]
+    entry["size"] = -(-element * elements // 8)
+    entry.update(coder=coder, axis=axis, lie=lie, bits=bits, signed=width == 0 and dtype.startswith("int"))
+
+
+def decode_integer_tensor(entry):
+    lie, bits, reader = entry["lie"], entry["bits"], Reader(entry["bytes"])
+    least = -(1 << bits - 1) if entry["signed"] else 0
+    offset = reader.signed()
+    need(least <= offset < least + (1 << bits), "an offset that is none of the integers")
+    order, kernel = row_axes(lie, entry["axis"])
+    count = int(np.prod(lie, dtype=np.int64))
+    rows = lie[entry["axis"]] if lie else 1
+    integers = read_integers(reader.rest(), entry["coder"], count, count // rows, kernel) + offset
+    need(bool(np.all((integers >= least) & (integers < least + (1 << bits)))), "an integer of too many bits")
+    integers = integers.reshape([lie[a] for a in order]).transpose(np.argsort(order)).reshape(-1) if lie else integers
+    fields = (integers & (1 << bits) - 1).astype("u1")[:, None] >> np.arange(bits, dtype="u1") & 1
+    raw = np.packbits(fields.reshape(-1), bitorder="little").tobytes()
+    name = DTYPES[entry["dtype"]][1]
+    return np.frombuffer(raw, name).reshape(entry["shape"]) if name else raw
 
 
 def read_lossless(reader, dtype, size):
@@ -746,6 +781,8 @@ def step_at(index, parts):
 def decode_tensor(entry, coarse=False):
     shape = entry["shape"]
     dtype = entry["dtype"]
+    if "lie" in entry:
+        return decode_integer_tensor(entry)
     reader = Reader(entry["bytes"])
     if not entry["quantized"]:
         raw = read_lossless(reader, dtype, entry["size"])

@@ -34,6 +34,8 @@ export interface CompressOptions extends Pick<EncodeOptions, "minGain" | "progre
 }
 
 const NOTHING = "nothing to quantize: the model has no float weights that differ and are finite";
+const KEPT =
+  "nothing to quantize: the model's weights are integers already, and are kept; --requantize makes weights of them";
 /** A model of more weights is looked at in part first, for a lambda to begin with. */
 const SAMPLE_WEIGHTS = 4_000_000;
 /** Trained floats keep more than this share of their bytes, whoever packs them. */
@@ -79,14 +81,17 @@ async function meet(
   attempt: (lambda: number) => Promise<EncodedModel>,
   options: CompressOptions,
 ): Promise<EncodedModel> {
-  if ("quality" in target) return attempt(lambdaOfQuality(target.quality));
   const losslessly = () => encodedModel(model, { tensors: new Map() }, 0, options);
+  const weights = elementsIn(model.tensors.filter(isQuantizable));
+  // What was quantized before is kept, and so is all that belongs to it: its outputs stay as they are.
+  const isKept = weights === 0 && model.tensors.some(({ use }) => use.kind === "integers");
+  if (isKept && !("bits" in target || "maxBytes" in target)) return losslessly();
+  if ("quality" in target) return attempt(lambdaOfQuality(target.quality));
   if ("maxBytes" in target && target.maxBytes >= LOSSLESS_SHARE * sizeOf(model.tensors)) {
     const lossless = await losslessly();
     if (lossless.bytes <= target.maxBytes) return lossless;
   }
-  const weights = elementsIn(model.tensors.filter(isQuantizable));
-  if (weights === 0 && "bits" in target) throw new BudgetError(NOTHING);
+  if (weights === 0 && "bits" in target) throw new BudgetError(isKept ? KEPT : NOTHING);
   const goal = goalOf(target, weights);
   const start = options.start ?? (await likelyLambda(model, target, options));
   const { best, trials } = await search(goal, start, attempt);

@@ -83,7 +83,7 @@ async function smallest(
   options: EncodeOptions,
 ): Promise<{ source: SourceTensor; why: string; encoded: EncodedTensor; isWeight: boolean }> {
   const { name, dtype, shape, use } = tensor;
-  const exact = { name, dtype, shape, bytes };
+  const exact = { name, dtype, shape, bytes, ...(use.kind === "integers" && { integers: use.lie }) };
   const made = typeof quantized === "function" ? await quantized() : quantized;
   if (made) {
     const source = { name, dtype, quantized: made };
@@ -91,19 +91,23 @@ async function smallest(
     if (losslessLength(tensor, exact) > lengthOf(encoded))
       return { source, why: use.reason, encoded, isWeight: true };
     const why = "takes no more with every bit";
-    return { source: exact, why, encoded: encodedExactly(tensor, exact), isWeight: true };
+    return { source: exact, why, encoded: encodedExactly(tensor, exact, options), isWeight: true };
   }
   if (use.kind !== "exact" && dtype === "float32" && elementCount(shape) > 1 && lambda > 0) {
     const source = { ...exact, bytes: roundedSignificands(bytes, finenessOf(lambda)) };
     return { source, why: use.reason, encoded: encodeTensor(source), isWeight: false };
   }
+  if (use.kind === "integers") {
+    const why = `quantized before: kept, ${use.reason}`;
+    return { source: exact, why, encoded: encodedExactly(tensor, exact, options), isWeight: false };
+  }
   const why = lambda === 0 ? "every bit fits" : quantized ? "zeros, or not finite" : use.reason;
-  return { source: exact, why, encoded: encodedExactly(tensor, exact), isWeight: false };
+  return { source: exact, why, encoded: encodedExactly(tensor, exact, options), isWeight: false };
 }
 
 /** What tensors take with every bit: each trial of a search asks for it. */
 const losslessLengths = new WeakMap<ModelTensor, number>();
-const keptExactly = new WeakMap<ModelTensor, EncodedTensor>();
+const keptExactly = new WeakMap<ModelTensor, { encoded: EncodedTensor; minGain?: number }>();
 
 function losslessLength(tensor: ModelTensor, exact: LosslessTensor): number {
   const length = losslessLengths.get(tensor) ?? encodeTensor(exact).bytes.length;
@@ -112,9 +116,15 @@ function losslessLength(tensor: ModelTensor, exact: LosslessTensor): number {
 }
 
 /** For tensors that end in the file so: trials then share their bytes. */
-function encodedExactly(tensor: ModelTensor, exact: LosslessTensor): EncodedTensor {
-  const encoded = keptExactly.get(tensor) ?? encodeTensor(exact);
-  keptExactly.set(tensor, encoded);
+function encodedExactly(
+  tensor: ModelTensor,
+  exact: LosslessTensor,
+  { minGain }: EncodeOptions,
+): EncodedTensor {
+  const kept = keptExactly.get(tensor);
+  if (kept && kept.minGain === minGain) return kept.encoded;
+  const encoded = encodeTensor(exact, { minGain });
+  keptExactly.set(tensor, { encoded, minGain });
   return encoded;
 }
 

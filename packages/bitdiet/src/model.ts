@@ -6,6 +6,8 @@
  *     model.tensors[0].use; // { kind: "weight", channelAxis: 3, reason: "kernel of Conv2D conv2d" }
  */
 
+import type { IntegerRows } from "./file/integer-tensor.js";
+
 /**
  * Bits per element of every type; its place in this table is its number in a file (FORMAT.md). Elements lie little-endian, row-major;
  * those of less than a byte are packed as their framework packs them. A string tensor has no fixed size: it is carried as the opaque
@@ -53,11 +55,13 @@ export const dtypeNames = Object.keys(dtypeBits) as Dtype[];
  * - `weight`: operand of a convolution, a matrix product or a recurrent layer; may be quantized, with a step for each channel
  * - `depthwise`: kernel of a depthwise convolution: few numbers that outputs depend on much; may be quantized, finely
  * - `embedding`: table whose rows are looked up; may be quantized, with a step for each row
+ * - `integers`: any of these that somebody has quantized before: every bit is kept; coders of weights see its integers in rows
  * - `vector`: bias, or scale, shift or statistics of a normalization; may lose its last bits, no more
  * - `exact`: anything else, such as indices, grids, filter banks, quantization scales: every bit is kept
  */
 export type TensorUse =
   | { kind: "weight" | "depthwise" | "embedding"; channelAxis: number; reason: string }
+  | { kind: "integers"; lie: IntegerRows; reason: string }
   | { kind: "vector" | "exact"; reason: string };
 
 export interface ModelTensor {

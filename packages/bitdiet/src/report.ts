@@ -8,14 +8,14 @@ import type { EncodedTensor, SourceTensor } from "./file/encode.js";
 import { coders } from "./file/integers.js";
 import { dequantize } from "./file/quantized-tensor.js";
 import { floatBytes, floatValues } from "./formats/floats.js";
-import { elementCount, isFloat, type ModelTensor } from "./model.js";
+import { elementCount, isFloat, type ModelTensor, type TensorUse } from "./model.js";
 
 export interface CompressedTensor {
   name: string;
   shape: number[];
   dtype: string;
-  /** Quantized; rounded to a few significant bits more than weights have; or bit for bit. */
-  kept: "quantized" | "rounded" | "exact";
+  /** Quantized; bit for bit the integers that somebody made before; rounded to a few significant bits more than weights have; or bit for bit. */
+  kept: "quantized" | "quantized before" | "rounded" | "exact";
   /** Why so, in a few words. */
   why: string;
   /** Bytes in the file; 0 for one that equals an earlier tensor and is stored with it. */
@@ -60,7 +60,7 @@ export interface CompressReport {
 
 /** What went into the file for a tensor, beside what came. */
 export function tensorReport(
-  { name, shape, dtype }: ModelTensor,
+  { name, shape, dtype, use }: ModelTensor,
   original: Uint8Array,
   { source, why }: { source: SourceTensor; why: string },
   { entry, bytes, refinement }: EncodedTensor,
@@ -74,16 +74,23 @@ export function tensorReport(
     name,
     shape: [...shape],
     dtype,
-    kept: isQuantized ? "quantized" : decoded === original ? "exact" : "rounded",
+    kept: isQuantized ? "quantized" : decoded !== original ? "rounded" : keptExactly(use),
     why,
     byteLength,
     bits: (8 * byteLength) / Math.max(1, elementCount(shape)),
     signalToNoise: isFloat(dtype)
       ? signalToNoise(floatValues(dtype, decoded), floatValues(dtype, original))
       : Number.NaN,
-    coder: entry.quantized ? coders[entry.quantized.coder].name : "lossless",
+    coder: coderOf(entry),
     hash: xxHash32(decoded),
   };
+}
+
+const keptExactly = ({ kind }: TensorUse) => (kind === "integers" ? "quantized before" : "exact");
+
+function coderOf({ quantized, integers }: EncodedTensor["entry"]): string {
+  const how = quantized ?? integers;
+  return how ? coders[how.coder].name : "lossless";
 }
 
 /** Signal to noise in dB: what values are of a reference, over what they are off. Infinity where they are equal. */

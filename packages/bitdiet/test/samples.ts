@@ -1,9 +1,10 @@
 /** Small models with every feature of the file: the golden files are made of them, and the other tests use them, too. */
 import type { SourceModel, SourceTensor } from "../src/file/encode.js";
+import type { IntegerRows } from "../src/file/integer-tensor.js";
 import type { QuantizedTensor } from "../src/file/quantized-tensor.js";
 import { toRows } from "../src/file/rows.js";
 import { nearestOnGrid } from "../src/file/step-grid.js";
-import { dtypeNames, tensorBytes } from "../src/model.js";
+import { type Dtype, dtypeBits, dtypeNames, tensorBytes } from "../src/model.js";
 
 /** Uniform in (0, 1), from a seed. */
 export function random(seed: number): () => number {
@@ -198,6 +199,39 @@ export function otherKinds(): SourceModel {
       { name: "__proto__", bytes: text("no object") },
     ],
   };
+}
+
+/** Integers of every width, alone in an element or several in one, in every layout. */
+export function integerKinds(): SourceModel {
+  const whole: [Dtype, IntegerRows["width"]][] = [
+    ["int8", 0], ["uint8", 0], ["int4", 0], ["uint4", 0], ["int2", 0], ["uint2", 0],
+  ]; // biome-ignore format: a table
+  const packed: [Dtype, IntegerRows["width"]][] = [
+    ["uint8", 8], ["uint8", 4], ["uint8", 2], ["int32", 8], ["uint32", 4], ["int32", 2], ["uint16", 4],
+  ]; // biome-ignore format: a table
+  const inAxes = whole.flatMap(([dtype, width]) =>
+    LAYOUTS.map(
+      ([layout, shape, axis]): SourceTensor => integersOf(layout, dtype, [...shape], { axis, width }),
+    ),
+  );
+  const inElements = packed.map(([dtype, width]) =>
+    integersOf(`${width} bits`, dtype, [12, 5, 4], { axis: 0, width }),
+  );
+  return { tensors: [...inAxes, ...inElements] };
+}
+
+/** Two-sided integers, about as wide as a fourth of what there is room for. */
+function integersOf(layout: string, dtype: Dtype, shape: number[], integers: IntegerRows): SourceTensor {
+  const bits = integers.width || dtypeBits[dtype];
+  const count = (tensorBytes(dtype, shape)! * 8) / bits;
+  const least = integers.width === 0 && dtype.startsWith("int") ? -(2 ** (bits - 1)) : 0;
+  const bytes = new Uint8Array(tensorBytes(dtype, shape)!);
+  laplace(Math.floor(count), 2 ** (bits - 4), bits).forEach((value, i) => {
+    if (dtypeBits[dtype] < 8 && i >= shape.reduce((a, b) => a * b, 1)) return;
+    const integer = Math.max(least, Math.min(least + 2 ** bits - 1, least + 2 ** (bits - 1) + value));
+    bytes[(i * bits) >> 3] |= (integer & (2 ** bits - 1)) << ((i * bits) & 7);
+  });
+  return { name: `${dtype} ${layout}`, dtype, shape, bytes, integers };
 }
 
 /** Shapes and the axes of their rows: all ways in which rows and kernels lie. */

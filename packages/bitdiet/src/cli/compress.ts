@@ -14,6 +14,7 @@ import { FileExistsError, writeWhole } from "../formats/whole-files.js";
 import { openBitdiet } from "../loaders/open.js";
 import { openSource } from "../loaders/source.js";
 import type { Model } from "../model.js";
+import { dequantizedModel } from "../networks/onnx/dequantized.js";
 import { keeping } from "../quantize/exceptions.js";
 import type { CompressReport } from "../report.js";
 import { brotliSize } from "./brotli.js";
@@ -33,6 +34,8 @@ export interface CompressCommand extends Omit<Choice, "data" | "hasCurve"> {
   keep: readonly string[];
   /** Outputs that moved far are a failure, not a warning. */
   strict: boolean;
+  /** Makes weights of integers that the model has, rather than keep them. */
+  requantize: boolean;
   force: boolean;
   json: boolean;
 }
@@ -42,7 +45,7 @@ export interface CompressCommand extends Omit<Choice, "data" | "hasCurve"> {
  * @throws {BudgetError} if size, score or (strictly) outputs are missed; nothing is written then
  */
 export async function compress(path: string, command: CompressCommand, progress: Progress): Promise<string> {
-  const { output, force, keep, strict, json } = command;
+  const { output, force, keep, strict, requantize, json } = command;
   for (const path of [output, command.curve])
     if (!force && path !== undefined && existsSync(path)) throw new FileExistsError(`${path} exists already`);
   if (command.maxDrop !== undefined && !command.evaluate)
@@ -52,7 +55,10 @@ export async function compress(path: string, command: CompressCommand, progress:
   await refuseOwnFiles(output, opened.files);
   if (command.curve !== undefined) await refuseOwnFiles(command.curve, opened.files);
 
-  const model = asUsage("--keep", () => keeping(opened.model, keep));
+  const weights = requantize ? await dequantizedModel(opened.model) : opened.model;
+  if (!weights)
+    throw new UsageError("--requantize: expected an ONNX model with weights behind DequantizeLinear");
+  const model = asUsage("--keep", () => keeping(weights, keep));
   const folder = dirname(opened.path);
   const choice = { ...command, data: { ...command.data, folder }, hasCurve: command.curve !== undefined };
   const { pieces, report, metadata, curve, ...chosen } = await choose(model, choice, progress);

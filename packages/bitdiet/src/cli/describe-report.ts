@@ -24,12 +24,12 @@ const MAX_ROWS = 24;
 
 export function describeReport(result: CompressResult): string {
   const { file, bytes, filesBytes, overheadBytes, bits, sha256, tensors, scores, brotliBytes } = result;
-  const quantized = tensors
-    .filter(({ kept }) => kept === "quantized")
-    .sort((a, b) => b.byteLength - a.byteLength);
-  const others = tensors.filter(({ kept }) => kept !== "quantized");
-  const rest = quantized.slice(MAX_ROWS);
-  const rows = quantized.slice(0, MAX_ROWS).map(rowOf);
+  const quantized = tensors.filter(({ kept }) => kept === "quantized");
+  const before = tensors.filter(({ kept }) => kept === "quantized before");
+  const largest = [...quantized, ...before].sort((a, b) => b.byteLength - a.byteLength);
+  const others = tensors.filter((tensor) => !largest.includes(tensor));
+  const rest = largest.slice(MAX_ROWS);
+  const rows = largest.slice(0, MAX_ROWS).map(rowOf);
   return [
     ...(rows.length
       ? [formatTable([["tensor", "shape", "bytes", "bits", "SNR dB", "coder"], ...rows]), ""]
@@ -41,6 +41,11 @@ export function describeReport(result: CompressResult): string {
     `SHA-256 ${sha256}`,
     ...(brotliBytes !== undefined && brotliBytes < bytes
       ? [`brotli -q 11 makes ${formatBytes(brotliBytes)} of the original, less than this file takes`]
+      : []),
+    ...(before.length
+      ? [
+          `${before.length} tensors of ${formatBytes(bytesOf(before))} were quantized before: kept, bit for bit.`,
+        ]
       : []),
     quantized.length === 0
       ? "Nothing was quantized: every tensor is kept bit for bit, or but for its last bits."
@@ -73,7 +78,7 @@ function rowOf({ name, shape, byteLength, bits, signalToNoise, coder }: Compress
     `[${shape}]`,
     formatBytes(byteLength),
     formatNumber(bits, 3),
-    formatNumber(signalToNoise, 1),
+    Number.isNaN(signalToNoise) ? "kept" : formatNumber(signalToNoise, 1),
     coder,
   ];
 }

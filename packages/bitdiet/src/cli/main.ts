@@ -84,6 +84,10 @@ cli
   .option("--max-drop <drop>", "By how much the score may fall, e.g. 0.5% or 0.005")
   .option("--keep <pattern>", "Tensors that keep every bit, e.g. 'embed*'; may be given several times")
   .option("--bits-for <rule>", "Bits of some tensors, e.g. 'head/*=6'; may be given several times")
+  .option(
+    "--requantize",
+    "Makes weights of integers that an ONNX model comes with; they are kept as they are else",
+  )
   .option("--progressive", "A coarse model first, refined as the rest arrives")
   .option("--fast", "Decodes several times as fast, in about a tenth more bytes")
   .option("--smallest", "The fewest bytes, however slowly they decode")
@@ -114,6 +118,7 @@ cli
         progressive: flag(options, "progressive"),
         minGain: minGainOf(options),
         strict: flag(options, "strict"),
+        requantize: flag(options, "requantize"),
         force: flag(options, "force"),
         json: flag(options, "json"),
       },

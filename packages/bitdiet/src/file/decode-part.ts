@@ -8,6 +8,7 @@ import type { Dtype } from "../model.js";
 import { unpackBytes } from "./byte-coders.js";
 import type { MetadataEntry, TensorEntry } from "./entries.js";
 import { must, named } from "./errors.js";
+import { readIntegerTensor } from "./integer-tensor.js";
 import { integersOf, readIntegers } from "./integers.js";
 import { readLossless } from "./lossless.js";
 import { elementsOf, type Reader, readBytes } from "./numbers.js";
@@ -45,9 +46,10 @@ export function decodePart(
   const { name } = entry;
   if ("coder" in entry)
     return named(`metadata "${name}"`, () => ({ name, bytes: unpackBytes(entry.coder, part, entry.size) }));
-  const { dtype, shape, quantized, size } = entry;
+  const { dtype, shape, quantized, integers, size } = entry;
   return named(`tensor "${name}"`, () => {
     if (quantized) return { name, dtype, shape, values: dequantized(entry, part, refinement) };
+    if (integers) return { name, dtype, shape, values: readIntegerTensor(part, dtype, shape, integers) };
     const reader: Reader = { bytes: part, position: 0 };
     const exact = readLossless(reader, dtype, size);
     must(reader.position === part.length);

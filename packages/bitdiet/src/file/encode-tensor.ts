@@ -7,6 +7,7 @@
 import { xxHash32 } from "@bitdiet/stream";
 import { type Dtype, dtypeNames, isFloat, tensorBytes } from "../model.js";
 import { checkedEntry, type Part, type TensorEntry } from "./entries.js";
+import { type IntegerRows, writeIntegerTensor } from "./integer-tensor.js";
 import {
   type CodedIntegers,
   codeIntegers,
@@ -28,6 +29,8 @@ export interface LosslessTensor {
   shape: readonly number[];
   /** Little-endian elements, row-major. */
   bytes: Uint8Array;
+  /** How its integers lie, if they are weights: coders of weights have them where that takes less. Such a tensor decodes to the same bytes. */
+  integers?: IntegerRows;
 }
 
 /** A tensor of which integers and steps are kept. */
@@ -91,14 +94,18 @@ interface Coded {
 /** The one walk of both. */
 function coded(tensor: SourceTensor, options: EncodeOptions, measure: Measure): Coded {
   try {
-    return "quantized" in tensor ? quantized(tensor, options, measure) : lossless(tensor);
+    return "quantized" in tensor ? quantized(tensor, options, measure) : lossless(tensor, options, measure);
   } catch (error) {
     if (error instanceof Error) error.message = `tensor "${tensor.name}": ${error.message}`;
     throw error;
   }
 }
 
-function lossless({ name, dtype, shape, bytes }: LosslessTensor): Coded {
+function lossless(
+  { name, dtype, shape, bytes, integers }: LosslessTensor,
+  { minGain = MIN_GAIN }: EncodeOptions,
+  measure: Measure,
+): Coded {
   if (!(bytes instanceof Uint8Array))
     throw new TypeError(`bytes: expected a Uint8Array, got ${typeof bytes}`);
   if (!dtypeNames.includes(dtype))
@@ -107,9 +114,18 @@ function lossless({ name, dtype, shape, bytes }: LosslessTensor): Coded {
   if (bytes.length !== expected)
     throw new RangeError(`bytes: expected ${expected} of ${dtype} [${shape}], got ${bytes.length}`);
   const part = writeLossless(bytes, dtype, shape);
+  const entry = { name, dtype, shape: [...shape], size: bytes.length };
+  const coded = integers && writeIntegerTensor(bytes, dtype, shape, integers, minGain, measure);
+  if (!integers || !coded || coded.length >= part.length)
+    return { entry: writable({ ...entry, part: partOf(part) }), bytes: part };
+  const { coder, length } = coded;
   return {
-    entry: writable({ name, dtype, shape: [...shape], size: bytes.length, part: partOf(part) }),
-    bytes: part,
+    entry: writable({
+      ...entry,
+      integers: { ...integers, coder },
+      part: coded.bytes ? partOf(coded.bytes) : { start: 0, length, hash: xxHash32(bytes) },
+    }),
+    bytes: coded.bytes,
   };
 }
 

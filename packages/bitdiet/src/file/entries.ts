@@ -5,6 +5,7 @@
  */
 import { type Dtype, dtypeNames, isFloat, tensorBytes } from "../model.js";
 import { must, named } from "./errors.js";
+import { type IntegerRows, integerLayout } from "./integer-tensor.js";
 import { decoders } from "./integers.js";
 import { maxNameBytes, nameReader, nameWriter } from "./names.js";
 import { elementsOf, type Reader, readNumber, writeNumber } from "./numbers.js";
@@ -44,6 +45,8 @@ export interface TensorEntry {
     /** Absent where the first part has everything. */
     refinement?: { bits: number; coder: number };
   };
+  /** Of a tensor of integers that the coders of weights have coded, bit for bit: how they lie, and by which of them. */
+  integers?: IntegerRows & { coder: number };
   /** Place of the earlier tensor that this one equals in all but its name: both have the same parts, which are there once. */
   same?: number;
   /** What the tensor needs, coarsely if there is a second part. */
@@ -86,18 +89,19 @@ export function writeEntries({ metadata, tensors }: Entries): Uint8Array {
   }
   const writeTensorName = nameWriter(fields, "tensors", budget);
   numbers(tensors.length);
-  tensors.forEach(({ name, dtype, shape, size, quantized, same, part, refinementPart }, index) => {
+  tensors.forEach(({ name, dtype, shape, size, quantized, integers, same, part, refinementPart }, index) => {
     writeTensorName(name);
     if (same !== undefined) {
       numbers(0, index - same);
       return;
     }
-    numbers(2 * dtypeNames.indexOf(dtype) + (quantized ? 3 : 2), shape.length, ...shape);
+    numbers(2 * dtypeNames.indexOf(dtype) + (quantized || integers ? 3 : 2), shape.length, ...shape);
     if (quantized) {
       const { axis, perRow, coder, refinement } = quantized;
       numbers((perRow ? PER_ROW : 0) + (refinement ? REFINEMENT : 0), coder, axis);
       if (refinement) numbers(refinement.bits, refinement.coder);
-    } else if (dtype === "string") numbers(size);
+    } else if (integers) numbers(integers.coder, integers.axis, integers.width);
+    else if (dtype === "string") numbers(size);
     numbers(part.length);
     if (refinementPart) numbers(refinementPart.length);
   });
@@ -153,6 +157,10 @@ function readTensor(
     const size = tensorBytes(dtype, shape) ?? next();
     return checkedEntry({ name, dtype, shape, size });
   }
+  if (!isFloat(dtype)) {
+    const integers = { coder: next(), axis: next(), width: next() };
+    return checkedEntry({ name, dtype, shape, size: tensorBytes(dtype, shape) ?? 0, integers });
+  }
   const [flags, coder, axis] = [next(), next(), next()];
   must(flags < 4);
   const quantized: TensorEntry["quantized"] = { axis, perRow: (flags & PER_ROW) > 0, coder };
@@ -162,9 +170,10 @@ function readTensor(
 
 /** What readers refuse, and so no writer may write. @throws {CorruptInputError} unless the parts of an entry fit each other */
 export function checkedEntry<Entry extends Omit<TensorEntry, "part">>(entry: Entry): Entry {
-  const { dtype, shape, size, quantized } = entry;
+  const { dtype, shape, size, quantized, integers } = entry;
   const elements = elementsOf(shape);
   must(shape.length <= MAX_RANK && elements <= 2 ** 49 && Number.isInteger(size));
+  if (integers) must(integers.coder < decoders.length && integerLayout(dtype, shape, integers) !== undefined);
   if (!quantized) return entry;
   const { axis, coder, refinement } = quantized;
   must(isFloat(dtype) && elements > 0 && elements < 2 ** 31 && axis < Math.max(1, shape.length));

@@ -5,6 +5,7 @@
  */
 import type { MetadataEntry, TensorEntry } from "./entries.js";
 import { CorruptInputError } from "./errors.js";
+import { integerLayout } from "./integer-tensor.js";
 import { decoders } from "./integers.js";
 
 export interface DecodeLimits {
@@ -31,13 +32,15 @@ const BYTE_NANOSECONDS = 8;
 /** Bytes and nanoseconds that an entry may become and take. */
 export function costOf(entry: MetadataEntry | TensorEntry): { bytes: number; nanoseconds: number } {
   const { size } = entry;
-  const quantized = "quantized" in entry ? entry.quantized : undefined;
-  if (!quantized) return { bytes: size, nanoseconds: size * BYTE_NANOSECONDS };
-  const { coder, refinement } = quantized;
+  const perByte = size * BYTE_NANOSECONDS;
+  if (!("shape" in entry)) return { bytes: size, nanoseconds: perByte };
+  const { dtype, shape, quantized, integers } = entry;
+  const count = integers ? integerLayout(dtype, shape, integers)!.count : size / 4;
+  const coders = [quantized ?? integers ?? []].flat().map(({ coder }) => coder);
   // First parts are decoded once more when their refinements are there.
-  const coders = refinement ? [coder, coder, refinement.coder] : [coder];
+  if (quantized?.refinement) coders.push(quantized.coder, quantized.refinement.coder);
   const perInteger = coders.reduce((sum, number) => sum + decoders[number].nanoseconds, 0);
-  return { bytes: size, nanoseconds: (size / 4) * perInteger + size * BYTE_NANOSECONDS };
+  return { bytes: size, nanoseconds: count * perInteger + perByte };
 }
 
 /** @throws {CorruptInputError} at the first entry with which the file is beyond its limits */

@@ -4,7 +4,8 @@
  *     safetensorsUses([{ name: "fc.weight", dtype: "float32", shape: [10, 64] }])("fc.weight");
  *     // { kind: "weight", channelAxis: 0, reason: "weight by its name and shape" }
  */
-import { type Dtype, isFloat, type TensorUse } from "../model.js";
+import { type Dtype, dtypeBits, isFloat } from "../model.js";
+import type { FollowedUse } from "./use.js";
 
 interface Named {
   name: string;
@@ -22,7 +23,7 @@ const INPUT_FIRST = /(^|[._/])(c_attn|c_proj|c_fc|q_attn)\.weight$/;
 const TRANSPOSED = /(deconv|conv_?transpose|transposed_?conv|up_?conv|upsampl\w*conv)/i;
 
 /** @param tensors all tensors of the model */
-export function safetensorsUses(tensors: readonly Named[]): (name: string) => TensorUse {
+export function safetensorsUses(tensors: readonly Named[]): (name: string) => FollowedUse {
   const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
   // What stands beside integers of the same name, "layer.qweight" and "layer.scales", belongs to them.
   const quantized = new Set(
@@ -32,7 +33,7 @@ export function safetensorsUses(tensors: readonly Named[]): (name: string) => Te
   );
   return (name) => {
     const { dtype, shape } = byName.get(name)!;
-    if (!isFloat(dtype)) return { kind: "exact", reason: `no floats, but ${dtype}` };
+    if (!isFloat(dtype)) return integersUse(byName.get(name)!, byName);
     const prefix = prefixOf(name);
     if (prefix !== "" && quantized.has(prefix))
       return { kind: "exact", reason: `beside integers of ${prefix}` };
@@ -48,6 +49,32 @@ export function safetensorsUses(tensors: readonly Named[]): (name: string) => Te
       return { kind: "depthwise", channelAxis: 0, reason: "depthwise kernel by its shape" };
     return { kind: "weight", channelAxis: axisOf(name, last, shape), reason: "weight by its name and shape" };
   };
+}
+
+/** What elements of 32 bits are called that hold several integers: GPTQ, AWQ, compressed-tensors, MLX. */
+const PACKED = /(^|[./])(qweight|weight_packed|weight)$/;
+
+/** Integers of two axes are a weight's that was quantized before; of int32 several in an element. Rows are those of the first axis. */
+function integersUse(tensor: Named, byName: ReadonlyMap<string, Named>): FollowedUse {
+  const { name, dtype, shape } = tensor;
+  const isWide = dtypeBits[dtype] > 8;
+  if (longAxes(shape) < 2 || (isWide && !(dtypeBits[dtype] === 32 && PACKED.test(name))))
+    return { kind: "exact", reason: "no weight by its name and shape" };
+  const width = isWide ? { width: packedBits(tensor, byName) } : {};
+  return { kind: "weight", channelAxis: 0, reason: `integers of ${prefixOf(name) || name}`, ...width };
+}
+
+/**
+ * Bits of an integer in a 32-bit element, from what lies beside it: GPTQ packs along the first axis, of which `g_idx` has the true
+ * length, AWQ along the second, which is that of `scales`. Where nothing tells, 4.
+ */
+function packedBits({ name, dtype, shape }: Named, byName: ReadonlyMap<string, Named>): number {
+  const beside = (last: string) => byName.get(`${prefixOf(name)}.${last}`)?.shape ?? [];
+  const [inputs = 0] = beside("g_idx");
+  const [, outputs = 0] = beside("scales");
+  const [packed, integers] = inputs > 0 ? [shape[0], inputs] : [shape[1], outputs];
+  const bits = (dtypeBits[dtype] * packed) / integers;
+  return bits < dtypeBits[dtype] ? bits : 4;
 }
 
 /** Torch's Linear is [out, in], its convolutions OIHW, transposed ones IOHW; Keras and Flax have the outputs last. */

@@ -7,6 +7,9 @@
  */
 import type { TensorUse } from "../model.js";
 
+/** What an operation's place tells of a tensor, whatever its type is. */
+export type FollowedUse = TensorUse & { width?: number };
+
 /** What a table of ours has under a name of somebody else's, such as "constructor". */
 export const lookUp = <Entry>(table: Readonly<Record<string, Entry>>, name: string): Entry | undefined =>
   Object.hasOwn(table, name) ? table[name] : undefined;
@@ -30,6 +33,8 @@ export type Role =
       kind: "weight" | "depthwise" | "embedding";
       as: string;
       axis(shape: KnownShape): number | undefined;
+      /** Bits of an integer of which an element holds several: see `IntegerRows`. */
+      width?: number;
       data?: number;
     }
   | { kind: "vector"; as: string }
@@ -59,7 +64,7 @@ export interface Roles<Op extends Operation> {
 }
 
 interface Found {
-  use: TensorUse;
+  use: FollowedUse;
   /** Whether a weight is a filter. */
   isFilter?: boolean;
 }
@@ -74,7 +79,7 @@ export function usesIn<Op extends Operation>(
   operations: readonly Op[],
   roles: Roles<Op>,
   inputs: ReadonlySet<string>,
-): (value: string, shape: readonly number[]) => TensorUse {
+): (value: string, shape: readonly number[]) => FollowedUse {
   const users = new Map<string, [Op, number][]>();
   const makers = new Map<string, Op[]>();
   for (const operation of operations) {
@@ -113,7 +118,8 @@ export function usesIn<Op extends Operation>(
         return { use: { kind: "exact", reason: `filter of a signal, ${reason}` } };
       const axis = role.axis(known);
       const source = axis === undefined ? undefined : toSource(axis);
-      return { use: { kind: role.kind, channelAxis: inShape(source, shape), reason } };
+      const { kind, width } = role;
+      return { use: { kind, channelAxis: inShape(source, shape), reason, ...(width && { width }) } };
     };
     follow(value, shape, (axis) => axis);
     const uses = found.map(({ use }) => use);

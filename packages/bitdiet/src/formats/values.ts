@@ -4,8 +4,11 @@
  *
  *     tableIn(Float32Array.of(0, 1, 1, 0), [2, 2]); // "whole numbers"
  */
+
+import { integerLayout } from "../file/integer-tensor.js";
 import { type Dtype, elementCount, isFloat, type TensorUse, tensorBytes } from "../model.js";
 import { floatValues } from "./floats.js";
+import type { FollowedUse } from "./use.js";
 
 /** Numbers that are looked at of a tensor: its first. */
 const LOOKED_AT = 2 ** 16;
@@ -15,12 +18,12 @@ const ROWS = 8;
 
 /** A use that values may speak against. @param read the first bytes of the tensor */
 export async function checkedUse(
-  use: TensorUse,
+  use: FollowedUse,
   dtype: Dtype,
   shape: readonly number[],
   read: (count: number) => Promise<Uint8Array>,
 ): Promise<TensorUse> {
-  if (!isFloat(dtype)) return { kind: "exact", reason: `${dtype}, ${use.reason}` };
+  if (!isFloat(dtype)) return integersUse(use, dtype, shape);
   if (use.kind === "exact" || use.kind === "vector") return use;
   if (elementCount(shape) === 0) return { kind: "exact", reason: "no numbers" };
   const width = tensorBytes(dtype, [1])!;
@@ -28,6 +31,19 @@ export async function checkedUse(
   const values = floatValues(dtype, await read(rowBytes * Math.ceil((LOOKED_AT * width) / rowBytes)));
   const table = tableIn(values, shape);
   return table === undefined ? use : { kind: "exact", reason: `${table}, ${use.reason}` };
+}
+
+/** Of numbers that are no floats: integers of a weight that was quantized before, or anything else. */
+function integersUse(use: FollowedUse, dtype: Dtype, shape: readonly number[]): TensorUse {
+  const { reason } = use;
+  const isMatrix = shape.filter((extent) => extent > 1).length >= 2;
+  if ("channelAxis" in use && isMatrix) {
+    const { width = 0 } = use;
+    // Several in an element are several in all of them: a row then is what the first axis says.
+    const lie = { axis: width > 0 ? 0 : use.channelAxis, width };
+    if (integerLayout(dtype, shape, lie)) return { kind: "integers", lie, reason };
+  }
+  return { kind: "exact", reason: `${dtype}, ${reason}` };
 }
 
 /**

@@ -12,7 +12,7 @@ import type { DecodeLimits } from "../file/limits.js";
 import { type CheckedPart, checkedPart } from "../file/parts.js";
 import type { QuantizedTensor } from "../file/quantized-tensor.js";
 import { floatBytes } from "../formats/floats.js";
-import { isFloat, type Model, type ModelTensor } from "../model.js";
+import { isFloat, type Model, type ModelTensor, type TensorUse } from "../model.js";
 import { byteQueue, headerError, takeHeader } from "./arrival.js";
 import type { ArrivingModel } from "./fetch.js";
 import { type ByteSource, readRange } from "./source.js";
@@ -53,15 +53,20 @@ export async function openBitdiet(source: ByteSource, limits: DecodeLimits = {})
       name: entry.name,
       shape: entry.shape,
       dtype: entry.dtype,
-      use: entry.quantized
-        ? { kind: "weight", channelAxis: entry.quantized.axis, reason: "quantized in the file" }
-        : { kind: "exact", reason: "not quantized in the file" },
+      use: useIn(entry),
       bytes: async () => tensorBytes(decodePart(entry, ...(await parts(entry)))),
     }),
   );
   const quantized = async (entry: TensorEntry) =>
     entry.quantized && decodeQuantizedPart(entry, ...(await parts(entry)));
   return { header, model: modelOf(metadata, tensors), quantized };
+}
+
+function useIn({ quantized, integers }: TensorEntry): TensorUse {
+  if (quantized) return { kind: "weight", channelAxis: quantized.axis, reason: "quantized in the file" };
+  if (!integers) return { kind: "exact", reason: "not quantized in the file" };
+  const { axis, width } = integers;
+  return { kind: "integers", lie: { axis, width }, reason: "integers in the file" };
 }
 
 /** A model from what was decoded. @throws {CorruptInputError} if it does not say which format it had */

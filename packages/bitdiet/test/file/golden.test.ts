@@ -19,6 +19,7 @@ import {
   everyCombination,
   everyKind,
   everyWideCombination,
+  integerKinds,
   longStreams,
   otherKinds,
 } from "../samples.js";
@@ -30,6 +31,8 @@ const golden: [string, () => SourceModel, EncodeOptions][] = [
   ["long-streams.bitdiet", longStreams, { minGain: 1 }],
   ["progressive.bitdiet", longStreams, { progressive: true }],
   ["other-kinds.bitdiet", otherKinds, {}],
+  ["integers-cabac.bitdiet", integerKinds, { minGain: 0 }],
+  ["integers-ans.bitdiet", integerKinds, { minGain: 1 }],
   ["combinations-cabac.bitdiet", everyCombination, { minGain: 0 }],
   ["combinations-weights.bitdiet", everyWideCombination, { minGain: 1 }],
   ["combinations-ans.bitdiet", everyCombination, { minGain: 1 }],

@@ -36,7 +36,8 @@ function tensorOf(name: string, seed: number): SourceTensor {
     const bytes = Uint8Array.from({ length: size }, (_, i) =>
       kind === 0 ? below(256) : kind === 1 ? values[below(4)] : i,
     );
-    return { name, dtype, shape, bytes };
+    const integers = { axis: below(Math.max(1, shape.length)), width: below(2) && [2, 4, 8][below(3)] };
+    return { name, dtype, shape, bytes, ...(below(2) === 0 && { integers }) };
   }
   const dtype = (["float32", "float16", "bfloat16", "float64"] as const)[below(4)];
   const axis = below(Math.max(1, shape.length));

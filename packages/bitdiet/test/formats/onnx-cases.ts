@@ -459,7 +459,7 @@ export const onnxCases: Record<string, OnnxCase> = {
         ],
       }),
     },
-    uses: { q: "exact", s: "exact" },
+    uses: { q: "integers", s: "exact" },
     feeds: floats("x", 256),
   },
   "a spectrogram's filters": spectrogram(),

@@ -195,7 +195,7 @@ test("what a tensor is follows from its name, its layout, its neighbours and its
     ["conv1.weight", "weight", 0],
     ["features.1.weight", "depthwise", 0],
     ["params/Dense_0/kernel", "weight", 1],
-    ["l.qweight", "exact", ""],
+    ["l.qweight", "integers", ""],
     ["l.scales", "exact", ""],
     ["w.weight", "exact", ""],
     ["w.weight_scale_inv", "exact", ""],

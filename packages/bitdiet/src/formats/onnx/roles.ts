@@ -50,6 +50,15 @@ const matMul: Inputs = ({ node }) => [
   weight("matrix", int(node, "transA") ? last : lastButOne, 1),
   weight("matrix", int(node, "transB") ? lastButOne : last),
 ];
+const two = [undefined, undefined];
+const three = [...two, undefined];
+/** A matrix of [output channels, blocks, bytes of a block], where a byte holds several integers. */
+const blocks = (node: OnnxNode | undefined): Role => ({
+  kind: "weight",
+  as: "matrix of blocks",
+  axis: first,
+  width: node?.attributes.get("bits")?.i ?? 4,
+});
 const like =
   (role: Role): Inputs =>
   () => [role];
@@ -64,6 +73,21 @@ const byOperation: Record<string, Inputs> = {
   FusedGemm: gemm,
   MatMul: matMul,
   FusedMatMul: matMul,
+  ConvInteger: conv,
+  QLinearConv: ({ node }, shape) => [...three, kernelRole(first, node, shape)],
+  QLinearMatMul: () => [weight("matrix", lastButOne, 3), ...two, weight("matrix", last)],
+  MatMulInteger: matMul,
+  MatMulIntegerToFloat: matMul,
+  DynamicQuantizeMatMul: matMul,
+  QGemm: ({ node }) => [...three, weight("matrix", int(node, "transB") ? first : second)],
+  QAttention: () => [undefined, weight("matrix", last)],
+  DynamicQuantizeLSTM: () => [
+    undefined,
+    weight("input weights", last),
+    weight("recurrent weights", last, -1),
+  ],
+  MatMulNBits: ({ node }) => [undefined, blocks(node)],
+  GatherBlockQuantized: ({ node }) => [blocks(node)],
   Einsum: ({ node }) => einsumRoles(node?.attributes.get("equation")?.s ?? ""),
   LSTM: recurrent,
   GRU: recurrent,

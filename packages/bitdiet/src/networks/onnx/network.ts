@@ -85,7 +85,7 @@ function checkFeed({ inputs }: CalibrationGraph, feed: Feed): void {
 }
 
 /** The model as a graph with all its constants inside. */
-async function graphOf(model: Model): Promise<{ name: string; graph: CalibrationGraph }> {
+export async function graphOf(model: Model): Promise<{ name: string; graph: CalibrationGraph }> {
   const files = new Map<string, Uint8Array[]>();
   for await (const { file, bytes } of writeModel(model)) files.set(file, [...(files.get(file) ?? []), bytes]);
   const [[name, main], ...others] = [...files];
@@ -93,7 +93,7 @@ async function graphOf(model: Model): Promise<{ name: string; graph: Calibration
   return { name, graph: readGraph(joinPieces(main), external) };
 }
 
-function modelOf(name: string, graph: CalibrationGraph): Promise<Model> {
+export function modelOf(name: string, graph: CalibrationGraph): Promise<Model> {
   return readOnnx(memoryFiles({ [name]: writeGraph(graph) }), name);
 }
 
