@@ -20,30 +20,35 @@ export interface EncodeTables {
 }
 
 /**
- * Which symbol owns each of the 2^tableLog slots. Occurrence i of a symbol of frequency f wants to sit at
- * (2i + 1) L / 2f, the middle of its i-th share; slots are given in the order of these wishes, ties to the smaller
- * symbol. Integer arithmetic throughout: the quotients are exact enough that floor is the integer one.
+ * The slots that symbols own, those of one symbol after those of the one before. Occurrence i of a symbol of frequency f wants to sit at
+ * (2i + 1) L / 2f, rounded down, the middle of its i-th share; slots are given in the order of these wishes, ties to the smaller symbol.
  */
-export function spreadSymbols(frequencies: ArrayLike<number>, tableLog: number): Uint16Array {
+export function slotsOfSymbols(frequencies: ArrayLike<number>, tableLog: number): Uint16Array {
   const size = 1 << tableLog;
-  const starts = new Uint16Array(size + 1);
   const wishes = new Uint16Array(size);
+  const starts = new Uint16Array(size + 1);
   let at = 0;
   for (let symbol = 0; symbol < frequencies.length; symbol++) {
-    const twice = 2 * frequencies[symbol];
-    for (let odd = 1; odd < twice; odd += 2) {
-      const wish = Math.floor((odd * size) / twice);
+    const frequency = frequencies[symbol];
+    // A share is whole + part / frequency slots, the first wish half of one: sums instead of quotients.
+    const whole = Math.floor(size / frequency);
+    const part = size - whole * frequency;
+    let wish = whole >> 1;
+    let rest = part + (whole & 1) * frequency;
+    for (let i = 0; i < frequency; i++) {
       wishes[at++] = wish;
       starts[wish + 1]++;
+      wish += whole;
+      rest += 2 * part;
+      if (rest >= 2 * frequency) {
+        rest -= 2 * frequency;
+        wish++;
+      }
     }
   }
   for (let slot = 0; slot < size; slot++) starts[slot + 1] += starts[slot];
-  const owners = new Uint16Array(size);
-  at = 0;
-  for (let symbol = 0; symbol < frequencies.length; symbol++) {
-    for (let left = frequencies[symbol]; left > 0; left--) owners[starts[wishes[at++]]++] = symbol;
-  }
-  return owners;
+  for (let i = 0; i < size; i++) wishes[i] = starts[wishes[i]]++;
+  return wishes;
 }
 
 /** Writes the decoding words of one table at `offset` of `table`. @param frequencies at most 4,096, sum 2^tableLog */
@@ -53,14 +58,15 @@ export function fillDecodeTable(
   frequencies: ArrayLike<number>,
   tableLog: number,
 ): void {
-  const owners = spreadSymbols(frequencies, tableLog);
-  const inner = Uint16Array.from(frequencies);
+  const slots = slotsOfSymbols(frequencies, tableLog);
   const size = 1 << tableLog;
-  for (let slot = 0; slot < size; slot++) {
-    const symbol = owners[slot];
-    const state = inner[symbol]++;
-    const bits = tableLog - 31 + Math.clz32(state);
-    table[offset + slot] = (symbol << 20) | (((state << bits) - size) << 6) | bits;
+  let at = 0;
+  for (let symbol = 0; symbol < frequencies.length; symbol++) {
+    const end = 2 * frequencies[symbol];
+    for (let state = frequencies[symbol]; state < end; state++) {
+      const bits = tableLog - 31 + Math.clz32(state);
+      table[offset + slots[at++]] = (symbol << 20) | (((state << bits) - size) << 6) | bits;
+    }
   }
 }
 
@@ -70,12 +76,10 @@ export function encodeTables(frequencyTables: readonly ArrayLike<number>[], tabl
   const alphabet = frequencyTables[0].length;
   const transform = new Int32Array(2 * alphabet * frequencyTables.length);
   const next = new Uint16Array(size * frequencyTables.length);
-  const cursors = new Int32Array(alphabet);
   frequencyTables.forEach((frequencies, index) => {
     let start = index * size;
     for (let symbol = 0; symbol < alphabet; symbol++) {
       const frequency = frequencies[symbol];
-      cursors[symbol] = start;
       if (frequency > 0) {
         // The most bits this symbol ever needs, and the least state that needs them: frequency << most.
         const most = frequency === 1 ? tableLog : tableLog - 31 + Math.clz32(frequency - 1);
@@ -85,8 +89,10 @@ export function encodeTables(frequencyTables: readonly ArrayLike<number>[], tabl
       }
       start += frequency;
     }
-    const owners = spreadSymbols(frequencies, tableLog);
-    for (let slot = 0; slot < size; slot++) next[cursors[owners[slot]]++] = size + slot;
+    next.set(
+      slotsOfSymbols(frequencies, tableLog).map((slot) => size + slot),
+      index * size,
+    );
   });
   return { transform, next };
 }

@@ -1,6 +1,6 @@
 /**
  * The tables that the weights' format itself defines: how likely each value is by scale and expected value. They were learned on
- * eighteen networks for pictures, text and sound, those of the bench among them, quantized to about 1.4 to 6 bits; a few profiles differ
+ * eighteen networks for pictures, text and sound, those of the bench among them, quantized to about 1.4 to 6 bits; two profiles differ
  * in dead zone, tails and smoothness.
  *
  * A value is spelled in decisions: other than 0? negative? then while the magnitude is k: is it larger? Each decision's logit is a sum,
@@ -19,7 +19,7 @@ import {
 } from "./weights-contexts.js";
 import { KERNEL_LOGITS, MATRIX_LOGITS } from "./weights-logits.js";
 
-export const PROFILES = 5;
+export const PROFILES = 2;
 
 const KNOTS = OCTAVES + 1;
 /** Magnitudes from which on the decision "larger?" has another logit: 1 2 3 5 9 17. */
@@ -56,7 +56,8 @@ const KERNEL = /* @__PURE__ */ unpacked(KERNEL_LOGITS, 14, EXPECTED_CLASSES);
 
 /** The text has what each is more than its neighbours: of the knot before and the class before, where there are. */
 function unpacked(text: string, decisions: number, classes: number): Logits {
-  const values = Int8Array.from(text, (character) => character.charCodeAt(0) - 80);
+  const values = new Int8Array(text.length);
+  for (let at = 0; at < text.length; at++) values[at] = text.charCodeAt(at) - 80;
   const ofKnots = decisions * KNOTS * classes;
   const ofClasses = ofKnots + decisions * PROFILES * KNOTS;
   const sumUp = (from: number, to: number, step: number, every: number) => {
@@ -99,6 +100,9 @@ export function byProfile<Made>(
   };
 }
 
+/** Of a probability in units of 2^-16, rounded. */
+const frequencyOf = (probability: number): number => (probability + 32) >> (16 - TABLE_LOG);
+
 export interface FrozenTable {
   frequencies: Uint16Array;
   /** The largest magnitude that has a symbol with either sign. */
@@ -114,27 +118,29 @@ export function frozenTable(isMatrix: boolean, profile: number, scale: number, e
   const nonZero = yes(0);
   const negative = isMatrix ? 32768 : yes(1);
   let rest = nonZero;
-  let used = 0;
-  const put = (symbol: number, probability: number) => {
-    const frequency = (probability + 32) >> (16 - TABLE_LOG);
-    frequencies[symbol] = frequency;
-    used += frequency;
-    return frequency;
-  };
-  put(ZERO_SYMBOL, 65536 - nonZero);
   let limit = MAX_SYMBOL;
+  frequencies[ZERO_SYMBOL] = frequencyOf(65536 - nonZero);
+  let used = frequencies[ZERO_SYMBOL];
   for (const sign of [1, -1]) {
     const first = isMatrix ? 1 : sign > 0 ? 2 : 8;
     const larger = PIECE_NUMBERS.map((piece) => yes(first + piece));
     let left = Math.floor((nonZero * (sign > 0 ? 65536 - negative : negative)) / 65536);
     for (let k = 1; k <= MAX_SYMBOL; k++) {
-      const more = Math.floor((left * larger[PIECES[k] ?? LAST_PIECE]) / 65536);
-      if (put(ZERO_SYMBOL + sign * k, left - more) > 0) rest -= left - more;
+      // Too little for a symbol is left for all that are larger.
+      if (frequencyOf(left) === 0) {
+        limit = Math.min(limit, k - 1);
+        break;
+      }
+      const more = Math.floor((left * larger[k < PIECES.length ? PIECES[k] : LAST_PIECE]) / 65536);
+      const frequency = frequencyOf(left - more);
+      frequencies[ZERO_SYMBOL + sign * k] = frequency;
+      used += frequency;
+      if (frequency > 0) rest -= left - more;
       else limit = Math.min(limit, k - 1);
       left = more;
     }
   }
-  frequencies[0] = Math.max(1, (rest + 32) >> (16 - TABLE_LOG));
+  frequencies[0] = Math.max(1, frequencyOf(rest));
   used += frequencies[0];
   // What rounding leaves over, or has taken too much, is the likeliest symbol's.
   let likeliest = 0;

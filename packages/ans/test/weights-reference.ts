@@ -29,7 +29,7 @@ function probability(logit: number): number {
 
 function frequenciesOf(isMatrix: boolean, profile: number, scale: number, expected: number) {
   const [text, classes, perOctave] = isMatrix ? [MATRIX_LOGITS, 1, 4] : [KERNEL_LOGITS, 8, 2];
-  const [decisions, profiles] = [isMatrix ? 7 : 14, 5];
+  const [decisions, profiles] = [isMatrix ? 7 : 14, 2];
   /** The sum of so many characters from `start` on, each `every` further. */
   const summed = (start: number, count: number, every = 1) => {
     let total = 0;

@@ -84,12 +84,12 @@ describe("weights", () => {
   test.each([
     ["no weights", [], {}, ""],
     ["one weight", [0], {}, "000000800300000000"],
-    ["eight weights", [0, 1, -1, 0, 0, 2, -3, 0], { rowLength: 4 }, "62170030108e000040cb17"],
+    ["eight weights", [0, 1, -1, 0, 0, 2, -3, 0], { rowLength: 4 }, "60170030108e000040cb17"],
     [
       "kernels",
       [9, 5, 2, 1, -4, 0, 3, 1, 80],
       { kernel: [3, 3] as const },
-      "e12502ee003050000000a0c1d0a7e500",
+      "e025024e012836000000a0c1903b8300",
     ],
   ])("write %s as exactly these bytes", (_, values, shape, hex) => {
     const bytes = encodeWeights(Int32Array.from(values), shape);

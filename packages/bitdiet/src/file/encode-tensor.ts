@@ -50,9 +50,8 @@ export type SourceTensor = LosslessTensor | QuantizedSource;
 
 export interface EncodeOptions {
   /**
-   * Coders that decode faster take more bytes. A slower one codes a tensor's integers where it saves more than this share of what
-   * the best faster one takes: 0 for the smallest file, 1 for the fastest. Default: 0.02: no tensor
-   * is much more than 2 % larger than the smallest.
+   * Coders that decode faster take more bytes. A slower one codes a tensor's integers where it saves this share of the bytes for each
+   * doubling of the time that decoding takes: 0 for the smallest file, 1 for the fastest. Default: 0.015.
    */
   minGain?: number;
   /**
@@ -62,7 +61,7 @@ export interface EncodeOptions {
   progressive?: boolean;
 }
 
-const MIN_GAIN = 0.02;
+const MIN_GAIN = 0.015;
 
 /** An entry whose parts have lengths and hashes, but no place yet (start 0), and their bytes. */
 export interface EncodedTensor {

@@ -34,6 +34,9 @@ export interface IntegerCoder {
   name: string;
   /** @returns undefined for integers that the coder has no codes for */
   encode(integers: Int32Array, rows: RowShape): Uint8Array | undefined;
+  /** What decoding takes, where choosing is about it: to start, and an integer, as measured on a desktop's core. */
+  startNanoseconds: number;
+  nanosecondsEach: number;
   /** Bits that `encode` takes, to within 0.2 %; Infinity where it has no codes. */
   estimateBits(integers: Int32Array, rows: RowShape): number;
 }
@@ -55,9 +58,17 @@ export const decoders: readonly IntegerDecoder[] = [
 ];
 
 export const coders: readonly IntegerCoder[] = [
-  { name: "cabac", encode: cabac.encodeWeights, estimateBits: cabac.estimateBits },
+  {
+    name: "cabac",
+    startNanoseconds: 1e4,
+    nanosecondsEach: 150,
+    encode: cabac.encodeWeights,
+    estimateBits: cabac.estimateBits,
+  },
   {
     name: "ans",
+    startNanoseconds: 2e4,
+    nanosecondsEach: 8,
     encode: (integers) => {
       const symbols = byteSymbols(integers);
       return symbols && ans.encodeBytes(symbols);
@@ -69,6 +80,9 @@ export const coders: readonly IntegerCoder[] = [
   },
   {
     name: "weights",
+    // Its tables, a share of them: the tensors of a file build them once.
+    startNanoseconds: 1e5,
+    nanosecondsEach: 14,
     encode: (integers, rows) => (areBelow30Bits(integers) ? ans.encodeWeights(integers, rows) : undefined),
     estimateBits: (integers, rows) =>
       areBelow30Bits(integers) ? ans.encodedWeightBits(integers, rows) : Infinity,
@@ -124,7 +138,7 @@ export const estimated: Measure = (coder, integers, rows) => ({
 /**
  * By the coder that takes the fewest bytes, or a faster one.
  *
- * @param minGain share that a slower coder has to save of what the best faster one takes, 0 .. 1
+ * @param minGain share of the bytes that a slower coder has to save for each doubling of the time that decoding takes, 0 .. 1
  */
 export function codeIntegers(
   integers: Int32Array,
@@ -134,16 +148,19 @@ export function codeIntegers(
 ): CodedIntegers {
   if (integers.length === 0) return { coder: 0, length: 0, bytes: new Uint8Array(0) };
   const shape = lines(integers.length, rows);
+  const timeOf = (coder: number) =>
+    coders[coder].startNanoseconds + coders[coder].nanosecondsEach * integers.length;
   const fastestFirst = coders
-    .map((_, i) => i)
-    .sort((a, b) => decoders[a].nanoseconds - decoders[b].nanoseconds);
+    .map((_, coder) => coder)
+    .sort((a, b) => coders[a].nanosecondsEach - coders[b].nanosecondsEach);
   let best: CodedIntegers = { coder: 0, length: Infinity };
   for (const coder of fastestFirst) {
     const isFirst = best.length === Infinity;
-    // Nothing saves all of it: the fastest that has codes for these integers is the choice.
+    // The fastest that has codes for these integers is the choice.
     if (!isFirst && minGain >= 1) break;
     const measured = measure(coders[coder], integers, shape);
-    if (isFirst || measured.length < (1 - minGain) * best.length) best = { coder, ...measured };
+    const doublings = isFirst ? 0 : Math.max(0, Math.log2(timeOf(coder) / timeOf(best.coder)));
+    if (measured.length < (1 - minGain * doublings) * best.length) best = { coder, ...measured };
   }
   return best;
 }

@@ -97,6 +97,8 @@ export function scatterRows(
     .map((_, row) => row * strides[0])
     .filter((_, row) => factors[row] !== 0);
   const scales = factors.filter((factor) => factor !== 0);
+  if (middle === 1 && strides[2] === 1 && integers instanceof Int32Array)
+    return scaledRows(values, integers, starts, scales, inner);
   for (let first = 0; first < starts.length; first += TILE) {
     const last = Math.min(first + TILE, starts.length);
     const done =
@@ -104,6 +106,22 @@ export function scatterRows(
         ? scatterFours(values, integers, places, starts, scales, first, last)
         : 0;
     scatterOnes(values, integers, places, starts, scales, first, last, done);
+  }
+  return values;
+}
+
+/** Rows that are in order already. */
+function scaledRows(
+  values: Float32Array,
+  integers: Int32Array,
+  starts: Int32Array,
+  factors: Float64Array,
+  length: number,
+): Float32Array {
+  for (let row = 0, from = 0; row < starts.length; row++) {
+    const factor = factors[row];
+    const start = starts[row];
+    for (let k = 0; k < length; k++) values[start + k] = integers[from++] * factor;
   }
   return values;
 }
@@ -156,9 +174,10 @@ function scatterOnes(
   const { length } = places;
   const isZigzag = integers instanceof Uint8Array;
   for (; k < length; k++) {
+    const place = places[k];
     for (let i = first, from = first * length + k; i < last; i++, from += length) {
       const integer = integers[from];
-      values[starts[i] + places[k]] = (isZigzag ? (integer >>> 1) ^ -(integer & 1) : integer) * factors[i];
+      values[starts[i] + place] = (isZigzag ? (integer >>> 1) ^ -(integer & 1) : integer) * factors[i];
     }
   }
 }

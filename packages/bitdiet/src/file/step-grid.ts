@@ -76,6 +76,11 @@ function checkParts(partsPerOctave: number): void {
 }
 
 /** 2^exponent, exactly: the float32 with these exponent bits. @param exponent -126 .. 127 */
-function powerOfTwo(exponent: number): number {
-  return new Float32Array(Int32Array.of((exponent + 127) << 23).buffer)[0];
+const powerOfTwo = (exponent: number): number => POWERS[exponent - LEAST_OCTAVE];
+
+const POWERS = /* @__PURE__ */ powers();
+
+function powers(): Float32Array {
+  const bits = Int32Array.from({ length: MOST_OCTAVE - LEAST_OCTAVE + 1 }, (_, i) => (i + 1) << 23);
+  return new Float32Array(bits.buffer);
 }

@@ -26,15 +26,17 @@ export interface FetchOptions extends DownloadOptions, DecodeLimits {
   onProgress?(fraction: number): void;
   /**
    * Makes a Worker that runs `bitdiet/worker`: tensors are decoded there. Default: in browsers one of this package's own, for files of
-   * half a million quantized weights or more. Where none starts: on this thread, between the pieces that arrive.
+   * 2^17 quantized weights or more. Where none starts: on this thread, between the pieces that arrive.
    */
   worker?: () => DecodeWorker;
-  /** How many Workers to make, for as long as the model loads; 0: this thread decodes. Default: 2. */
+  /** How many Workers to make, for as long as the model loads; 0: this thread decodes. Default: 2, for files below 2^21 weights 1. */
   workers?: number;
 }
 
-/** Quantized weights from which on a Worker of our own is worth its start: a telephone decodes as many in about 30 ms. */
-const MIN_WORKER_WEIGHTS = 2 ** 19;
+/** Quantized weights from which on a Worker of our own is worth its start: cold, a telephone takes a tenth of a second for as many. */
+const MIN_WORKER_WEIGHTS = 2 ** 17;
+/** And from which on a second one is: each has to build its tables. */
+const MIN_FOR_TWO = 2 ** 21;
 /** Tensors given to a Worker, and bytes that all become, before the first of them is waited for. */
 const AHEAD = 8;
 const MAX_AHEAD_BYTES = 2 ** 24;
@@ -98,10 +100,9 @@ export async function built<Result>(
   }
 }
 
-async function* decodedTensors(
-  stream: Arriving,
-  { worker = ownWorker(stream.header), workers = 2, onProgress }: FetchOptions,
-): AsyncGenerator<DecodedTensor> {
+async function* decodedTensors(stream: Arriving, options: FetchOptions): AsyncGenerator<DecodedTensor> {
+  const weights = quantizedWeights(stream.header);
+  const { worker = ownWorker(weights), workers = weights < MIN_FOR_TWO ? 1 : 2, onProgress } = options;
   const size = worker ? Math.min(workers, stream.header.tensors.length) : 0;
   const pool = workerPool(worker ?? defaultWorker, size);
   const decoding: { tensor: Promise<DecodedTensor>; bytes: number }[] = [];
@@ -132,11 +133,12 @@ async function* decodedTensors(
   }
 }
 
-/** How to make a Worker for a file, if there are Workers and it is worth one. */
-function ownWorker({ tensors }: Header): (() => DecodeWorker) | undefined {
-  const weights = tensors.reduce((sum, { quantized, size }) => sum + (quantized ? size / 4 : 0), 0);
-  return typeof Worker !== "undefined" && weights >= MIN_WORKER_WEIGHTS ? defaultWorker : undefined;
-}
+const quantizedWeights = ({ tensors }: Header): number =>
+  tensors.reduce((sum, { quantized, size }) => sum + (quantized ? size / 4 : 0), 0);
+
+/** How to make a Worker for a file of so many weights, if there are Workers and it is worth one. */
+const ownWorker = (weights: number): (() => DecodeWorker) | undefined =>
+  typeof Worker !== "undefined" && weights >= MIN_WORKER_WEIGHTS ? defaultWorker : undefined;
 
 /** A file of which the header is there, and whose parts can be waited for. */
 interface Arriving {

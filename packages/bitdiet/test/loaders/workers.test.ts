@@ -49,7 +49,7 @@ test("two Workers give the tensors that one thread gives, in the same order, and
     const index = started++;
     return worker().on("message", () => void answers[index]++);
   };
-  expect(await decoded(bytes, { worker: counted })).toEqual(expected);
+  expect(await decoded(bytes, { worker: counted, workers: 2 })).toEqual(expected);
   expect(started).toBe(2);
   expect(answers[0] + answers[1]).toBe(40);
   expect(Math.min(...answers)).toBeGreaterThan(5);
