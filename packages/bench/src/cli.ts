@@ -35,10 +35,6 @@ const benchmarks: Record<string, { what: string; load: () => Promise<{ run: Benc
     what: "Models from npm and elsewhere: bytes and outputs of the default beside float16, uint8 and int8 with brotli",
     load: () => import("./real-models.js"),
   },
-  "quantized-models": {
-    what: "Models that come quantized (QDQ, dynamic, blocks of 4 bits): bytes beside brotli, outputs bit for bit",
-    load: () => import("./quantized-models.js"),
-  },
   "onnx-node-tests": {
     what: "ONNX's own tests of its operators: byte for byte back, and run on their own inputs",
     load: () => import("./onnx-node-tests.js"),

@@ -6,8 +6,6 @@
  *     model.tensors[0].use; // { kind: "weight", channelAxis: 3, reason: "kernel of Conv2D conv2d" }
  */
 
-import type { IntegerRows } from "./file/integer-tensor.js";
-
 /**
  * Bits per element of every type; its place in this table is its number in a file (FORMAT.md). Elements lie little-endian, row-major;
  * those of less than a byte are packed as their framework packs them. A string tensor has no fixed size: it is carried as the opaque
@@ -48,6 +46,17 @@ export type Dtype = keyof typeof dtypeBits;
 
 /** Types by their numbers in a file. */
 export const dtypeNames = Object.keys(dtypeBits) as Dtype[];
+
+/** How the integers of a tensor lie. */
+export interface IntegerRows {
+  /** That of the output channels, 0 .. rank - 1; 0 where elements hold several integers. */
+  axis: number;
+  /**
+   * 0 where each element is an integer. Else the bits of an integer, 2, 4 or 8: an element holds several, from its lowest bits
+   * on, and a row is what one slice along the first axis holds.
+   */
+  width: number;
+}
 
 /**
  * Role of a tensor in its model, from how the model uses it, and why it has it.

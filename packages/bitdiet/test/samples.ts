@@ -1,10 +1,9 @@
 /** Small models with every feature of the file: the golden files are made of them, and the other tests use them, too. */
 import type { SourceModel, SourceTensor } from "../src/file/encode.js";
-import type { IntegerRows } from "../src/file/integer-tensor.js";
 import type { QuantizedTensor } from "../src/file/quantized-tensor.js";
 import { toRows } from "../src/file/rows.js";
 import { nearestOnGrid } from "../src/file/step-grid.js";
-import { type Dtype, dtypeBits, dtypeNames, tensorBytes } from "../src/model.js";
+import { type Dtype, dtypeBits, dtypeNames, type IntegerRows, tensorBytes } from "../src/model.js";
 
 /** Uniform in (0, 1), from a seed. */
 export function random(seed: number): () => number {

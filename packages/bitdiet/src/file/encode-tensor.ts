@@ -5,9 +5,9 @@
  *     // { entry: { name: "w", part: { length: 3, hash }, … }, bytes: Uint8Array(3) }
  */
 import { xxHash32 } from "@bitdiet/stream";
-import { type Dtype, dtypeNames, isFloat, tensorBytes } from "../model.js";
+import { type Dtype, dtypeNames, type IntegerRows, isFloat, tensorBytes } from "../model.js";
 import { checkedEntry, type Part, type TensorEntry } from "./entries.js";
-import { type IntegerRows, writeIntegerTensor } from "./integer-tensor.js";
+import { writeIntegerTensor } from "./integer-tensor.js";
 import {
   type CodedIntegers,
   codeIntegers,

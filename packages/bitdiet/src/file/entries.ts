@@ -3,9 +3,9 @@
  *
  *     readEntries({ bytes: writeEntries(metadata, tensors), position: 0 }, nextPart)   // the same entries
  */
-import { type Dtype, dtypeNames, isFloat, tensorBytes } from "../model.js";
+import { type Dtype, dtypeNames, type IntegerRows, isFloat, tensorBytes } from "../model.js";
 import { must, named } from "./errors.js";
-import { type IntegerRows, integerLayout } from "./integer-tensor.js";
+import { integerLayout } from "./integer-tensor.js";
 import { decoders } from "./integers.js";
 import { maxNameBytes, nameReader, nameWriter } from "./names.js";
 import { elementsOf, type Reader, readNumber, writeNumber } from "./numbers.js";

@@ -6,22 +6,11 @@
  *     const { coder, bytes } = writeIntegerTensor(new Uint8Array([1, 0, 254, 3]), "int8", [2, 2], lie, 0, written)!;
  *     readIntegerTensor(bytes, "int8", [2, 2], { ...lie, coder }); // the same four bytes
  */
-import { type Dtype, dtypeBits, elementCount } from "../model.js";
+import { type Dtype, dtypeBits, elementCount, type IntegerRows } from "../model.js";
 import { must } from "./errors.js";
 import { type CodedIntegers, codeIntegers, type Measure, readIntegers } from "./integers.js";
 import { join, type Reader, readBytes, readSigned, writeSigned } from "./numbers.js";
 import { type Rows, rowsOf, scatterRows, toRows } from "./rows.js";
-
-/** How the integers of a tensor lie. */
-export interface IntegerRows {
-  /** That of the output channels, 0 .. rank - 1; 0 where elements hold several integers. */
-  axis: number;
-  /**
-   * 0 where each element is an integer. Else the bits of an integer, 2, 4 or 8: an element holds several, from its lowest bits
-   * on, and a row is what one slice along the first axis holds.
-   */
-  width: number;
-}
 
 interface Layout {
   /** Integers in the tensor. */

@@ -19,7 +19,7 @@ import {
   payloadField,
   varintField,
   writeGraph,
-} from "../../../bitdiet/src/networks/onnx/graph.js";
+} from "../src/networks/onnx/graph.js";
 
 /** Least and largest value, by the name of an activation. */
 export type Ranges = ReadonlyMap<string, readonly [number, number]>;
