@@ -7,9 +7,8 @@ import { corrupt } from "@bitdiet/stream";
 import { type HeaderReader, takeAlignment, takeBits } from "./bit-io.js";
 import { checkBytes, checkCount } from "./check.js";
 import { denseBytes, type Sparse, takeFrequencies } from "./frequency-table.js";
-import { MAX_TABLE_LOG } from "./normalize.js";
+import { MIN_TABLE_LOG, mostTableLog } from "./normalize.js";
 import { bytesDecoder, decodePayload } from "./payload.js";
-import { MIN_TABLE_LOG } from "./stream.js";
 import { fillDecodeTable } from "./tables.js";
 
 /**
@@ -25,7 +24,8 @@ export function decodeBytes(coded: Uint8Array, count: number): Uint8Array {
   if (count === 0 && coded.length === 0) return new Uint8Array(0);
   const reader: HeaderReader = { bytes: coded, bit: 0 };
   const tableLog = takeBits(reader, 4);
-  if (tableLog < MIN_TABLE_LOG || tableLog > MAX_TABLE_LOG) corrupt("header: number");
+  // A larger table than the bytes are worth takes longer to build than they do.
+  if (tableLog < MIN_TABLE_LOG || tableLog > mostTableLog(count)) corrupt("header: number");
   const table = takeFrequencies(reader, tableLog, 256);
   takeAlignment(reader);
   return decodeStatic(coded.subarray(reader.bit / 8), count, tableLog, table);

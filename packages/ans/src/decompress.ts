@@ -9,20 +9,9 @@ import { type HeaderReader, takeAlignment, takeBits, takeNumber } from "./bit-io
 import { checkBytes } from "./check.js";
 import { decodeStatic } from "./decode-bytes.js";
 import { type Sparse, takeFrequencies } from "./frequency-table.js";
-import { MAX_TABLE_LOG } from "./normalize.js";
+import { MAX_TABLE_LOG, MIN_TABLE_LOG } from "./normalize.js";
 import { decodePayload, wordsDecoder } from "./payload.js";
-import {
-  bytesOf,
-  CONSTANT,
-  checksum,
-  MAGIC,
-  MAPS,
-  MIN_TABLE_LOG,
-  PAIRS,
-  STATIC,
-  type Symbols,
-  WIDE,
-} from "./stream.js";
+import { bytesOf, CONSTANT, checksum, MAGIC, MAPS, PAIRS, STATIC, type Symbols, WIDE } from "./stream.js";
 import { contextDecodeTable } from "./tables.js";
 
 /** What decompressMap adds: reads the fields of a stream of maps, and returns the decoder of its payload. */

@@ -13,7 +13,12 @@
 import { stepLogarithm } from "./log2.js";
 
 export const MAX_TABLE_LOG = 14;
+export const MIN_TABLE_LOG = 9;
 export const MAX_ALPHABET = 4096;
+
+/** Table log of the largest table, with at most half as many slots as there are symbols to code, that is worth its building. */
+export const mostTableLog = (count: number): number =>
+  Math.max(MIN_TABLE_LOG, Math.min(MAX_TABLE_LOG, 30 - Math.clz32(Math.min(count, 2 ** 31))));
 
 /** gains[f] = ln((f + 1) / f), built at the first call. */
 let gains: Float64Array | undefined;

@@ -17,8 +17,6 @@ export const MAPS = 4;
 /** Bit 3 of the second byte: symbols are 16 bits wide. Bits 4 .. 7 hold the table log. */
 export const WIDE = 8;
 
-export const MIN_TABLE_LOG = 9;
-
 export type Symbols = Uint8Array | Uint16Array;
 
 /** Symbols as little-endian bytes, the order of every machine that browsers run on: what the checksum covers. */

@@ -5,9 +5,8 @@
  */
 import { crossEntropyBits } from "./context-tables.js";
 import { frequencyTableBits, type Sparse } from "./frequency-table.js";
-import { MAX_TABLE_LOG, normalizeCounts } from "./normalize.js";
+import { MAX_TABLE_LOG, MIN_TABLE_LOG, mostTableLog, normalizeCounts } from "./normalize.js";
 import { overheadBits } from "./payload.js";
-import { MIN_TABLE_LOG } from "./stream.js";
 
 /** A shorter table may cost this much of the size: it is built faster and stays in the fastest cache. */
 const WORTH = 1.0012;
@@ -20,7 +19,7 @@ export function chooseTableLog<Tables>(
   evaluate: (tableLog: number) => { bits: number; tables: Tables },
 ): { bits: number; tables: Tables; tableLog: number } {
   const least = Math.min(MAX_TABLE_LOG, Math.max(MIN_TABLE_LOG, 33 - Math.clz32(present - 1)));
-  const most = Math.max(least, Math.min(longest, 30 - Math.clz32(Math.min(count, 2 ** 31))));
+  const most = Math.max(least, Math.min(longest, mostTableLog(count)));
   const all = [];
   for (let tableLog = least; tableLog <= most; tableLog++) all.push({ ...evaluate(tableLog), tableLog });
   const shortest = all.reduce((bits, { bits: next }) => Math.min(bits, next), Number.POSITIVE_INFINITY);

@@ -1,6 +1,7 @@
-"""Reads files, a line of hex each, with the Python reader, and prints what it made of them: a hash, "refused", or the error.
+"""Reads files with the Python reader, a line of limits (bytes, seconds) and hex each, and prints what it made of them: a hash,
+"refused", or the error.
 
-    fuzz-reader.py READER.PY MAX_BYTES MAX_SECONDS
+    fuzz-reader.py READER.PY
 """
 
 import hashlib
@@ -15,8 +16,8 @@ spec.loader.exec_module(reader)
 np.seterr(all="ignore")
 
 
-def digest(data):
-    tensors, metadata = reader.read_model(data, float(sys.argv[2]), float(sys.argv[3]))
+def digest(data, max_bytes, max_seconds):
+    tensors, metadata = reader.read_model(data, max_bytes, max_seconds)
     made = hashlib.sha256()
     for name, value in [*tensors.items(), *metadata.items()]:
         if isinstance(value, np.ndarray) and value.dtype == np.float32:
@@ -27,8 +28,9 @@ def digest(data):
 
 
 for line in sys.stdin:
+    max_bytes, max_seconds, *data = line.split()
     try:
-        print(digest(bytes.fromhex(line)))
+        print(digest(bytes.fromhex("".join(data)), float(max_bytes), float(max_seconds)))
     except reader.CorruptInputError:
         print("refused")
     except Exception as error:

@@ -8,6 +8,7 @@ Run as a program it prints a line for each tensor of the files that it is given:
 
 import hashlib
 import json
+import math
 import sys
 
 import numpy as np
@@ -227,7 +228,7 @@ def decode_ans(coded, count):
         return sum(bit << k for k, bit in enumerate(bits[at - width : at]))
 
     log = field(4)
-    need(9 <= log <= 14, "no such table")
+    need(9 <= log <= max(9, min(14, count.bit_length() - 2)), "no such table")
     frequencies = {}
     symbol = 0
     left = 1 << log
@@ -526,25 +527,50 @@ DTYPES = {
 NAMES = list(DTYPES)
 TURNED = ("float32", "float16", "bfloat16")
 CODERS = 3  # of integers: cabac, ans, weights
-# What one of them, and a byte, takes at worst, in nanoseconds of the TypeScript decoder.
-NANOSECONDS, BYTE_NANOSECONDS = (120, 10, 60), 8
+# What one of them, and a byte of its code, takes at worst, in nanoseconds of the TypeScript decoder; what other things take.
+NANOSECONDS, NANOSECONDS_PER_BYTE = (190, 80, 130), (400, 10, 50)
+FIELD, BYTE, ROW, STEP, START, START_BYTES = 600, 50, 400, 700, 3000, 256
 
 
-def check_limits(metadata, tensors, there, max_bytes, max_seconds):
+def cost(entry):
+    """Nanoseconds of an entry."""
+    lengths = entry["lengths"]
+    start = lambda length: START * min(length, START_BYTES)
+    if not entry.get("quantized"):
+        return entry["size"] * BYTE + start(lengths[0])
+    lie = entry.get("lie", entry["shape"])
+    rows, count = lie[entry["axis"]] if lie else 1, math.prod(lie)
+
+    def integers(coder, length):
+        return count * NANOSECONDS[coder] + length * NANOSECONDS_PER_BYTE[coder] + rows * ROW + start(length)
+
+    first = integers(entry["coder"], lengths[0])
+    if entry.get("flags", 0) & 1:
+        first += rows * STEP + lengths[0] * NANOSECONDS_PER_BYTE[0]
+    if not entry.get("refinement"):
+        return first
+    return 2 * first + integers(entry["refinement"][1], lengths[1])
+
+
+def most_bytes(there, max_bytes):
+    return (1 << 26) + 1024 * there if max_bytes is None else max_bytes
+
+
+def check_work(nanoseconds, there, max_seconds):
+    most = 4e9 + 1e4 * there if max_seconds is None else 1e9 * max_seconds
+    need(nanoseconds <= most, "more work than max_seconds")
+
+
+def check_limits(metadata, tensors, there, nanoseconds, max_bytes, max_seconds):
     """What a file may become and take, by default in proportion to its bytes: refused before anything is decoded."""
-    size = nanoseconds = 0
+    size = 0
     for entry in [*metadata, *tensors]:
         source = entry.get("same", entry)
         size += source["size"]
-        coders = [source["coder"]] if source.get("quantized") else []
-        if source.get("refinement"):
-            coders += [source["coder"], source["refinement"][1]]
-        integers = source["size"] * 8 // source["bits"] if "bits" in source else source["size"] // 4
-        nanoseconds += integers * sum(NANOSECONDS[coder] for coder in coders) + source["size"] * BYTE_NANOSECONDS
+        nanoseconds += cost(source)
         there += 0 if "same" in entry else sum(entry["lengths"])
-        need(size <= ((1 << 26) + 1024 * there if max_bytes is None else max_bytes), "larger than max_bytes")
-        most = 4e9 + 1e4 * there if max_seconds is None else 1e9 * max_seconds
-        need(nanoseconds <= most, "more work than max_seconds")
+        need(size <= most_bytes(there, max_bytes), "larger than max_bytes")
+        check_work(nanoseconds, there, max_seconds)
 
 
 def read_header(data, max_bytes=None, max_seconds=None):
@@ -560,9 +586,10 @@ def read_header(data, max_bytes=None, max_seconds=None):
     rest = data[len(before) + 4 : reader.at]
     need(xxhash32(rest, xxhash32(before)) == stored, "the header is changed")
     need(size <= max(1 << 16, 64 * coded_size), "fields of so few bytes cannot be that long")
+    check_work(FIELD * size, reader.at, max_seconds)
     fields = Reader(unpack(coder, coded, size))
     number = fields.number
-    budget = [(1 << 22) + 64 * size]
+    budget, room = [(1 << 22) + 64 * size], [(1 << 22) + most_bytes(reader.at, max_bytes)]
 
     def names():
         seen, name = set(), b""
@@ -571,7 +598,8 @@ def read_header(data, max_bytes=None, max_seconds=None):
             need(shared <= len(name), "a name shares more than there is")
             name = name[:shared] + fields.block()
             budget[0] -= len(name)
-            need(budget[0] >= 0, "names are too long")
+            room[0] -= 128 + len(name)
+            need(budget[0] >= 0 and room[0] >= 0, "names are too long")
             try:
                 text = name.decode()
             except UnicodeDecodeError:
@@ -609,7 +637,7 @@ def read_header(data, max_bytes=None, max_seconds=None):
     order += refinements
     need(fields.at == size and len(order) == parts, "the header does not end where it should")
     need(reader.at + sum(length for _, _, length in order) < 1 << 53, "the file is too long")
-    check_limits(metadata, tensors, reader.at, max_bytes, max_seconds)
+    check_limits(metadata, tensors, reader.at, FIELD * size, max_bytes, max_seconds)
     for (entry, key, length), stored in zip(order, hashes):
         entry[key] = reader.take(length)
         need(xxhash32(entry[key]) == stored, f"{entry['name']}: the checksum does not match")

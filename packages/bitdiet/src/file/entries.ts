@@ -1,7 +1,7 @@
 /**
  * What a file says about each of its parts: names, types, shapes, lengths. FORMAT.md, "Fields".
  *
- *     readEntries({ bytes: writeEntries(metadata, tensors), position: 0 }, nextPart)   // the same entries
+ *     readEntries({ bytes: writeEntries(metadata, tensors), position: 0 }, Infinity)   // the same entries
  */
 import { type Dtype, dtypeNames, type IntegerRows, isFloat, tensorBytes } from "../model.js";
 import { must, named } from "./errors.js";
@@ -112,15 +112,23 @@ export function writeEntries({ metadata, tensors }: Entries): Uint8Array {
   return Uint8Array.from(fields);
 }
 
-/** The inverse, where parts lie left open: `start` and `hash` are 0. */
-export function readEntries(reader: Reader): Entries {
+/** What an entry takes without its name, about. */
+const ENTRY_BYTES = 128;
+
+/**
+ * The inverse, where parts lie left open: `start` and `hash` are 0.
+ *
+ * @param room bytes that entries and their names may take
+ */
+export function readEntries(reader: Reader, room: number): Entries {
   const next = () => readNumber(reader);
   const part = (): Part => ({ start: 0, length: next(), hash: 0 });
-  const budget = { left: maxNameBytes(reader.bytes.length) };
+  const budget = { left: maxNameBytes(reader.bytes.length), room };
   const list = <Entry>(read: (name: string, before: readonly Entry[]) => Entry): Entry[] => {
     const readName = nameReader(reader, budget);
     const entries: Entry[] = [];
     for (let count = next(); count > 0; count--) {
+      budget.room -= ENTRY_BYTES;
       const name = readName();
       entries.push(named(`"${name.slice(0, 80)}"`, () => read(name, entries)));
     }

@@ -9,7 +9,7 @@ import { xxHash32 } from "@bitdiet/stream";
 import { type PackedBytes, packBytes, unpackBytes } from "./byte-coders.js";
 import { type MetadataEntry, partsOf, readEntries, type TensorEntry, writeEntries } from "./entries.js";
 import { CorruptInputError, must, named } from "./errors.js";
-import { checkLimits, type DecodeLimits } from "./limits.js";
+import { checkFields, checkLimits, type DecodeLimits, roomForEntries } from "./limits.js";
 import { join, type Reader, readNumber, writeNumber } from "./numbers.js";
 
 const MAGIC = 0x44544942;
@@ -69,8 +69,9 @@ export function readHeader(bytes: Uint8Array, limits: DecodeLimits = {}): Header
   const header = named("header", () => {
     const coded = bytes.subarray(start + 4, hashes);
     must(size <= Math.max(MAX_SMALL_FIELDS, MAX_FIELDS_PER_BYTE * coded.length));
+    checkFields(size, length, limits);
     const reader: Reader = { bytes: unpackBytes(coder, coded, size), position: 0 };
-    const entries = readEntries(reader);
+    const entries = readEntries(reader, roomForEntries(length, limits));
     const parts = partsOf(entries);
     must(reader.position === size && hashes + 4 * parts.length === length);
     let end = length;
@@ -82,7 +83,7 @@ export function readHeader(bytes: Uint8Array, limits: DecodeLimits = {}): Header
     must(end <= Number.MAX_SAFE_INTEGER);
     return { ...entries, length, fileLength: end };
   });
-  checkLimits(header, limits);
+  checkLimits(header, size, limits);
   return header;
 }
 

@@ -3,10 +3,11 @@
  *
  *     readHeader(bytes, { maxBytes: 1e8 })   // throws where all tensors and metadata together are more than 100 MB
  */
-import type { MetadataEntry, TensorEntry } from "./entries.js";
+import type { MetadataEntry, Part, TensorEntry } from "./entries.js";
 import { CorruptInputError } from "./errors.js";
+import type { Header } from "./header.js";
 import { integerLayout } from "./integer-tensor.js";
-import { decoders } from "./integers.js";
+import { CABAC, decoders } from "./integers.js";
 
 export interface DecodeLimits {
   /**
@@ -26,29 +27,50 @@ const BYTES_PER_BYTE = 1024;
 const BASE_NANOSECONDS = 4e9;
 const NANOSECONDS_PER_BYTE = 1e4;
 
-/** A byte's nanoseconds, with all that is done to it. */
-const BYTE_NANOSECONDS = 8;
+/** Nanoseconds of a byte of the fields: names, entries, and what is kept of them. */
+const FIELD_NANOSECONDS = 600;
+/** Of a byte given out of what is no list of integers. */
+const BYTE_NANOSECONDS = 50;
+/** Of a row, and of one more that has a step of its own. */
+const ROW_NANOSECONDS = 400;
+const STEP_NANOSECONDS = 700;
+/** Of each of a part's first bytes, which may all belong to tables, and to what coders start with. */
+const START_NANOSECONDS = 3000;
+const START_BYTES = 256;
 
 /** Bytes and nanoseconds that an entry may become and take. */
 export function costOf(entry: MetadataEntry | TensorEntry): { bytes: number; nanoseconds: number } {
-  const { size } = entry;
-  const perByte = size * BYTE_NANOSECONDS;
-  if (!("shape" in entry)) return { bytes: size, nanoseconds: perByte };
-  const { dtype, shape, quantized, integers } = entry;
-  const count = integers ? integerLayout(dtype, shape, integers)!.count : size / 4;
-  const coders = [quantized ?? integers ?? []].flat().map(({ coder }) => coder);
+  const { size, part } = entry;
+  const coded = "shape" in entry ? (entry.quantized ?? entry.integers) : undefined;
+  if (!coded) return { bytes: size, nanoseconds: size * BYTE_NANOSECONDS + startOf(part) };
+  const { dtype, shape, quantized, integers, refinementPart } = entry as TensorEntry;
+  const layout = integers && integerLayout(dtype, shape, integers);
+  const count = layout?.count ?? size / 4;
+  const rows = layout?.rows.extents[0] ?? shape[coded.axis] ?? 1;
+  const listOf = (coder: number, { length }: Part) =>
+    count * decoders[coder].nanoseconds +
+    length * decoders[coder].nanosecondsPerByte +
+    rows * ROW_NANOSECONDS +
+    startOf({ length });
+  const steps = quantized?.perRow
+    ? rows * STEP_NANOSECONDS + part.length * decoders[CABAC].nanosecondsPerByte
+    : 0;
+  const first = listOf(coded.coder, part) + steps;
+  if (!quantized?.refinement || !refinementPart) return { bytes: size, nanoseconds: first };
   // First parts are decoded once more when their refinements are there.
-  if (quantized?.refinement) coders.push(quantized.coder, quantized.refinement.coder);
-  const perInteger = coders.reduce((sum, number) => sum + decoders[number].nanoseconds, 0);
-  return { bytes: size, nanoseconds: count * perInteger + perByte };
+  return { bytes: size, nanoseconds: 2 * first + listOf(quantized.refinement.coder, refinementPart) };
 }
+
+const startOf = ({ length }: Pick<Part, "length">): number =>
+  START_NANOSECONDS * Math.min(length, START_BYTES);
 
 /** @throws {CorruptInputError} at the first entry with which the file is beyond its limits */
 export function checkLimits(
-  { metadata, tensors, length }: { metadata: MetadataEntry[]; tensors: TensorEntry[]; length: number },
-  { maxBytes, maxSeconds }: DecodeLimits,
+  { metadata, tensors, length }: Pick<Header, "metadata" | "tensors" | "length">,
+  fieldBytes: number,
+  limits: DecodeLimits,
 ): void {
-  let [bytes, nanoseconds, there] = [0, 0, length];
+  let [bytes, nanoseconds, there] = [0, fieldNanoseconds(fieldBytes), length];
   for (const entry of [...metadata, ...tensors]) {
     const cost = costOf(entry);
     bytes += cost.bytes;
@@ -56,15 +78,33 @@ export function checkLimits(
     // Of a tensor that comes twice its bytes are there once.
     if (!("same" in entry) || entry.same === undefined)
       there += entry.part.length + (("refinementPart" in entry && entry.refinementPart?.length) || 0);
-    const mostBytes = maxBytes ?? BASE_BYTES + BYTES_PER_BYTE * there;
-    const most =
-      maxSeconds === undefined ? BASE_NANOSECONDS + NANOSECONDS_PER_BYTE * there : maxSeconds * 1e9;
+    const mostBytes = bytesWithin(there, limits);
     const what = `"${entry.name.slice(0, 80)}"`;
     if (!(bytes <= mostBytes))
       throw new CorruptInputError(`${what}: ${bytes} bytes claimed so far, maxBytes is ${mostBytes}`);
-    if (!(nanoseconds <= most))
-      throw new CorruptInputError(
-        `${what}: up to ${Math.ceil(nanoseconds / 1e9)} seconds of work so far, maxSeconds is ${most / 1e9}`,
-      );
+    checkWork(what, nanoseconds, there, limits);
   }
+}
+
+const bytesWithin = (there: number, { maxBytes }: DecodeLimits): number =>
+  maxBytes ?? BASE_BYTES + BYTES_PER_BYTE * there;
+
+/** Bytes that names and entries may take, so many more than tensors may: a file of nothing but names is no way around `maxBytes`. */
+export const roomForEntries = (headerLength: number, limits: DecodeLimits): number =>
+  2 ** 22 + bytesWithin(headerLength, limits);
+
+/** Fields are read before anything in them is held against limits. @throws {CorruptInputError} if that alone is too much */
+export function checkFields(fieldBytes: number, headerLength: number, limits: DecodeLimits): void {
+  checkWork("fields", fieldNanoseconds(fieldBytes), headerLength, limits);
+}
+
+const fieldNanoseconds = (bytes: number): number => bytes * FIELD_NANOSECONDS;
+
+function checkWork(what: string, nanoseconds: number, there: number, { maxSeconds }: DecodeLimits): void {
+  const most = maxSeconds === undefined ? BASE_NANOSECONDS + NANOSECONDS_PER_BYTE * there : maxSeconds * 1e9;
+  if (nanoseconds <= most) return;
+  const seconds = Number((nanoseconds / 1e9).toPrecision(3));
+  throw new CorruptInputError(
+    `${what}: up to ${seconds} seconds of work so far, maxSeconds is ${most / 1e9}`,
+  );
 }

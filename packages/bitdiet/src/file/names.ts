@@ -9,8 +9,8 @@ import { type Reader, readBytes, readNumber, writeNumber } from "./numbers.js";
 /** Bytes that all names together may have, shared starts counted each time: they cost nothing to write. */
 export const maxNameBytes = (fieldsLength: number): number => 2 ** 22 + 64 * fieldsLength;
 
-/** Reads names, none of them twice. @param budget bytes that names may still have, shared ones counted */
-export function nameReader(reader: Reader, budget: { left: number }): () => string {
+/** Reads names, none of them twice. @param budget bytes that names may still have, shared ones counted: by the format, by the caller */
+export function nameReader(reader: Reader, budget: { left: number; room: number }): () => string {
   const seen = new Set<string>();
   const utf8 = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
   let before = new Uint8Array(0);
@@ -19,7 +19,9 @@ export function nameReader(reader: Reader, budget: { left: number }): () => stri
     must(shared <= before.length);
     const rest = readBytes(reader, readNumber(reader));
     budget.left -= shared + rest.length;
+    budget.room -= shared + rest.length;
     must(budget.left >= 0, "names are too long");
+    must(budget.room >= 0, "more names than maxBytes leaves room for");
     const bytes = new Uint8Array(shared + rest.length);
     bytes.set(before.subarray(0, shared));
     bytes.set(rest, shared);

@@ -5,7 +5,7 @@
  */
 import { encodeWeights } from "@bitdiet/cabac";
 import { must } from "./errors.js";
-import { decoders } from "./integers.js";
+import { CABAC, decoders } from "./integers.js";
 import { blockOf, join, type Reader, readBlock, readBytes, readSigned, writeSigned } from "./numbers.js";
 import { gridIndex, gridOf, gridStep } from "./step-grid.js";
 
@@ -26,7 +26,7 @@ export function readSteps(reader: Reader, count: number): Float32Array {
   const middle = readSigned(reader);
   const list = (length: number) => {
     const bytes = readBlock(reader);
-    return decoders[0].decode(bytes, length, { rowLength: Math.max(1, length), kernel: [1, 1] });
+    return decoders[CABAC].decode(bytes, length, { rowLength: Math.max(1, length), kernel: [1, 1] });
   };
   if (count === 1 && isPruned) return new Float32Array(1);
   const pruned = isPruned ? list(count) : new Int32Array(count);

@@ -1,3 +1,4 @@
+import { decodeBytes, encodeBytes } from "@bitdiet/ans";
 import { encodeWeights } from "@bitdiet/cabac";
 import { xxHash32 } from "@bitdiet/stream";
 import fc from "fast-check";
@@ -11,7 +12,12 @@ import {
   headerLength,
   readHeader,
 } from "../../src/file/decode.js";
-import { encodeModel } from "../../src/file/encode.js";
+import {
+  type EncodeOptions,
+  encodeModel,
+  type QuantizedSource,
+  type SourceTensor,
+} from "../../src/file/encode.js";
 import { join, writeNumber } from "../../src/file/numbers.js";
 import { type StreamItem, streamDecoder } from "../../src/loaders/stream.js";
 import { everyKind, random, weight } from "../samples.js";
@@ -46,6 +52,11 @@ const ODD = "it contradicts itself";
 const FLOAT32 = 2;
 const INT32 = 18;
 const QUANTIZED_FLOAT32 = 3;
+const oneStep: QuantizedSource = {
+  name: "w",
+  dtype: "float32",
+  quantized: { ...weight([40, 30], 0, 2, 3), steps: Float32Array.of(0.5) },
+};
 const stored = join([[0], new Uint8Array(8)]);
 const steps = Uint8Array.of(1, 0); // one step of 1
 const integers = join([steps, encodeWeights(Int32Array.of(1, 0, -2, 3), { rowLength: 2 })]);
@@ -240,7 +251,7 @@ describe("a tensor that is not what its entry says is refused, its hash notwiths
     ["no steps", quantized([2, 2], [0, 0], [0], new Uint8Array(0)), ODD],
     [
       "a step for each of many slices, in no bytes",
-      quantized([4_000_000], [1, 0], [0], Uint8Array.of(1, 0, 1, 0)),
+      quantized([1_000_000], [1, 0], [0], Uint8Array.of(1, 0, 1, 0)),
       'tensor "w": payload: end',
     ],
     ["elements that are missing", lossless(INT32, [3], stored), ODD],
@@ -273,9 +284,61 @@ describe("a tensor that is not what its entry says is refused, its hash notwiths
     expect(() => decodeModel(bytes, { maxBytes: 7999 })).toThrow(message);
     expect(decodeModel(bytes, { maxBytes: 8000 }).tensors.length).toBe(2);
     expect(() => streamDecoder({ maxBytes: 7999 }).push(bytes)).toThrow(message);
-    expect(() => decodeModel(bytes, { maxSeconds: 1e-5 })).toThrow(
-      '"a": up to 1 seconds of work so far, maxSeconds is 0.00001',
+    expect(() => decodeModel(bytes, { maxSeconds: 2e-5 })).toThrow(/^"a": up to .* maxSeconds is 0.00002$/);
+    expect(() => decodeModel(bytes, { maxSeconds: 1e-6 })).toThrow(
+      /^header: fields: up to .* maxSeconds is 0.000001$/,
     );
+  });
+
+  test.each<[string, SourceTensor, EncodeOptions]>([
+    ["by cabac", oneStep, { minGain: 0 }],
+    ["by ans", oneStep, { minGain: 1 }],
+    ["a step a row", { ...oneStep, quantized: weight([40, 30], 0, 1, 3) }, {}],
+    ["refined", { ...oneStep, quantized: weight([40, 30], 1, 300, 3) }, { progressive: true }],
+    ["lossless", { name: "w", dtype: "int32", shape: [200], bytes: new Uint8Array(800).fill(7) }, {}],
+  ])("work is counted as FORMAT.md says: %s", (_, tensor, options) => {
+    const bytes = encodeModel({ tensors: [tensor] }, options);
+    const [entry] = readHeader(bytes).tensors;
+    // One tensor of one letter: fields that nothing packs.
+    const fields = bytes[7];
+    const start = (length: number) => 3000 * Math.min(256, length);
+    let work = 50 * entry.size + start(entry.part.length);
+    if (entry.quantized) {
+      const { perRow, coder, refinement, axis } = entry.quantized;
+      const list = (number: number, length: number) =>
+        (entry.size / 4) * [190, 80, 130][number] +
+        length * [400, 10, 50][number] +
+        400 * entry.shape[axis] +
+        start(length);
+      work = list(coder, entry.part.length);
+      if (perRow) work += 700 * entry.shape[axis] + 400 * entry.part.length;
+      const more = entry.refinementPart?.length ?? 0;
+      if (refinement) work = 2 * work + list(refinement.coder, more);
+    }
+    const seconds = (work + 600 * fields) / 1e9;
+    expect(readHeader(bytes, { maxSeconds: seconds * (1 + 1e-9) }).tensors.length).toBe(1);
+    expect(() => readHeader(bytes, { maxSeconds: seconds * (1 - 1e-9) })).toThrow("seconds of work so far");
+  });
+
+  test("names and entries are no way around the limit of bytes", () => {
+    const empty = { dtype: "int8", shape: [0], bytes: new Uint8Array(0) } as const;
+    const tensors = Array.from({ length: 40_000 }, (_, i) => ({ ...empty, name: i.toString(36) }));
+    const bytes = encodeModel({ tensors });
+    expect(decodeModel(bytes).tensors.length).toBe(40_000);
+    expect(() => decodeModel(bytes, { maxBytes: 1000 })).toThrow(
+      "header: more names than maxBytes leaves room for",
+    );
+  });
+
+  test("a table that is larger than its bytes are worth is refused", () => {
+    const bytes = new Uint8Array(64).map((_, i) => i % 3);
+    const coded = encodeBytes(bytes);
+    expect(decodeBytes(coded, 64)).toEqual(bytes);
+    // The same table log, 9, of the first four bits, one more: as much as 2,048 bytes are worth.
+    const larger = coded.slice();
+    larger[0] = (larger[0] & 0xf0) | 10;
+    expect(() => decodeBytes(larger, 2047)).toThrow("header: number");
+    expect(() => decodeBytes(larger, 2048)).not.toThrow("header: number");
   });
 });
 
