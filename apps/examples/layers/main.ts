@@ -102,6 +102,7 @@ async function run({
     return;
   }
   console.log(tableOf(floatAccuracy, 4 * network.countParams(), results));
+  console.log(`\n${activationTable(results)}`);
   console.log(`${seconds} s; files in ${relative(process.cwd(), out)}`);
 }
 
@@ -113,6 +114,7 @@ function tableOf(floatAccuracy: number, floatBytes: number, results: Record<stri
     "bits/weight",
     "bits/activation",
     "file, bytes",
+    "packed + brotli",
     "loaded equals trained",
   ];
   const rows = Object.entries(results).map(([name, result]) => [
@@ -121,12 +123,24 @@ function tableOf(floatAccuracy: number, floatBytes: number, results: Record<stri
     result.bitsPerWeight.toFixed(3),
     result.bitsPerActivation?.toFixed(3) ?? "32",
     result.bytes.toLocaleString("en-US"),
+    result.packedBrotliBytes.toLocaleString("en-US"),
     result.isEqual ? "yes" : "NO",
   ]);
   return textTable(head, [
-    ["float32", percent(floatAccuracy), "32", "32", floatBytes.toLocaleString("en-US"), ""],
+    ["float32", percent(floatAccuracy), "32", "32", floatBytes.toLocaleString("en-US"), "", ""],
     ...rows,
   ]);
+}
+
+/** Bits of each layer's activations. */
+function activationTable(results: Record<string, Judgement>): string {
+  const runs = Object.entries(results).filter(([, { activations }]) => activations.length > 0);
+  const layers = runs[0][1].activations.map(({ name }) => name);
+  const bitsAt = (at: number) => runs.map(([, { activations }]) => activations[at].bits.toFixed(3));
+  return textTable(
+    ["bits/activation after", ...runs.map(([name]) => name)],
+    layers.map((name, at) => [name, ...bitsAt(at)]),
+  );
 }
 
 await exitWith("npm run start:layers", async () => {

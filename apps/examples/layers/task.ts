@@ -1,17 +1,12 @@
 // A model of TF.js's own layers on real digits: trained as anybody would train it, then to be compressible, then judged by what
 // `fromBitdiet` loads from the file.
 import { type AwareModel, compressionAware } from "@bitdiet/compression-aware";
-import { entropy } from "@bitdiet/entropy-loss";
 import { CLASSES, type Digits, SIDE } from "@bitdiet/zoo/data/mnist";
+import { packedBrotliBytes } from "@bitdiet/zoo/shipping/baselines";
+import { sideInformation } from "@bitdiet/zoo/shipping/measured";
 import * as tf from "@tensorflow/tfjs-core";
-import {
-  initializers,
-  type LayersModel,
-  layers,
-  loadLayersModel,
-  model,
-  sequential,
-} from "@tensorflow/tfjs-layers";
+import { initializers, type LayersModel, layers, loadLayersModel, sequential } from "@tensorflow/tfjs-layers";
+import { openBitdiet, openSource, type QuantizedTensor } from "bitdiet";
 import { fromBitdiet } from "bitdiet/tfjs";
 
 const BATCH = 64;
@@ -94,9 +89,13 @@ export async function fineTune(
 /** What a file is worth. */
 export interface Judgement {
   bytes: number;
+  /** The same integers bit-packed, and brotli at its best over them and all that is kept beside. */
+  packedBrotliBytes: number;
   bitsPerWeight: number;
   /** Entropy of single values over the test pictures, weighted by sizes; undefined where nothing is quantized. */
   bitsPerActivation?: number;
+  /** The same of each layer's. */
+  activations: { name: string; bits: number }[];
   accuracy: number;
   /** Whether the loaded model predicts the same bits. */
   isEqual: boolean;
@@ -109,12 +108,14 @@ export async function judge(aware: AwareModel, test: Examples): Promise<Judgemen
     (each) => each.predict(test.x, { batchSize: BATCH }) as tf.Tensor2D,
   );
   const [trained, arrived] = predictions.map((each) => each.dataSync());
-  const { tensors } = await aware.report();
+  const { tensors, activations } = await aware.report(test.x);
   const weights = tensors.map(({ shape, after }) => ({ size: shape.reduce((a, b) => a * b), bits: after }));
   const result = {
     bytes: bytes.length,
+    packedBrotliBytes: await packedBytes(bytes),
     bitsPerWeight: meanBits(weights)!,
-    bitsPerActivation: meanBits(activationBits(loaded, test.x)),
+    bitsPerActivation: meanBits(activations.map(({ size, after }) => ({ size, bits: after }))),
+    activations: activations.map(({ name, after }) => ({ name, bits: after })),
     accuracy: accuracyOf(predictions[1], test.y),
     isEqual: trained.every((value, i) => Object.is(value, arrived[i])),
   };
@@ -123,25 +124,20 @@ export async function judge(aware: AwareModel, test: Examples): Promise<Judgemen
   return result;
 }
 
+async function packedBytes(file: Uint8Array): Promise<number> {
+  const { header, quantized } = await openBitdiet(await openSource(file));
+  const weights = new Map<string, QuantizedTensor>();
+  for (const entry of header.tensors) {
+    const tensor = await quantized(entry);
+    if (tensor) weights.set(entry.name, tensor);
+  }
+  return packedBrotliBytes(weights.values(), sideInformation({ file, weights }));
+}
+
 export const accuracyOf = (predictions: tf.Tensor2D, y: tf.Tensor2D): number =>
   tf.tidy(
     () => tf.mean(tf.cast(tf.equal(tf.argMax(predictions, 1), tf.argMax(y, 1)), "float32")).dataSync()[0],
   );
-
-/** Size and entropy of what each quantizer of activations gives. */
-function activationBits(loaded: LayersModel, x: tf.Tensor4D): { size: number; bits: number }[] {
-  const quantizers = loaded.layers.filter((layer) => layer.getClassName() === "ActivationQuantizer");
-  return quantizers.map((layer) => {
-    const upTo = model({ inputs: loaded.inputs, outputs: layer.output });
-    const values = tf.tidy(() => (upTo.predict(x, { batchSize: BATCH }) as tf.Tensor).dataSync());
-    const symbols = new Map([...new Set(values)].map((value, i) => [value, i]));
-    const bits = entropy(
-      Int32Array.from(values, (value) => symbols.get(value)!),
-      symbols.size,
-    );
-    return { size: values.length, bits };
-  });
-}
 
 function meanBits(parts: readonly { size: number; bits: number }[]): number | undefined {
   const size = parts.reduce((sum, part) => sum + part.size, 0);

@@ -7,8 +7,10 @@
 export { contextRate } from "./context-rate.js";
 export type { Hooks, Parameters } from "./hooks.js";
 export { registerActivationQuantizer } from "./layers/activation-quantizer.js";
+export type { ActivationBits } from "./layers/activation-report.js";
 export {
   type AwareModel,
+  type AwareReport,
   type CompressionAwareLayers,
   compressionAware,
 } from "./layers/compression-aware.js";

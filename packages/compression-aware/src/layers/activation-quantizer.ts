@@ -31,6 +31,8 @@ export class ActivationQuantizer extends layers.Layer {
   /** Multiple of the step that just holds the first batch; undefined once there is a step. */
   startsAt?: number;
   price?: Price;
+  /** Is shown what comes out. */
+  watch?: (values: tf.Tensor) => void;
   logStep!: LayerVariable;
 
   /** @throws {RangeError} if the width is none */
@@ -59,7 +61,9 @@ export class ActivationQuantizer extends layers.Layer {
       const scale = lsqScale(learnedStep(this.logStep.read()), size, grid);
       const quantizer = affineQuantizer({ ...grid, scale });
       const priced = kwargs.training && this.price ? this.price(x, quantizer, this.name) : x;
-      return quantizer.fakeQuantize(priced);
+      const values = quantizer.fakeQuantize(priced);
+      this.watch?.(values);
+      return values;
     });
   }
 

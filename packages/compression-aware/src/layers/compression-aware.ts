@@ -9,6 +9,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Callback, LayersModel, LayerVariable } from "@tensorflow/tfjs-layers";
 import type { Rate } from "../rate.js";
+import { type ActivationBits, activationBits } from "./activation-report.js";
 import { type BitsOf, quantizedCopy } from "./copy.js";
 import { activationQuantizers, trainedFile, writeNew } from "./file.js";
 import { type Kind, pricing } from "./price.js";
@@ -39,6 +40,12 @@ export interface CompressionAwareLayers {
   rate?: Rate;
 }
 
+/** Bits of what is quantized, before and after coding. */
+export interface AwareReport {
+  tensors: TensorBits[];
+  activations: ActivationBits[];
+}
+
 /** A model in training. */
 export interface AwareModel {
   /**
@@ -52,8 +59,13 @@ export interface AwareModel {
   bytes(): Promise<Uint8Array>;
   /** Writes the file, in Node. @throws if there is one already */
   save(path: string): Promise<void>;
-  /** Bits of each quantized tensor, within 0.2 % of the file's. */
-  report(): Promise<{ tensors: TensorBits[] }>;
+  /**
+   * Bits of each quantized tensor, within 0.2 % of the file's, and of each quantized activation.
+   *
+   * @param inputs what activations are looked at on, as `predict` takes it; without it there are none
+   * @throws {RangeError} with inputs, if there are no examples, or before the first step of training
+   */
+  report(inputs?: tf.Tensor | tf.Tensor[]): Promise<AwareReport>;
   /** Frees the copy and the quantizers; the optimizer is its maker's. */
   dispose(): void;
 }
@@ -99,7 +111,10 @@ export function compressionAware(model: LayersModel, options: CompressionAwareLa
     progress: (print) => progressCallback(price.position, price.means, priced, print),
     bytes,
     save: async (path) => writeNew(path, await bytes()),
-    report: async () => ({ tensors: await report() }),
+    report: async (inputs = []) => ({
+      tensors: await report(),
+      activations: await activationBits(copy, activations, [inputs].flat()),
+    }),
     dispose: () => {
       copy.dispose();
       price.forget();

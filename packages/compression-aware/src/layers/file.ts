@@ -52,11 +52,7 @@ export async function trainedFile(
   vectors: ReadonlySet<LayerVariable>,
 ): Promise<Uint8Array> {
   const quantizers = activationQuantizers(model);
-  const waiting = quantizers.find(({ startsAt }) => startsAt !== undefined);
-  if (waiting)
-    throw new RangeError(
-      `model: expected a step of training before it is saved, which gives ${waiting.name} its range`,
-    );
+  checkSteps(quantizers);
   const logSteps = new Set(quantizers.map(({ logStep }) => logStep));
   const variables = [...new Set(leavesOf(asContainer(model)).flatMap((layer) => layer.weights))];
   const shipped = variables.map((variable) => {
@@ -92,6 +88,13 @@ export async function trainedFile(
 export function activationQuantizers(model: LayersModel): ActivationQuantizer[] {
   const layers: unknown[] = leavesOf(asContainer(model));
   return layers.filter((layer) => layer instanceof ActivationQuantizer);
+}
+
+/** @throws {RangeError} naming a quantizer that has no step yet */
+export function checkSteps(quantizers: readonly ActivationQuantizer[]): void {
+  const waiting = quantizers.find(({ startsAt }) => startsAt !== undefined);
+  if (waiting)
+    throw new RangeError(`model: expected a step of training first, which gives ${waiting.name} its range`);
 }
 
 function joined(values: readonly (Float32Array | Int32Array | Uint8Array)[]): Uint8Array {

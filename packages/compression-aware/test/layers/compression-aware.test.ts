@@ -20,7 +20,12 @@ describe.each(subjects)("$name", ({ build, inputs, kernels, activations, norms =
 
   test("trains quantized, keeps memory, and is loaded as it was trained, bit for bit", async () => {
     const { aware, loaded } = await expectTrainedAlike({ name: "", build, inputs, kernels, activations });
-    expect((await aware.report()).tensors.length).toBe(kernels);
+    const report = await aware.report(inputs());
+    expect([report.tensors.length, report.activations.length]).toEqual([kernels, activations]);
+    for (const { before, after } of report.activations) {
+      expect(before).toBe(4);
+      expect(after).toBeLessThanOrEqual(before);
+    }
     const quantizers = JSON.stringify(loaded.toJSON(null, false)).match(/"ActivationQuantizer"/g) ?? [];
     expect(quantizers.length).toBe(activations);
   });

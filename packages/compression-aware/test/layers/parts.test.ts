@@ -1,7 +1,8 @@
 import "../setup.js";
+import { entropy } from "@bitdiet/entropy-loss";
 import { affineQuantizer } from "@bitdiet/fake-quant";
 import * as tf from "@tensorflow/tfjs-core";
-import { layers, loadLayersModel, sequential } from "@tensorflow/tfjs-layers";
+import { model as functional, layers, loadLayersModel, sequential } from "@tensorflow/tfjs-layers";
 import { fromBitdiet } from "bitdiet/tfjs";
 import { describe, expect, test } from "vitest";
 import { type CompressionAwareLayers, compressionAware, type Rate } from "../../src/index.js";
@@ -189,6 +190,33 @@ describe("compressionAware", () => {
     const loaded = await loadLayersModel(fromBitdiet(await aware.bytes()));
     const values = (of: typeof model) => (of.getLayer("out").getWeights()[0] as tf.Tensor).dataSync();
     expect(values(loaded as typeof model)).toEqual(values(model));
+  });
+
+  test("reports the entropy of what each activation gives on all inputs, of which a batch is a part", async () => {
+    const network = sequential({
+      layers: [
+        layers.dense({ units: 6, activation: "relu", inputShape: [4] }),
+        layers.dense({ units: 2, activation: "relu" }),
+        layers.dense({ units: 1 }),
+      ],
+    });
+    const aware = compressionAware(network, { weightBits: 4, activationBits: 3, lambda: 0 });
+    const x = tf.randomNormal([150, 4], 0, 1, "float32", 1);
+    await expect(aware.report(x)).rejects.toThrow("model: expected a step of training first");
+    aware.model.compile({ optimizer: "sgd", loss: "meanSquaredError" });
+    await aware.model.fit(x, tf.ones([150, 1]), { epochs: 1 });
+    const { numTensors } = tf.memory();
+    const { activations } = await aware.report(x);
+    expect(tf.memory().numTensors).toBe(numTensors);
+    expect(activations.map(({ size }) => size)).toEqual([900, 300]);
+    for (const { name, after } of activations) {
+      const upTo = functional({ inputs: aware.model.inputs, outputs: aware.model.getLayer(name).output });
+      const values = (upTo.predict(x) as tf.Tensor).dataSync();
+      const levels = [...new Set(values)];
+      const indices = Int32Array.from(values, (value) => levels.indexOf(value));
+      expect(after).toBeCloseTo(entropy(indices, levels.length), 9);
+    }
+    await expect(aware.report(tf.zeros([0, 4]))).rejects.toThrow("inputs: expected examples, got none");
   });
 
   test("moves steps and weights of layers that are trained, and only steps' layers that are", async () => {

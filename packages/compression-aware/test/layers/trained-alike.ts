@@ -27,7 +27,7 @@ export async function expectTrainedAlike({
   const { numTensors } = tf.memory();
   const { history } = await epochs(2);
   const bytes = await aware.bytes();
-  await aware.report();
+  await aware.report(x);
   const trained = await predictions(aware.model, x);
   expect(tf.memory().numTensors).toBe(numTensors);
   expect(history["loss"].every((loss) => Number.isFinite(loss as number))).toBe(true);
