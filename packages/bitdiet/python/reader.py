@@ -459,44 +459,70 @@ def decode_weights(coded, count, row_length, kernel):
     return np.array(values, np.int64)
 
 
-# lz: literals and matches.
+# lz: literals and matches, bit by bit.
 
 
 def decode_lz(coded, size):
-    reader = Reader(coded)
-    literal_count, count = reader.number(), reader.number()
-    need(literal_count + 2 * count <= size, "more literals and matches than bytes")
-    streams = []
-    for length in (literal_count, count, count, count):
-        block = reader.block()
-        streams.append(bytes(block) if len(block) == length else decode_ans(block, length).tobytes())
-    literals, *classes = streams
-    low = np.unpackbits(np.frombuffer(reader.rest(), np.uint8), bitorder="little").tolist()
-    at = 0
+    need(len(coded) > 0 and coded[0] <= 3, "no such elements")
+    alignment, coder = coded[0], RangeDecoder(bytes(coded[1:]))
+    out, distances, after, work = bytearray(), [1, 1, 1], 0, 32 * len(coded)
+    contexts = {}
 
-    def value(kind):
-        nonlocal at
+    def bit(*context):
+        p, uses = contexts.get(context, (32768, 0))
+        found = coder.bit(max(24, min(65512, p)))
+        contexts[context] = p + (65535 * found - p) // (uses + 2), min(uses + 1, 30)
+        return found
+
+    def tree(width, *context):
+        node = 1
+        for _ in range(width):
+            node = 2 * node + bit(*context, node)
+        return node - (1 << width)
+
+    def number(low, *context):
+        kind = tree(7, *context)
         need(kind < 70, "no such class")
         if kind < 16:
             return kind
-        width = (kind - 16 >> 1) + 3
-        need(at + width <= len(low), "low bits are missing")
-        at += width
-        return (2 + (kind & 1) << width) + sum(bit << k for k, bit in enumerate(low[at - width : at]))
+        extra = (kind - 16 >> 1) + 3
+        value = (2 + (kind & 1)) << extra
+        for k in range(extra - 1, 3, -1):
+            value += coder.bit(32768) << k
+        node, count = 1, min(extra, 4)
+        for k in range(count):
+            found = bit("low", low, count, node)
+            value, node = value + (found << k), 2 * node + found
+        return value
 
-    out, distances, literal = bytearray(), [1, 1, 1], 0
-    for run, length, place in zip(*classes):
-        run, length, place = value(run), value(length) + 2, value(place)
-        need(run <= literal_count - literal and len(out) + run + length <= size, "a match beyond the end")
-        out += literals[literal : literal + run]
-        literal += run
-        distance = distances.pop(place) if place < 3 else place - 2
+    while len(out) < size:
+        place = len(out) & ((1 << alignment) - 1)
+        is_match = bit("match", after, place)
+        work -= 4 if is_match else 1
+        need(work >= 0, "so few bytes cannot stand for so many")
+        if not is_match:
+            before = (out[-1] if out else 0) >> (5 + alignment)
+            like = out[-distances[0]] + 256 if after > 0 and distances[0] <= len(out) else 0
+            node, after = 1, max(0, after - 1)
+            for k in range(7, -1, -1):
+                expected = like >> k & 1 if like else None
+                found = bit("literal", place, before, expected, node)
+                like = like if found == expected else 0
+                node = 2 * node + found
+            out.append(node - 256)
+            continue
+        new, used = bit("new", after), 0
+        if not new and bit("older", after, place):
+            used = 1 + bit("oldest")
+        length = number(new, "length", new, place) + 2
+        distance = number(2, "distance", min(3, length - 2)) + 1 if new else distances.pop(used)
         distances = [distance, *distances][:3]
+        after = 2
         need(distance <= len(out), "a match before the start")
+        need(length <= size - len(out), "a match beyond the end")
         for _ in range(length):
             out.append(out[-distance])
-    out += literals[literal:]
-    need(len(out) == size and -(-at // 8) * 8 == len(low) and not any(low[at:]), "lz does not end")
+    coder.finish()
     return bytes(out)
 
 
@@ -530,6 +556,8 @@ CODERS = 3  # of integers: cabac, ans, weights
 # What one of them, and a byte of its code, takes at worst, in nanoseconds of the TypeScript decoder; what other things take.
 NANOSECONDS, NANOSECONDS_PER_BYTE = (190, 80, 130), (400, 10, 50)
 FIELD, BYTE, ROW, STEP, START, START_BYTES = 600, 50, 400, 700, 3000, 256
+# By lz: a byte that is given out, and at most one that is read.
+LZ_BYTE, LZ_CODED = 100, 3000
 
 
 def cost(entry):
@@ -537,7 +565,7 @@ def cost(entry):
     lengths = entry["lengths"]
     start = lambda length: START * min(length, START_BYTES)
     if not entry.get("quantized"):
-        return entry["size"] * BYTE + start(lengths[0])
+        return entry["size"] * BYTE + start(lengths[0]) + min(entry["size"] * LZ_BYTE, lengths[0] * LZ_CODED)
     lie = entry.get("lie", entry["shape"])
     rows, count = lie[entry["axis"]] if lie else 1, math.prod(lie)
 
@@ -705,6 +733,18 @@ def decode_integer_tensor(entry):
 
 def read_lossless(reader, dtype, size):
     form = reader.take(1)[0]
+    if form != 254:
+        return read_form(reader, form, dtype, size)
+    width = max(1, DTYPES[dtype][0] // 8)
+    need(size % width == 0, "no such elements")
+    signs = unpack(reader.number(), reader.block(), -(-(size // width) // 8))
+    signs = np.unpackbits(np.frombuffer(signs, "u1"), bitorder="little")[: size // width]
+    elements = np.frombuffer(read_form(reader, reader.take(1)[0], dtype, size), "u1").copy()
+    elements[width - 1 :: width] ^= signs << 7
+    return elements.tobytes()
+
+
+def read_form(reader, form, dtype, size):
     if form != 255:
         return read_planes(reader, form, dtype, size)
     width = max(1, DTYPES[dtype][0] // 8)

@@ -31,6 +31,8 @@ const NANOSECONDS_PER_BYTE = 1e4;
 const FIELD_NANOSECONDS = 600;
 /** Of a byte given out of what is no list of integers. */
 const BYTE_NANOSECONDS = 50;
+/** More of it where it comes by lz, and at most so much for each byte that is read. */
+const [LZ_NANOSECONDS, LZ_CODED_NANOSECONDS] = [100, 3000];
 /** Of a row, and of one more that has a step of its own. */
 const ROW_NANOSECONDS = 400;
 const STEP_NANOSECONDS = 700;
@@ -42,7 +44,10 @@ const START_BYTES = 256;
 export function costOf(entry: MetadataEntry | TensorEntry): { bytes: number; nanoseconds: number } {
   const { size, part } = entry;
   const coded = "shape" in entry ? (entry.quantized ?? entry.integers) : undefined;
-  if (!coded) return { bytes: size, nanoseconds: size * BYTE_NANOSECONDS + startOf(part) };
+  if (!coded) {
+    const byLz = Math.min(size * LZ_NANOSECONDS, part.length * LZ_CODED_NANOSECONDS);
+    return { bytes: size, nanoseconds: size * BYTE_NANOSECONDS + byLz + startOf(part) };
+  }
   const { dtype, shape, quantized, integers, refinementPart } = entry as TensorEntry;
   const layout = integers && integerLayout(dtype, shape, integers);
   const count = layout?.count ?? size / 4;

@@ -3,6 +3,7 @@
  *
  *     0 · the bytes                                as they are
  *     p · (stride and coder · bytes) p times       planes: one of all bytes, or one of each element's first bytes, of its second …
+ *     254 · signs · one of the other forms         floats' signs apart from magnitudes, which come again where signs do not
  *     255 · count · values · indices               few different values, and which of them each element is, both of one of the forms above
  *
  * With a stride s each byte of a plane is what it differs by from the one s before: of index tables, grids and smooth curves
@@ -11,7 +12,7 @@
  *     float32 1.0 = 3f 80 00 00, turned left by a bit: 7f 00 00 00   exponent 127, no mantissa, no sign
  */
 import { encodedBits } from "@bitdiet/ans";
-import { type Dtype, dtypeBits } from "../model.js";
+import { type Dtype, dtypeBits, isFloat } from "../model.js";
 import { ANS, packBytes, unpackBytes } from "./byte-coders.js";
 import { must } from "./errors.js";
 import { blockOf, join, type Reader, readBlock, readBytes, readNumber, writeNumber } from "./numbers.js";
@@ -22,7 +23,7 @@ const CODERS = 8;
 /** Bytes of an element, 1 where elements share bytes. */
 const widthOf = (dtype: Dtype): number => Math.max(1, dtypeBits[dtype] >> 3);
 
-const PALETTE = 255;
+const [SIGNS, PALETTE] = [254, 255];
 
 /**
  * @param size bytes of the decoded tensor, which the caller has found acceptable
@@ -30,7 +31,22 @@ const PALETTE = 255;
  */
 export function readLossless(reader: Reader, dtype: Dtype, size: number): Uint8Array<ArrayBuffer> {
   const form = readBytes(reader, 1)[0];
+  return form === SIGNS ? readSigns(reader, dtype, size) : readForm(reader, form, dtype, size);
+}
+
+function readForm(reader: Reader, form: number, dtype: Dtype, size: number): Uint8Array<ArrayBuffer> {
   return form === PALETTE ? readPalette(reader, dtype, size) : readPlanes(reader, form, dtype, size);
+}
+
+function readSigns(reader: Reader, dtype: Dtype, size: number): Uint8Array<ArrayBuffer> {
+  const width = widthOf(dtype);
+  must(size % width === 0);
+  const coder = readNumber(reader);
+  const signs = unpackBytes(coder, readBlock(reader), Math.ceil(size / width / 8));
+  const bytes = readForm(reader, readBytes(reader, 1)[0], dtype, size);
+  for (let i = 0, at = width - 1; at < size; i++, at += width)
+    bytes[at] ^= ((signs[i >> 3] >> (i & 7)) & 1) << 7;
+  return bytes;
 }
 
 function readPalette(reader: Reader, dtype: Dtype, size: number): Uint8Array<ArrayBuffer> {
@@ -77,6 +93,28 @@ function readPlanes(reader: Reader, planes: number, dtype: Dtype, size: number):
 export function writeLossless(bytes: Uint8Array, dtype: Dtype, shape: readonly number[] = []): Uint8Array {
   const row = shape.at(-1) ?? 1;
   const isRepetitive = repeats(bytes, widthOf(dtype));
+  const whole = writeForm(bytes, dtype, row, isRepetitive);
+  const apart = isRepetitive && isFloat(dtype) ? writeSigns(bytes, dtype, row) : undefined;
+  return apart ? shorter(whole, apart) : whole;
+}
+
+/** Rows of a Fourier basis are those of others but for signs. */
+function writeSigns(bytes: Uint8Array, dtype: Dtype, row: number): Uint8Array | undefined {
+  const width = widthOf(dtype);
+  const magnitudes = new Uint8Array(bytes);
+  const signs = new Uint8Array(Math.ceil(bytes.length / width / 8));
+  for (let i = 0, at = width - 1; at < bytes.length; i++, at += width) {
+    signs[i >> 3] |= (bytes[at] >> 7) << (i & 7);
+    magnitudes[at] &= 127;
+  }
+  if (signs.every((byte) => byte === 0)) return undefined;
+  const packed = packBytes(signs);
+  const start: number[] = [SIGNS];
+  writeNumber(start, packed.coder);
+  return join([start, blockOf(packed.bytes), writeForm(magnitudes, dtype, row, true)]);
+}
+
+function writeForm(bytes: Uint8Array, dtype: Dtype, row: number, isRepetitive: boolean): Uint8Array {
   const palette = isRepetitive ? paletteOf(bytes, dtype, widthOf(dtype)) : undefined;
   if (!palette) return writePlanes(bytes, dtype, row, isRepetitive);
   const { values, indices } = palette;
@@ -93,7 +131,7 @@ export function writeLossless(bytes: Uint8Array, dtype: Dtype, shape: readonly n
   return shorter(coded, writePlanes(bytes, dtype, row, isRepetitive));
 }
 
-const SURELY_FEW = 256;
+const SURELY_FEW = 16;
 
 const shorter = (a: Uint8Array, b: Uint8Array): Uint8Array => (b.length < a.length ? b : a);
 

@@ -1,4 +1,5 @@
 import { brotliCompressSync, constants } from "node:zlib";
+import { encodeBit, finishEncoding, rangeEncoder } from "@bitdiet/cabac";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { packBytes, unpackBytes } from "../../src/file/byte-coders.js";
@@ -6,6 +7,7 @@ import { CorruptInputError } from "../../src/file/errors.js";
 import { writeLossless } from "../../src/file/lossless.js";
 import { decodeLz, encodeLz } from "../../src/file/lz.js";
 import { classOf, extraBits, lowest } from "../../src/file/lz-classes.js";
+import { lzModel } from "../../src/file/lz-model.js";
 import type { Dtype } from "../../src/model.js";
 import { bytesOf, random } from "../samples.js";
 
@@ -81,6 +83,24 @@ describe("lz", () => {
     }
     expect(() => decodeLz(coded, bytes.length + 1)).toThrow(CorruptInputError);
     expect(() => decodeLz(Uint8Array.of(...coded, 0), bytes.length)).toThrow(CorruptInputError);
+  });
+
+  test("refuses bytes that stand for more literals than they may", () => {
+    const size = 1e5;
+    const bytes = new Uint8Array(size);
+    const coder = rangeEncoder();
+    const model = lzModel(0, bytes, (probability, bit) => {
+      encodeBit(coder, probability, bit);
+      return bit;
+    });
+    for (let at = 0; at < size; at++) {
+      model.isMatch(at, 0);
+      model.literal(at, 0);
+    }
+    const coded = Uint8Array.of(0, ...finishEncoding(coder));
+    expect(coded.length).toBeLessThan(size / 64);
+    expect(() => decodeLz(coded, size)).toThrow(CorruptInputError);
+    expect(() => decodeLz(Uint8Array.of(4, ...coded.subarray(1)), size)).toThrow(CorruptInputError);
   });
 
   test("classes and low bits are numbers", () => {

@@ -302,7 +302,8 @@ describe("a tensor that is not what its entry says is refused, its hash notwiths
     // One tensor of one letter: fields that nothing packs.
     const fields = bytes[7];
     const start = (length: number) => 3000 * Math.min(256, length);
-    let work = 50 * entry.size + start(entry.part.length);
+    let work =
+      50 * entry.size + Math.min(100 * entry.size, 3000 * entry.part.length) + start(entry.part.length);
     if (entry.quantized) {
       const { perRow, coder, refinement, axis } = entry.quantized;
       const list = (number: number, length: number) =>

@@ -41,6 +41,29 @@ const tables: [string, Dtype, number[], Uint8Array][] = [
     [128, 128],
     floats(16384, (i) => Math.cos((Math.PI * (2 * (i & 127) + 1) * (i >> 7)) / 256)),
   ],
+  [
+    "a Fourier basis",
+    "float32",
+    [64, 64],
+    floats(4096, (i) => Math.cos((2 * Math.PI * (i & 63) * (i >> 6)) / 64)),
+  ],
+  [
+    "a basis of 400 samples",
+    "float32",
+    [201, 400],
+    floats(80400, (i) => Math.sin((2 * Math.PI * (i % 400) * Math.floor(i / 400)) / 400)),
+  ],
+  [
+    "a basis within a window",
+    "float32",
+    [129, 256],
+    floats(
+      33024,
+      (i) =>
+        (0.5 - 0.5 * Math.cos((2 * Math.PI * (i & 255)) / 256)) *
+        Math.cos((2 * Math.PI * (i & 255) * (i >> 8)) / 256),
+    ),
+  ],
   ["indices", "int64", [64, 64], bytesOf(BigInt64Array.from({ length: 4096 }, (_, i) => BigInt(i)))],
   [
     "a permutation",
@@ -69,7 +92,7 @@ test.each(tables)("%s", (_name, dtype, shape, bytes) => {
 });
 
 test("an index beyond the values, no values, or values of palettes within are refused", () => {
-  const bytes = floats(4096, (i) => [1, 2, 3][i % 3]);
+  const bytes = floats(4096, () => [1, 2, 3][Math.floor(3 * next())]);
   const coded = writeLossless(bytes, "float32", [4096]);
   expect(coded.slice(0, 2)).toEqual(Uint8Array.of(255, 3));
   const read = (forged: Uint8Array) => readLossless({ bytes: forged, position: 0 }, "float32", bytes.length);
