@@ -26,8 +26,8 @@ interface Options extends JobOptions, Epochs {
 const DEFAULTS: Options = {
   bits: 4,
   weightBits: 5,
-  lambda: 0.03,
-  weightLambda: 0.015,
+  lambda: 0.025,
+  weightLambda: 0.012,
   epochs: 3,
   fineTuneEpochs: 7,
   seed: 1,

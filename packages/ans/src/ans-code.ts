@@ -8,14 +8,8 @@
 import { checkBytes, checkCount, checkSymbol } from "./check.js";
 import { countBytes } from "./histogram.js";
 import { MAX_ALPHABET, MAX_TABLE_LOG } from "./normalize.js";
-import {
-  bytesDecoder,
-  decodePayload,
-  encodePayload,
-  payloadBits,
-  type SlotsOf,
-  wordsDecoder,
-} from "./payload.js";
+import { bytesDecoder, decodePayload, wordsDecoder } from "./payload-decode.js";
+import { encodePayload, payloadBits, type SlotsOf } from "./payload-encode.js";
 import { contextDecodeTable, type DecodeTable, type EncodeTables, encodeTables } from "./tables.js";
 
 /** Integers to bytes and back. */

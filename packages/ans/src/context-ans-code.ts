@@ -17,14 +17,9 @@ import {
   inCodingOrder,
 } from "./contexts.js";
 import { decodeMaps } from "./neighbour-decoder.js";
-import {
-  type DecodeStretch,
-  decodePayload,
-  encodePayload,
-  payloadBits,
-  type SlotsOf,
-  stateCount,
-} from "./payload.js";
+import { stateCount } from "./payload.js";
+import { type DecodeStretch, decodePayload } from "./payload-decode.js";
+import { encodePayload, payloadBits, type SlotsOf } from "./payload-encode.js";
 import { contextDecodeTable, type DecodeTable, type EncodeTables, encodeTables } from "./tables.js";
 
 function callerDecoder(

@@ -8,7 +8,7 @@ import { type HeaderReader, takeAlignment, takeBits } from "./bit-io.js";
 import { checkBytes, checkCount } from "./check.js";
 import { denseBytes, type Sparse, takeFrequencies } from "./frequency-table.js";
 import { MIN_TABLE_LOG, mostTableLog } from "./normalize.js";
-import { bytesDecoder, decodePayload } from "./payload.js";
+import { bytesDecoder, decodePayload } from "./payload-decode.js";
 import { fillDecodeTable } from "./tables.js";
 
 /**

@@ -10,7 +10,7 @@ import { checkBytes } from "./check.js";
 import { decodeStatic } from "./decode-bytes.js";
 import { type Sparse, takeFrequencies } from "./frequency-table.js";
 import { MAX_TABLE_LOG, MIN_TABLE_LOG } from "./normalize.js";
-import { decodePayload, wordsDecoder } from "./payload.js";
+import { decodePayload, wordsDecoder } from "./payload-decode.js";
 import { bytesOf, CONSTANT, checksum, MAGIC, MAPS, PAIRS, STATIC, type Symbols, WIDE } from "./stream.js";
 import { contextDecodeTable } from "./tables.js";
 

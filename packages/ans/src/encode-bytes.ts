@@ -9,7 +9,7 @@ import { alignBits, headerWriter, putBits } from "./bit-io.js";
 import { checkBytes } from "./check.js";
 import { denseBytes, putFrequencies, sparse } from "./frequency-table.js";
 import { countBytes } from "./histogram.js";
-import { encodePayload, payloadBits } from "./payload.js";
+import { encodePayload, payloadBits } from "./payload-encode.js";
 import { bestTable } from "./table-choice.js";
 import { type EncodeTables, encodeTables } from "./tables.js";
 

@@ -4,7 +4,8 @@
  *     left class 1, above class 2, channel before 0 -> starts[1 | 2 << 4 | 0 << 8] -> that context's table
  */
 import { bandTops, type NeighbourContexts, symbolClasses } from "./contexts.js";
-import { type DecodeStretch, decodePayload, type Reader, stateCount } from "./payload.js";
+import { stateCount } from "./payload.js";
+import { type DecodeStretch, decodePayload, type Reader } from "./payload-decode.js";
 import type { DecodeTable } from "./tables.js";
 
 /** Everything the loops need to know, worked out once. */

@@ -1,5 +1,5 @@
 /**
- * Four rows of kernels at once, by hand: see FORMAT.md for what happens, and payload.ts for how bits are read.
+ * Four rows of kernels at once, by hand: see FORMAT.md for what happens, and payload-decode.ts for how bits are read.
  *
  * A neighbour is one number, 2^16 times its magnitude in units of 1/64 plus its value, so that one sum adds up both.
  */

@@ -1,4 +1,4 @@
-/** Four rows of a matrix at once, by hand: see FORMAT.md for what happens, and payload.ts for how bits are read. */
+/** Four rows of a matrix at once, by hand: see FORMAT.md for what happens, and payload-decode.ts for how bits are read. */
 import { asNeighbour, LOGARITHMS, TABLE_LOG } from "./weights-contexts.js";
 import type { Group, WeightDecoder } from "./weights-decoder.js";
 import { rareValue } from "./weights-low-bits.js";

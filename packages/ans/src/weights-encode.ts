@@ -4,7 +4,7 @@
  *     encodeWeights(Int32Array.of(0, 1, -1, 0, 0, 2, -3, 0), { rowLength: 4 })   // 11 bytes
  */
 import { describe, writeNumber } from "@bitdiet/stream";
-import { encodePayload, payloadBits, type SlotsOf } from "./payload.js";
+import { encodePayload, payloadBits, type SlotsOf } from "./payload-encode.js";
 import type { EncodeTables } from "./tables.js";
 import { LANES, MAX_SYMBOL, SYMBOLS, TABLE_LOG, ZERO_SYMBOL } from "./weights-contexts.js";
 import { encodingTables } from "./weights-encode-tables.js";
