@@ -34,7 +34,8 @@ export interface QuantizerOf<T> {
  * @param w values to be quantized
  * @param axis axis of the output channels, along which scales may differ: the last of a tfjs kernel
  * @throws {RangeError} if levels are no whole numbers (a codebook's, which a file of integers and steps cannot hold), if
- *   the scale is not positive and one for all or for each slice along `axis`, or if there is no such axis
+ *   w holds a value that is no finite number, if the scale is not positive and one for all or for each slice along `axis`, or if
+ *   there is no such axis
  */
 export function quantizedTensor<T extends ReadableTensor>(
   quantizer: QuantizerOf<T>,
@@ -49,6 +50,8 @@ export function quantizedTensor<T extends ReadableTensor>(
     if (!Number.isInteger(levels[i]))
       throw new RangeError(`levels: expected whole numbers, which a file keeps, got ${levels[i]}`);
   }
+  const bad = Array.prototype.find.call(w.dataSync(), (value: number) => !Number.isFinite(value));
+  if (bad !== undefined) throw new RangeError(`w: expected finite numbers, got ${bad}`);
   const steps = stepsAlong(quantizer.scale, shape, axis);
   const indices = quantizer.quantize(w);
   const integers = Int32Array.from(indices.dataSync(), (index) => levels[index]);

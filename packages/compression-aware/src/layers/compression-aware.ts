@@ -12,6 +12,7 @@ import type { Rate } from "../rate.js";
 import { type ActivationBits, activationBits } from "./activation-report.js";
 import { type BitsOf, quantizedCopy } from "./copy.js";
 import { activationQuantizers, trainedFile, writeNew } from "./file.js";
+import { endWithoutNumbers } from "./numbers-only.js";
 import { type Kind, pricing } from "./price.js";
 import { progressCallback } from "./progress.js";
 import { quantizeLayers } from "./quantize-layers.js";
@@ -50,12 +51,17 @@ export interface AwareReport {
 export interface AwareModel {
   /**
    * A copy of the model, trained as any: `compile`, `fit`, `fitDataset`, `evaluate`, `predict`. Batch norms are folded into linear
-   * layers before them; others keep their statistics. Everything it computes, it computes with quantized weights.
+   * layers before them; others keep their statistics. Everything it computes, it computes with quantized weights. `fit` and
+   * `fitDataset` throw where the loss is no number any more, naming the step and what holds values that are none.
    */
   model: LayersModel;
   /** Callback for `fit`: the schedule, and bits beside the loss. @param print gets a line at the end of each epoch */
   progress(print?: (line: string) => void): Callback;
-  /** The .bitdiet file of the model as it is now. `fromBitdiet` loads it; on the same backend it predicts the same bits. */
+  /**
+   * The .bitdiet file of the model as it is now. `fromBitdiet` loads it; on the same backend it predicts the same bits.
+   *
+   * @throws {RangeError} naming a weight that holds values which are no numbers
+   */
   bytes(): Promise<Uint8Array>;
   /** Writes the file, in Node. @throws if there is one already */
   save(path: string): Promise<void>;
@@ -101,6 +107,7 @@ export function compressionAware(model: LayersModel, options: CompressionAwareLa
       "model: expected a layer with a kernel or a nonlinearity whose width is given, got none",
     );
   joinTraining(copy, steps, price.loss);
+  endWithoutNumbers(copy);
   const report = reportFrom(weights.values());
   const bytes = () => trainedFile(copy, weights, vectors);
   const priced: Kind[] = [];

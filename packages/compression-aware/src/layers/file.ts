@@ -66,10 +66,13 @@ export async function trainedFile(
   const integers = await integersOf(weights.values());
   const values = await Promise.all(
     shipped.map(async (tensor, i) => {
-      const quantized = integers.get(variables[i].originalName);
-      const value = quantized ? dequantize(quantized) : await tensor.data();
+      const name = variables[i].originalName;
+      const quantized = integers.get(name);
+      const value = await tensor.data();
       tensor.dispose();
-      return value;
+      const bad = value.find((number) => !Number.isFinite(number));
+      if (bad !== undefined) throw new RangeError(`${name}: expected numbers, got ${bad}`);
+      return quantized ? dequantize(quantized) : value;
     }),
   );
   const entries = variables.map(({ originalName: name, shape, dtype }) => ({ name, shape, dtype }));
