@@ -5,7 +5,6 @@
  */
 import type { MetadataEntry, Part, TensorEntry } from "./entries.js";
 import { CorruptInputError } from "./errors.js";
-import type { Header } from "./header.js";
 import { integerLayout } from "./integer-tensor.js";
 import { CABAC, decoders } from "./integers.js";
 
@@ -71,7 +70,7 @@ const startOf = ({ length }: Pick<Part, "length">): number =>
 
 /** @throws {CorruptInputError} at the first entry with which the file is beyond its limits */
 export function checkLimits(
-  { metadata, tensors, length }: Pick<Header, "metadata" | "tensors" | "length">,
+  { metadata, tensors, length }: { metadata: MetadataEntry[]; tensors: TensorEntry[]; length: number },
   fieldBytes: number,
   limits: DecodeLimits,
 ): void {
