@@ -20,10 +20,12 @@ import { BLIND_QUALITY, lambdaOfQuality, type Quantize } from "./quantize/quanti
 import type { CompressTarget } from "./quantize/target.js";
 import type { CompressReport, Judgement } from "./report.js";
 
-/** How far outputs may be off where no size is asked for: KL in nats per row, or squared error over the variance. */
-export const SAFE_DIVERGENCE = { kl: 0.001, relative: 0.005 };
+/** How far an answer may be off where no size is asked for: KL in nats, or squared error over the variance. */
+const SAFE_DIVERGENCE = { kl: 0.001, relative: 0.005 };
 /** Beyond this a file is not written in silence. */
-export const WARNING_DIVERGENCE = { kl: 0.05, relative: 0.05 };
+const WARNING_DIVERGENCE = { kl: 0.05, relative: 0.05 };
+/** Answers that are no farther apart are one answer: nobody knows what moves them. */
+const UNMOVED = { kl: 0.01, relative: 1e-6 };
 
 const PROBE_SEED = 1;
 const HELD_OUT_SEED = 2;
@@ -45,6 +47,10 @@ export interface OutputCheck {
   inputs: string;
   isMadeUp: boolean;
   kind: "kl" | "relative";
+  /** How far outputs may be off where no size is asked for, and before a word is said; of a row, as `Divergence` has it. */
+  limits: { safe: number; warning: number };
+  /** Whether the outputs differ from input to input. If they do not, neither divergence nor losses tell anything. */
+  areMoved: boolean;
   judge(decoded: Model): Promise<Judgement>;
   /** By tensor: see `measureLosses`. */
   losses: ReadonlyMap<string, number>;
@@ -101,18 +107,27 @@ export async function checkOutputs(
   const judged = affordable(SECONDS / TRIALS - change, run, allJudging.length);
   const judging = allJudging.slice(0, Math.max(MIN_JUDGING, judged));
   const probing = allProbing.slice(0, affordable(SECONDS / weights - change, run, allProbing.length));
-  const judge = await outputJudge(model, runner, judging);
-  const { kind } = await judge(model);
-  const losses = await remember(() =>
+  const { judge, spread } = await outputJudge(model, runner, judging);
+  const { kind, steps } = await judge(model);
+  const areMoved = feeds !== undefined || spread > UNMOVED[kind];
+  const measure = () =>
     measureLosses(model, runner, probing, {
       most: affordable(SECONDS, change + run * probing.length, weights),
       onProgress: (done, total) => onProgress("probing", done, total),
-    }),
-  );
-  const inputs = feeds
-    ? `${judging.length} inputs of yours, held out`
-    : `${judging.length} made-up inputs${judgeByOthers ? " of another kind" : ""}, seed ${HELD_OUT_SEED}`;
-  return { inputs, isMadeUp: feeds === undefined, kind, judge, losses };
+    });
+  const losses = areMoved ? await remember(measure) : new Map<string, number>();
+  const madeUp = `${judging.length} made-up inputs${judgeByOthers ? " of another kind" : ""}, seed ${HELD_OUT_SEED}`;
+  return {
+    inputs: feeds
+      ? `${judging.length} inputs of yours, held out`
+      : `${madeUp}${areMoved ? "" : ", which hardly move them and tell nothing"}`,
+    isMadeUp: feeds === undefined,
+    kind,
+    limits: { safe: SAFE_DIVERGENCE[kind] / steps, warning: WARNING_DIVERGENCE[kind] / steps },
+    areMoved,
+    judge,
+    losses,
+  };
 }
 
 /**
@@ -165,7 +180,7 @@ export interface CheckedReport extends CompressReport {
 /**
  * The best of several candidates on held-out inputs, never worse than the weights alone would be.
  *
- * @param target default: the smallest file within SAFE_DIVERGENCE
+ * @param target default: the smallest file within the safe limit
  * @param candidates the likeliest first. Default: bits where outputs depend on them, and the weights alone
  * @throws {BudgetError} if the model cannot be made as small
  */
@@ -182,7 +197,8 @@ export async function compressChecked(
   > = {},
 ): Promise<{ pieces: Uint8Array[]; report: CheckedReport }> {
   const { judge } = check;
-  const goal = target ?? { divergence: SAFE_DIVERGENCE[check.kind] };
+  const safe = check.areMoved ? { divergence: check.limits.safe } : { quality: BLIND_QUALITY };
+  const goal = target ?? safe;
   const compressed = (how: CompressTarget, { quantize }: Candidate, start?: number) =>
     compressToPieces(model, how, { ...options, quantize, judge, start });
   const [first, ...others] = candidates;
@@ -213,7 +229,8 @@ export async function compressChecked(
   return { pieces, report: { ...report, method, rivals } };
 }
 
-export function defaultCandidates(model: Model, { losses }: OutputCheck): Candidate[] {
+export function defaultCandidates(model: Model, { losses, areMoved }: OutputCheck): Candidate[] {
+  if (!areMoved) return [weightsOnly(model)];
   return [
     { name: "bits where outputs depend on them", quantize: allocated(model, losses) },
     weightsOnly(model),

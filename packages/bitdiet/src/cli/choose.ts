@@ -13,8 +13,6 @@ import {
   defaultCandidates,
   heldOut,
   type OutputCheck,
-  SAFE_DIVERGENCE,
-  WARNING_DIVERGENCE,
   weightsOnly,
 } from "../compress-checked.js";
 import { openBitdiet } from "../loaders/open.js";
@@ -233,11 +231,11 @@ const firstLine = ({ message }: Error) => message.split("\n")[0];
 
 async function outputsOf(check: OutputCheck | string, decoded: Model, isSafe: boolean): Promise<Outputs> {
   if (typeof check === "string") return { unchecked: check };
-  const { kind, inputs } = check;
+  const { kind, inputs, limits } = check;
   const { value, agreement } = await check.judge(decoded);
   const outputs: Outputs = { inputs, kind, divergence: value, agreement };
-  if (isSafe) outputs.limit = SAFE_DIVERGENCE[kind];
-  if (value <= WARNING_DIVERGENCE[kind]) return outputs;
+  if (isSafe && check.areMoved) outputs.limit = limits.safe;
+  if (value <= limits.warning) return outputs;
   const same =
     agreement === undefined ? "" : `, ${formatNumber(100 * agreement, 0)} % of the answers are the same`;
   const unit = kind === "kl" ? "KL divergence" : "relative squared error";

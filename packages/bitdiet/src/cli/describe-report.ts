@@ -64,7 +64,9 @@ function methodLine({ method, rivals }: CompressResult): string {
 function outputLines({ unchecked, inputs, kind, divergence, agreement, limit, warning }: Outputs): string[] {
   if (unchecked !== undefined) return [`Outputs were not checked: ${unchecked}`];
   const unit = kind === "kl" ? "KL divergence" : "relative squared error";
-  const parts = [`${unit} ${significant(divergence!)}${limit === undefined ? "" : ` (limit ${limit})`}`];
+  const parts = [
+    `${unit} ${significant(divergence!)}${limit === undefined ? "" : ` (limit ${significant(limit)})`}`,
+  ];
   if (agreement !== undefined) parts.push(`${formatNumber(100 * agreement, 1)} % the same answers`);
   return [`Outputs on ${inputs}: ${parts.join(", ")}`, ...(warning ? [`WARNING: ${warning}.`] : [])];
 }

@@ -8,8 +8,14 @@
  * || output) of a row in nats. Otherwise it is the relative squared error: the squared error of each output over the variance of its
  * reference, mean over the outputs, distributions among them. So a model with boxes and classes is judged by both.
  */
-import { floatValues } from "../formats/floats.js";
-import type { RunTensor } from "./runner.js";
+import {
+  distributionsOf,
+  isFloatOutput,
+  joined,
+  logProbabilities,
+  type Outputs,
+  type Rows,
+} from "./distributions.js";
 
 export interface Divergence {
   kind: "kl" | "relative";
@@ -17,15 +23,12 @@ export interface Divergence {
   value: number;
   /** Share of the rows whose largest entry is where the reference's is; only for distributions. */
   agreement?: number;
+  /** Rows that make one answer, whose divergences add up: the steps of a text that is read. Elsewhere 1. */
+  steps: number;
 }
 
-/** Outputs of one batch, by name, as a runner gives them. */
-type Outputs = ReadonlyMap<string, RunTensor>;
-
-/** How far rows of probabilities may be from a sum of one: what half floats leave of it. */
-const SUM_TOLERANCE = 4e-3;
-/** No probability counts as less: KL divergence of float32 softmaxes would else be infinite where they end in 0. */
-const MIN_PROBABILITY = 1e-12;
+/** Longer sequences of distributions are places of a picture, not of a text. */
+const MAX_STEPS = 512;
 
 /**
  * @param outputs batch by batch
@@ -40,7 +43,7 @@ export function divergence(
 ): Divergence {
   if (outputs.length !== reference.length || reference.length === 0)
     throw new RangeError(`outputs: expected ${reference.length} batches, at least 1, got ${outputs.length}`);
-  const names = [...reference[0].keys()].filter((name) => isFloat(reference[0].get(name)!));
+  const names = [...reference[0].keys()].filter((name) => isFloatOutput(reference[0].get(name)!));
   if (names.length === 0)
     throw new RangeError(`reference: expected an output of floats, got ${[...reference[0].keys()]}`);
   const pairs = names.map((name) => {
@@ -54,15 +57,28 @@ export function divergence(
   });
   const distributions = pairs.filter(({ rows }) => rows !== undefined);
   if (distributions.length < pairs.length)
-    return { kind: "relative", value: mean(pairs.map(({ exact, found }) => relativeError(found, exact))) };
+    return {
+      kind: "relative",
+      value: mean(pairs.map(({ exact, found }) => relativeError(found, exact))),
+      steps: 1,
+    };
+  const steps = Math.max(...names.map((name) => stepsOf(reference[0].get(name)!.shape)));
   const judged = distributions.map(({ exact, found, rows }) => compareRows(found, exact, rows!));
   const count = judged.reduce((sum, { rows }) => sum + rows, 0);
-  if (count === 0) return { kind: "kl", value: 0, agreement: 1 }; // outputs without any number
+  if (count === 0) return { kind: "kl", value: 0, agreement: 1, steps }; // outputs without any number
   return {
     kind: "kl",
     value: judged.reduce((sum, { kl }) => sum + kl, 0) / count,
     agreement: judged.reduce((sum, { same }) => sum + same, 0) / count,
+    steps,
   };
+}
+
+/** Of distributions in [inputs, steps, classes], or with one input in [steps, 1, classes]. */
+function stepsOf(shape: readonly number[]): number {
+  if (shape.length !== 3 || shape[2] === 1) return 1;
+  const steps = shape[1] === 1 ? shape[0] : shape[1];
+  return steps > 0 && steps <= MAX_STEPS ? steps : 1;
 }
 
 /**
@@ -88,53 +104,6 @@ export function relativeError(values: Float32Array, reference: Float32Array): nu
   return Number.isNaN(relative) ? Infinity : relative;
 }
 
-function isFloat({ dtype }: RunTensor): boolean {
-  return dtype === "float32" || dtype === "float16" || dtype === "bfloat16" || dtype === "float64";
-}
-
-/** An output of all batches, one after another, as rows along the last axis. */
-function joined(batches: readonly Outputs[], name: string): { values: Float32Array; width: number } {
-  const parts = batches.map((batch) => {
-    const tensor = batch.get(name);
-    if (!tensor) throw new RangeError(`outputs: expected ${name}, got ${[...batch.keys()]}`);
-    return numbersOf(tensor);
-  });
-  const values = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    values.set(part, at);
-    at += part.length;
-  }
-  return { values, width: batches[0].get(name)!.shape.at(-1) ?? 1 };
-}
-
-function numbersOf({ dtype, data }: RunTensor): Float32Array {
-  if (dtype === "float32") return data as Float32Array;
-  if (dtype === "float64") return Float32Array.from(data as Float64Array);
-  const bits = data as Uint16Array;
-  const bytes = new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
-  return floatValues(dtype as "float16" | "bfloat16", bytes);
-}
-
-/** How to read an output as distributions; undefined if it holds none. */
-type Rows = { width: number; isLogits: boolean } | undefined;
-
-function distributionsOf(
-  { values, width }: { values: Float32Array; width: number },
-  isLogits: boolean,
-): Rows {
-  if (isLogits) return width > 1 ? { width, isLogits } : undefined;
-  if (!values.every((value) => value >= 0 && value <= 1 + SUM_TOLERANCE)) return undefined;
-  // A probability alone, of yes against no. All 0 or all 1 may be anything.
-  if (width === 1) return values.some((value) => value > 0 && value < 1) ? { width, isLogits } : undefined;
-  for (let from = 0; from < values.length; from += width) {
-    let sum = 0;
-    for (let i = from; i < from + width; i++) sum += values[i];
-    if (Math.abs(sum - 1) > SUM_TOLERANCE) return undefined;
-  }
-  return { width, isLogits };
-}
-
 function compareRows(found: Float32Array, exact: Float32Array, { width, isLogits }: NonNullable<Rows>) {
   let [rows, kl, same] = [0, 0, 0];
   for (let from = 0; from < exact.length; from += width, rows++) {
@@ -148,16 +117,6 @@ function compareRows(found: Float32Array, exact: Float32Array, { width, isLogits
     if (indexOfLargest(p) === indexOfLargest(q)) same++;
   }
   return { rows, kl: Number.isNaN(kl) ? Infinity : kl, same };
-}
-
-function logProbabilities(row: Float32Array, isLogits: boolean): Float64Array {
-  const log = (p: number) => Math.log(Math.max(p, MIN_PROBABILITY));
-  if (!isLogits) return Float64Array.from(row.length === 1 ? [row[0], 1 - row[0]] : row, log);
-  let largest = -Infinity;
-  for (const value of row) largest = Math.max(largest, value);
-  let sum = 0;
-  for (const value of row) sum += Math.exp(value - largest);
-  return Float64Array.from(row, (value) => value - largest - Math.log(sum));
 }
 
 function indexOfLargest(values: Float64Array): number {

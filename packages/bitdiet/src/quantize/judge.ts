@@ -1,7 +1,7 @@
 /**
- * A model's outputs on given inputs, and how far those of the models are that were made from it.
+ * A model's outputs on given inputs, how far they are apart, and how far those of the models are that were made from it.
  *
- *     const judge = await outputJudge(model, runner, feeds);
+ *     const { judge } = await outputJudge(model, runner, feeds);
  *     await judge(decoded); // { kind: "kl", value: 0.004, agreement: 0.98 }
  */
 import { floatValues } from "../formats/floats.js";
@@ -10,15 +10,16 @@ import { type Divergence, divergence } from "../networks/divergence.js";
 import type { Feeds } from "../networks/inputs/made-up.js";
 import { runInputs } from "../networks/inputs/run.js";
 import type { Runner } from "../networks/runner.js";
+import { spread } from "../networks/spread.js";
 
 /** @throws as `Runner.run` */
 export async function outputJudge(
   model: Model,
   runner: Runner,
   feeds: readonly Feeds[],
-): Promise<(decoded: Model) => Promise<Divergence>> {
+): Promise<{ judge(decoded: Model): Promise<Divergence>; spread: number }> {
   const reference = await runInputs(runner, feeds);
-  return async (decoded) => {
+  const judge = async (decoded: Model) => {
     const own = hasOtherGraph(model, decoded) ? await runner.reopen?.(decoded) : undefined;
     const outputs = own
       ? await runInputs(own, feeds)
@@ -26,6 +27,7 @@ export async function outputJudge(
     await own?.dispose();
     return divergence(outputs, reference);
   };
+  return { judge, spread: spread(reference) };
 }
 
 /** Whether values alone do not tell what became of the model: calibration of ONNX folds batch norms. */

@@ -22,6 +22,27 @@ test("a probability alone is yes against no", () => {
   expect(agreement).toBe(0.5);
 });
 
+test("an answer is a row, or all the steps of a text", () => {
+  const stepsOf = (...shape: number[]) => {
+    const width = shape.at(-1)!;
+    const size = shape.reduce((a, b) => a * b, 1);
+    const same = [
+      outputs(
+        Array.from({ length: size }, () => 1 / Math.max(2, width)),
+        shape,
+      ),
+    ];
+    return divergence(same, same).steps;
+  };
+  expect(stepsOf(1, 10)).toBe(1);
+  expect(stepsOf(8, 40, 10)).toBe(40);
+  expect(stepsOf(40, 1, 10)).toBe(40);
+  // Anchors of a detector, and a map of probabilities.
+  expect(stepsOf(1, 1917, 10)).toBe(1);
+  expect(stepsOf(1, 20, 1)).toBe(1);
+  expect(stepsOf(1, 20, 20, 2)).toBe(1);
+});
+
 test("logits are judged as the probabilities that they stand for, by their name or by the caller's word", () => {
   const logits = (values: number[], name: string) => [outputs(values, [1, 3], name)];
   const [a, b] = [
@@ -47,7 +68,7 @@ test("other numbers are judged by their squared error over their variance, sever
   const both = (y: number[], z: number[]) => [new Map([...outputs(y, [4]), ...outputs(z, [1, 2], "z")])];
   const found = divergence(both([1, 2, 3, 5], [0.6, 0.4]), both([1, 2, 3, 4], [0.5, 0.5]));
   // z does not vary: any error is beyond what its mean would have.
-  expect(found).toEqual({ kind: "relative", value: Infinity });
+  expect(found).toEqual({ kind: "relative", value: Infinity, steps: 1 });
   const { kind, value } = divergence(both([1, 2, 3, 5], [0.4, 0.6]), both([1, 2, 3, 4], [0.3, 0.7]));
   expect(kind).toBe("relative");
   expect(value).toBeCloseTo((1 / 5 + 0.02 / 0.08) / 2, 5);

@@ -56,13 +56,21 @@ export function madeUpInputs(
   const shapes = shapesOf(inputs, hints);
   const length = Math.max(1, ...shapes.flatMap((shape) => shape.slice(1)));
   const kinds = inputs.map((input, i) => kindOf(input, shapes[i], inputs));
+  // Steps hear one sound: a detector of voices does not wake for pieces of many.
+  const isSteps = inputs.some(({ name }) => isState(name));
+  const sounds = kinds.map((kind, i) =>
+    isSteps && kind === "sound" ? makers.sound(count * sizeOf(shapes[i]), SAMPLE_RATE, next) : undefined,
+  );
   return Array.from(
     { length: count },
-    () =>
+    (_, step) =>
       new Map(
         inputs.map(({ name, dtype }, i): [string, RunTensor] => {
           if (dtype === "string") return [name, { dtype, shape: shapes[i], data: texts(shapes[i], next) }];
-          const values = valuesOf(kinds[i], shapes[i], { hints, length, next, makers });
+          const size = sizeOf(shapes[i]);
+          const values =
+            sounds[i]?.slice(step * size, (step + 1) * size) ??
+            valuesOf(kinds[i], shapes[i], { hints, length, next, makers });
           const scaled = kinds[i] === "picture" ? inRange(values, shapes[i], name, dtype, hints) : values;
           return [name, { dtype, shape: shapes[i], data: asData(dtype, scaled) }];
         }),
@@ -70,10 +78,12 @@ export function madeUpInputs(
   );
 }
 
+const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
 /** What an input wants to be given. */
 function kindOf(input: RunInput, shape: readonly number[], all: readonly RunInput[]): Kind {
   const { name, dtype } = input;
-  const size = shape.reduce((a, b) => a * b, 1);
+  const size = sizeOf(shape);
   if (isState(name)) return "zeros";
   if (/mask/i.test(name)) return "ones";
   if (layoutOf(shape)) return "picture";
@@ -123,7 +133,7 @@ function valuesOf(
   shape: readonly number[],
   { hints, length, next, makers }: Making,
 ): Float32Array {
-  const size = shape.reduce((a, b) => a * b, 1);
+  const size = sizeOf(shape);
   if (kind === "picture") return pictures(shape, next, makers);
   if (kind === "sound") return makers.sound(size, SAMPLE_RATE, next);
   const value: Record<Exclude<Kind, "picture" | "sound">, (index: number) => number> = {
@@ -140,7 +150,7 @@ function valuesOf(
 }
 
 function texts(shape: readonly number[], next: () => number): string[] {
-  return Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => madeUpText(next));
+  return Array.from({ length: sizeOf(shape) }, () => madeUpText(next));
 }
 
 /** Pictures of 0 to 1 in the order of the shape. */

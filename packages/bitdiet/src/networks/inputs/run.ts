@@ -10,7 +10,7 @@ import type { Runner, RunTensor } from "../runner.js";
 import { hintsOf } from "./hints.js";
 import { type Feeds, type MakeOptions, madeUpInputs } from "./made-up.js";
 import type { InputHints } from "./shapes.js";
-import { statePairs } from "./states.js";
+import { isState, statePairs } from "./states.js";
 
 /**
  * Outputs of each batch. A state that comes back in its own shape goes into the next batch: batches are consecutive steps then. States
@@ -41,10 +41,14 @@ export async function runInputs(
   return outputs;
 }
 
+/** A step of a model with states tells less than an input of its own: so many count as one. */
+const STEPS = 8;
+
 /** What to try where a model refuses the first inputs: it may want a length of its own, or have few words. */
 const ATTEMPTS: readonly InputHints[] = [
   {},
-  { length: 512, size: 320 },
+  { length: 576, size: 320 }, // Silero's windows of 512, and 64 of what came before: of 512 alone it hears no voice
+  { length: 512 },
   { length: 1536, size: 256 },
   { length: 128, size: 640 },
   { length: 16, size: 64, vocabulary: 16 },
@@ -55,6 +59,7 @@ const ATTEMPTS: readonly InputHints[] = [
  * Made-up inputs of the first kind that the model runs with.
  *
  * @param model for what it says of its inputs beyond its signature
+ * @param count of inputs; of a model with states, eight times as many steps
  * @throws {RunError} or {RangeError} if it takes none of them: that of the first attempt
  */
 export async function runnableInputs(
@@ -69,7 +74,8 @@ export async function runnableInputs(
     try {
       const [first] = madeUpInputs(runner.inputs, { ...options, count: 1 });
       await runner.run(first);
-      return madeUpInputs(runner.inputs, { ...options, count });
+      const hasState = [...first].some(([name, { data }]) => isState(name) && data.length > 0);
+      return madeUpInputs(runner.inputs, { ...options, count: hasState ? STEPS * count : count });
     } catch (error) {
       failure ??= error;
     }
