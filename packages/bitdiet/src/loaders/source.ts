@@ -37,10 +37,11 @@ export class DownloadError extends Error {
   override name = "DownloadError";
 }
 
-/** How often in a row a download may break without a byte in between. */
+/** How often in a row a download may break with next to nothing in between. */
 const ATTEMPTS = 4;
-/** A download that gives no byte for so long has broken off. */
+/** A download that is waited for so long, and gives fewer bytes than this meanwhile, has broken off. */
 const STALL_MS = 30_000;
+const MIN_BYTES = 1024;
 const FIRST_PAUSE_MS = 200;
 
 /**
@@ -182,11 +183,12 @@ function httpSource(url: string, options: DownloadOptions): ByteSource {
       const { signal } = options.requestInit ?? {};
       for (let attempt = 1; ; attempt++) {
         const watch = watched(signal);
+        const first = at;
         try {
           const { body, skipped } = await request(url, options, known, watch, at, end);
-          for await (const bytes of piecesAfter(skipped, piecesOf(body, watch.within))) {
-            attempt = 1;
+          for await (const bytes of piecesAfter(skipped, piecesOf(body, watch))) {
             at += bytes.length;
+            if (at - first >= MIN_BYTES) attempt = 1;
             yield bytes;
             if (end !== undefined && at >= end) return;
           }
@@ -208,32 +210,54 @@ function httpSource(url: string, options: DownloadOptions): ByteSource {
   };
 }
 
-/** A request that ends when its caller says so, and when nothing comes for too long. */
+/** A request that ends when its caller says so, and when too little comes for too long. */
 interface Watch {
   signal: AbortSignal;
-  /** @throws {Error} if it takes longer than `STALL_MS` */
+  /** @throws {Error} if it is waited for longer than `STALL_MS`, all waits since there was progress together, or at an abort */
   within<Result>(waiting: Promise<Result>): Promise<Result>;
+  /** Bytes have come. */
+  progress(bytes: number): void;
   /** Lets go of the caller's signal. */
   end(): void;
 }
 
 function watched(callers: AbortSignal | null | undefined): Watch {
   const controller = new AbortController();
+  const { signal } = controller;
   const onAbort = () => controller.abort(callers?.reason);
   if (callers?.aborted) onAbort();
   callers?.addEventListener("abort", onAbort);
+  let [waited, received] = [0, 0];
   return {
-    signal: controller.signal,
+    signal,
     end: () => callers?.removeEventListener("abort", onAbort),
-    within: (waiting) =>
-      new Promise((resolve, reject) => {
-        const timer = setTimeout(() => {
-          const error = new Error(`nothing came for ${STALL_MS / 1000} seconds`);
-          controller.abort(error);
-          reject(error);
-        }, STALL_MS);
-        waiting.then(resolve, reject).finally(() => clearTimeout(timer));
-      }),
+    progress(bytes) {
+      received += bytes;
+      if (received >= MIN_BYTES) [waited, received] = [0, 0];
+    },
+    async within(waiting) {
+      const began = performance.now();
+      let [timer, give]: [unknown, () => void] = [undefined, () => {}];
+      const over = new Promise<never>((_, reject) => {
+        give = () => reject(signal.reason);
+        const seconds = STALL_MS / 1000;
+        const stalled = new Error(
+          received === 0
+            ? `nothing came for ${seconds} seconds`
+            : `no more than ${received} bytes came in ${seconds} seconds`,
+        );
+        timer = setTimeout(() => controller.abort(stalled), STALL_MS - waited);
+        signal.addEventListener("abort", give);
+        if (signal.aborted) give();
+      });
+      try {
+        return await Promise.race([waiting, over]);
+      } finally {
+        clearTimeout(timer as number);
+        signal.removeEventListener("abort", give);
+        waited += performance.now() - began;
+      }
+    },
   };
 }
 
@@ -266,14 +290,20 @@ async function request(
   url: string,
   { requestInit, fetchFunc = fetch }: DownloadOptions,
   known: Known,
-  { signal, within }: Watch,
+  { signal, within, progress }: Watch,
   start: number,
   end: number | undefined,
 ): Promise<{ body: ReadableStream<Uint8Array>; skipped: number }> {
   const headers = new Headers(requestInit?.headers);
   if (start > 0 || end !== undefined)
     headers.set("Range", `bytes=${start}-${end === undefined ? "" : end - 1}`);
-  const response = await within(fetchFunc(url, { ...requestInit, headers, signal }));
+  const answer = fetchFunc(url, { ...requestInit, headers, signal });
+  const response = await within(answer).catch((error) => {
+    // What answers after all is not wanted any more.
+    void answer.then(({ body }) => body?.cancel()).catch(() => {});
+    throw error;
+  });
+  progress(MIN_BYTES); // an answer is as much as that
   try {
     checkAnswer(url, response);
     learn(url, response, start, known);
@@ -321,16 +351,17 @@ async function* piecesAfter(skipped: number, pieces: AsyncIterable<Uint8Array>):
   }
 }
 
-/** Pieces of a stream, which is cancelled where nobody wants more of them. @param within waits for each */
-async function* piecesOf(
-  stream: ReadableStream<Uint8Array>,
-  within: Watch["within"] = (waiting) => waiting,
-): AsyncGenerator<Uint8Array> {
+/** Pieces of a stream, which is cancelled where nobody wants more of them. @param watch waits for each */
+async function* piecesOf(stream: ReadableStream<Uint8Array>, watch?: Watch): AsyncGenerator<Uint8Array> {
   const reader = stream.getReader();
-  const next = () => within(reader.read());
+  const next = () => (watch ? watch.within(reader.read()) : reader.read());
   try {
-    for (let piece = await next(); !piece.done; piece = await next()) yield piece.value;
+    for (let piece = await next(); !piece.done; piece = await next()) {
+      watch?.progress(piece.value.length);
+      yield piece.value;
+    }
   } finally {
-    await reader.cancel().catch(() => {});
+    // Not waited for: who hangs may hang here, too.
+    void reader.cancel().catch(() => {});
   }
 }

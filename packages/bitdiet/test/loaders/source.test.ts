@@ -163,6 +163,75 @@ test.each(["answers", "sends more"])(
   },
 );
 
+test("a server that gives a few bytes now and then is given up as one that gives none", async () => {
+  vi.useFakeTimers();
+  try {
+    let asked = 0;
+    const source = await openSource("m.bitdiet", {
+      fetchFunc: async (_, init) => {
+        asked++;
+        let at = Number(/\d+/.exec(new Headers(init!.headers).get("Range") ?? "0")![0]);
+        let timer: ReturnType<typeof setInterval>;
+        const stream = new ReadableStream({
+          start(controller) {
+            timer = setInterval(() => controller.enqueue(bytes.subarray(at, (at += 50))), 5000);
+          },
+          cancel: () => clearInterval(timer),
+        });
+        return new Response(stream, { status: at > 0 ? 206 : 200 });
+      },
+    });
+    const reading = all(source);
+    reading.catch(() => {});
+    for (let i = 0; i < 200; i++) await vi.advanceTimersByTimeAsync(1000);
+    await expect(reading).rejects.toThrow(/4 times: no more than \d+ bytes came in 30 seconds/);
+    expect(asked).toBe(4);
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test("a download that is slow because its reader is, is not given up", async () => {
+  vi.useFakeTimers();
+  try {
+    const source = await openSource("m.bitdiet", {
+      fetchFunc: async () => {
+        const pieces = [0, 1, 2, 3].map((i) => bytes.subarray(100 * i, 100 * i + 100));
+        return new Response(
+          new ReadableStream({
+            pull: (controller) => {
+              const piece = pieces.shift();
+              if (piece) controller.enqueue(piece);
+              else controller.close();
+            },
+          }),
+        );
+      },
+    });
+    let length = 0;
+    for await (const piece of source.read(0, 400)) {
+      length += piece.length;
+      await vi.advanceTimersByTimeAsync(40_000);
+    }
+    expect(length).toBe(400);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test.each(["answer", "body"])("an abort ends the wait for an %s that hears of no signal", async (what) => {
+  const abort = new AbortController();
+  const source = await openSource("m.bitdiet", {
+    requestInit: { signal: abort.signal },
+    fetchFunc: async () =>
+      what === "answer" ? new Promise<Response>(() => {}) : new Response(new ReadableStream({})),
+  });
+  const reading = all(source);
+  setTimeout(() => abort.abort(new Error("enough")), 50);
+  await expect(reading).rejects.toThrow("enough");
+});
+
 test("an abort ends the pause before the next attempt, too", async () => {
   const { url } = await serve({ status: 503 });
   const abort = new AbortController();
