@@ -26,16 +26,18 @@ const readers: Record<string, (bytes: Uint8Array<ArrayBuffer>) => Float32Array> 
   "|b1": (bytes) => Float32Array.from(bytes),
 };
 
+/** \x93NUMPY, by its bytes: what engines call latin1 is windows-1252, where 0x93 is a quotation mark. */
+const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
+
 /** @throws {RangeError} if it is none, is cut off, or holds other than numbers */
 export function npyArray(bytes: Uint8Array): NamedArray {
-  const text = new TextDecoder("latin1");
-  if (text.decode(bytes.subarray(0, 6)) !== "\x93NUMPY" || bytes.length < 12)
+  if (!MAGIC.every((byte, i) => bytes[i] === byte) || bytes.length < 12)
     throw new RangeError("expected an array of NumPy (.npy), got other bytes");
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const isOld = bytes[6] === 1;
   const start = isOld ? 10 : 12;
   const end = start + (isOld ? view.getUint16(8, true) : view.getUint32(8, true));
-  const header = text.decode(bytes.subarray(start, end));
+  const header = new TextDecoder().decode(bytes.subarray(start, end));
   const type = /'descr':\s*'([^']*)'/.exec(header)?.[1] ?? "none";
   const read = lookUp(readers, type);
   if (!read)
