@@ -5,12 +5,11 @@
  *     bitdiet compress tiny-darknet --bits 4 -o darknet.bitdiet
  */
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { xxHash32 } from "@bitdiet/stream";
 import { BudgetError } from "../compress.js";
-import { FileExistsError, writeWhole } from "../formats/whole-files.js";
+import { refuseExisting, writeWhole } from "../formats/whole-files.js";
 import { openBitdiet } from "../loaders/open.js";
 import { openSource } from "../loaders/source.js";
 import type { Model } from "../model.js";
@@ -46,8 +45,9 @@ export interface CompressCommand extends Omit<Choice, "data" | "hasCurve"> {
  */
 export async function compress(path: string, command: CompressCommand, progress: Progress): Promise<string> {
   const { output, force, keep, strict, requantize, json } = command;
-  for (const path of [output, command.curve])
-    if (!force && path !== undefined && existsSync(path)) throw new FileExistsError(`${path} exists already`);
+  for (const path of [output, command.curve]) if (path !== undefined) refuseExisting(path, force);
+  if (command.curve !== undefined && resolve(command.curve) === resolve(output))
+    throw new UsageError("--curve: expected another file than --output, got the same");
   if (command.maxDrop !== undefined && !command.evaluate)
     throw new UsageError("--max-drop: needs --evaluate, which says what drops");
   const opened = await openPath(path);

@@ -10,7 +10,7 @@ import { writeModel } from "../formats/list.js";
 import { writeFiles } from "../formats/node-files.js";
 import { openPath, refuseOwnFiles } from "./open.js";
 import { UsageError } from "./options.js";
-import { formatBytes, type Progress } from "./print.js";
+import { formatBytes, type Progress, printable } from "./print.js";
 
 export async function decompress(
   path: string,
@@ -39,5 +39,5 @@ export async function decompress(
   progress.stop();
   const files = [...written].map(([file, bytes]) => ({ file: join(output, file), bytes }));
   if (json) return JSON.stringify({ format: model.format, files });
-  return files.map(({ file, bytes }) => `${file} ${formatBytes(bytes)}`).join("\n");
+  return files.map(({ file, bytes }) => `${printable(file)} ${formatBytes(bytes)}`).join("\n");
 }

@@ -5,15 +5,15 @@
  *     bitdiet inspect darknet.bitdiet tiny-darknet
  */
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync } from "node:fs";
+import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { floatValues } from "../formats/floats.js";
-import { FileExistsError, writeWhole } from "../formats/whole-files.js";
+import { refuseExisting, writeWhole } from "../formats/whole-files.js";
 import { type Dtype, elementCount, isFloat, type ModelTensor, tensorBytes } from "../model.js";
 import { signalToNoise } from "../report.js";
 import { type InspectedTensor, type InspectReport, largestFirst, MAX_ROWS } from "./inspect-report.js";
 import { type OpenedModel, openPath, refuseOwnFiles } from "./open.js";
-import { formatBytes, formatNumber, formatTable, jsonNumbers, type Progress } from "./print.js";
+import { formatBytes, formatNumber, formatTable, jsonNumbers, type Progress, printable } from "./print.js";
 import { htmlReport } from "./report-html.js";
 import { baselineSizes, integerEntropy, packedSizes, toUint8, valueStatistics } from "./statistics.js";
 
@@ -182,7 +182,7 @@ export async function inspect(
   { json, html, force }: { json: boolean; html?: string; force: boolean },
   progress: Progress,
 ): Promise<string> {
-  if (html && existsSync(html) && !force) throw new FileExistsError(`${html} exists already`);
+  if (html) refuseExisting(html, force);
   const opened = await openPath(path);
   const reference = other === undefined ? undefined : await openPath(other);
   if (html) await refuseOwnFiles(html, [...opened.files, ...(reference?.files ?? [])]);
@@ -244,7 +244,7 @@ function describeModel(report: InspectReport): string {
     formatTable([["the whole model, floats as", "raw", "gzip -9", "brotli -q 11"], ...sizes]),
     ...(report.baselinesAreEstimates ? ["(extrapolated from the leading part of each tensor)"] : []),
     "",
-    `${report.file}: ${report.format}, ${report.tensors.length} tensors, ${formatBytes(report.bytes)}, ${formatNumber(report.bitsPerElement, 3)} bits a number`,
+    `${report.file}: ${printable(report.format)}, ${report.tensors.length} tensors, ${formatBytes(report.bytes)}, ${formatNumber(report.bitsPerElement, 3)} bits a number`,
     ...(report.sha256 ? [`SHA-256 ${report.sha256}`] : []),
     ...(compared ? [differenceLine(report)] : []),
   ].join("\n");
@@ -258,8 +258,7 @@ function differenceLine({
   tensors,
 }: InspectReport): string {
   const added = tensors.filter(({ otherBytes: there }) => there === undefined).map(({ name }) => name);
-  const list = (names: string[]) =>
-    names.length > 5 ? `${names.slice(0, 5).join(", ")} …` : names.join(", ");
+  const list = (names: string[]) => printable(names.slice(0, 5).join(", ")) + (names.length > 5 ? " …" : "");
   return [
     `${comparedWith}: ${formatBytes(otherBytes)}; difference ${formatBytes(bytes - otherBytes)} (${formatNumber(100 * (bytes / otherBytes - 1), 2)} %)`,
     ...(added.length ? [`only in the first: ${list(added)}`] : []),

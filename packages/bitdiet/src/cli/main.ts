@@ -25,7 +25,7 @@ import {
   textOptions,
   UsageError,
 } from "./options.js";
-import { terminalProgress } from "./print.js";
+import { printable, printableLines, terminalProgress } from "./print.js";
 import { verify } from "./verify.js";
 
 type Options = Record<string, unknown>;
@@ -176,13 +176,17 @@ function exitCode(error: Error): number {
 }
 
 removeUnfinishedAtExit();
-// Who reads no further, such as `head`, has what was wanted.
-process.stdout.on("error", () => process.exit(process.exitCode ?? 0));
+process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+  // Who reads no further, such as `head`, has what was wanted; a full disk has not.
+  if (code === "EPIPE") process.exit(process.exitCode ?? 0);
+  process.stderr.write(`bitdiet: standard output: ${message}\n`);
+  process.exit(2);
+});
 
 try {
   const { options } = cli.parse(process.argv, { run: false });
   if (cli.matchedCommand) {
-    if (!options["help"]) process.stdout.write(`${await cli.runMatchedCommand()}\n`);
+    if (!options["help"]) process.stdout.write(`${printableLines(await cli.runMatchedCommand())}\n`);
   } else if (!options["help"] && !options["version"]) {
     throw new UsageError(
       cli.args.length > 0
@@ -194,5 +198,7 @@ try {
   progress.stop();
   const { message, stack } = error as Error;
   process.exitCode = exitCode(error as Error);
-  process.stderr.write(`bitdiet: ${process.exitCode === 70 ? stack : message}\n`);
+  process.stderr.write(
+    `bitdiet: ${process.exitCode === 70 ? printableLines(`${stack}`) : printable(message)}\n`,
+  );
 }

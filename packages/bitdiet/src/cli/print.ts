@@ -21,8 +21,25 @@ export function timesSmaller(bytes: number, reference: number): string {
     : `×${formatNumber(bytes / reference, 2)} larger`;
 }
 
+/**
+ * Text from outside on one line, as a terminal may have it: what would begin another line, move the cursor, colour, or turn the
+ * direction of writing is spelled out, as JSON spells it.
+ */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (character) =>
+    Array.from(
+      { length: character.length },
+      (_, i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, "0")}`,
+    ).join(""),
+  );
+}
+
+/** The same of each line. */
+export const printableLines = (text: string): string => text.split("\n").map(printable).join("\n");
+
 /** Columns as wide as their widest cell; the first is flush left, the others right. */
-export function formatTable(rows: readonly (readonly string[])[]): string {
+export function formatTable(texts: readonly (readonly string[])[]): string {
+  const rows = texts.map((row) => row.map(printable));
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   return rows
     .map((row) =>
@@ -75,7 +92,7 @@ export function terminalProgress(stream: NodeJS.WriteStream = process.stderr): P
     },
     note(line) {
       stop();
-      stream.write(`${line}\n`);
+      stream.write(`${printable(line)}\n`);
     },
     stop,
   };

@@ -8,6 +8,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import {
+  chmodSync,
   closeSync,
   linkSync,
   lstatSync,
@@ -68,7 +69,7 @@ export async function writeWhole(
       if (path !== current) {
         await finish();
         if (written.has(path)) throw new ModelFileError(`${path}: named twice by the model`);
-        refuseWhatIsThere(path, force);
+        refuseExisting(path, force);
         made.push(...makeFolders(dirname(path)));
         const temporary = makeTemporary(dirname(path));
         temporaries.set(path, temporary);
@@ -76,7 +77,9 @@ export async function writeWhole(
         file = await open(temporary, "r+");
         current = path;
       }
-      await file!.writeFile(bytes);
+      await file!.writeFile(bytes).catch((error) => {
+        throw Object.assign(new Error(`${path}: cannot be written: ${error.code}`), { code: error.code });
+      });
       written.set(path, written.get(path)! + bytes.length);
     }
     await finish();
@@ -115,7 +118,8 @@ export function removeUnfinishedAtExit(): void {
     process.on(signal, () => exit(128 + number));
 }
 
-function refuseWhatIsThere(path: string, force: boolean): void {
+/** @throws {FileExistsError} if something is there, also a link to nothing; with force, if it is no file */
+export function refuseExisting(path: string, force: boolean): void {
   const there = lstatSync(path, { throwIfNoEntry: false });
   if (!there) return;
   if (!force) throw new FileExistsError(`${path} exists already`);
@@ -194,8 +198,12 @@ function place(files: readonly (readonly [path: string, temporary: string])[], f
   const placed: string[] = [];
   try {
     for (const [path, temporary] of files) {
-      if (force) renameSync(temporary, path);
-      else {
+      if (force) {
+        const there = lstatSync(path, { throwIfNoEntry: false });
+        // Who may read a file may go on to, and nobody else.
+        if (there?.isFile()) chmodSync(temporary, there.mode & 0o777);
+        renameSync(temporary, path);
+      } else {
         renameToNew(temporary, path);
         placed.push(path);
       }

@@ -1,5 +1,6 @@
-import { execFile, spawn } from "node:child_process";
+import { execFile, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -57,6 +58,29 @@ beforeAll(async () => {
   );
 });
 afterAll(() => rm(folder, { recursive: true }));
+
+test.skipIf(!existsSync("/dev/full"))(
+  "what standard output does not take is an error, but who reads no further has all",
+  async () => {
+    const full = (...args: string[]) =>
+      spawnSync("sh", ["-c", `"$0" "$@" > /dev/full`, process.execPath, bin, ...args], {
+        cwd: folder,
+        encoding: "utf8",
+      });
+    const { status, stderr } = full("inspect", "ids.safetensors", "--json");
+    expect(stderr).toContain("bitdiet: standard output: ENOSPC");
+    expect(status).toBe(2);
+  },
+);
+
+test("the report and the file cannot be one", async () => {
+  const args = ["compress", "m.safetensors", "--bits", "4", "-o", "one.bitdiet", "--curve", "./one.bitdiet"];
+  const { code, stderr } = await bitdiet(...args);
+  expect({ code, stderr }).toEqual({
+    code: 2,
+    stderr: "bitdiet: --curve: expected another file than --output, got the same\n",
+  });
+});
 
 describe("what is there already", () => {
   test("the model itself is never written over, by whatever name", async () => {

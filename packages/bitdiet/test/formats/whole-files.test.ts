@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -20,6 +20,26 @@ afterEach(() => rm(folder, { recursive: true }));
 
 const pieces = (...files: [string, string][]): PathPiece[] =>
   files.map(([name, text]) => ({ path: at(name), bytes: new TextEncoder().encode(text) }));
+
+describe("a file that is written over", () => {
+  test("is read by those who could before, and by nobody else", async () => {
+    await writeFile(at("mine"), "old", { mode: 0o600 });
+    await writeWhole(pieces(["mine", "new"]), { force: true });
+    expect(await readFile(at("mine"), "utf8")).toBe("new");
+    expect((await stat(at("mine"))).mode & 0o777).toBe(0o600);
+  });
+
+  test("is none behind a link: the link gives way, and a link to nothing is there, too", async () => {
+    await writeFile(at("other"), "stays");
+    await symlink(at("other"), at("link"));
+    await symlink(at("nowhere"), at("dangling"));
+    for (const name of ["link", "dangling"])
+      await expect(writeWhole(pieces([name, "new"]))).rejects.toThrow(FileExistsError);
+    await writeWhole(pieces(["link", "new"]), { force: true });
+    expect(await readFile(at("other"), "utf8")).toBe("stays");
+    expect(await readdir(folder)).toEqual(["dangling", "link", "other"]);
+  });
+});
 
 describe("what cannot be finished leaves nothing", () => {
   test("neither files, nor the folders that were made for them, nor a part of several files", async () => {
