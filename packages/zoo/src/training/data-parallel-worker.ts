@@ -3,6 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import * as tf from "@tensorflow/tfjs-core";
 import { useBackend } from "./backend.js";
 import type { Replica, StepOrder, StepResult, WorkerStart } from "./data-parallel.js";
+import { assignValues, copyValues } from "./flat-values.js";
 import { gradientsOf } from "./loop.js";
 
 const start = workerData.start as WorkerStart;
@@ -15,9 +16,9 @@ for (const share of start.shares) replicas.push(await replica(start.options, sha
 parentPort?.on("message", async ({ step, progress, values, gradients }: StepOrder) => {
   const results: StepResult[] = [];
   for (const [i, { variables, loss }] of replicas.entries()) {
-    assign(variables, values);
+    assignValues(variables, values);
     const found = await gradientsOf(loss)(variables, step, progress);
-    copy(found.gradients, variables, gradients[i]);
+    copyValues(found.gradients, variables, gradients[i]);
     tf.dispose(found.gradients.filter((gradient) => gradient !== undefined));
     results.push({
       loss: found.loss,
@@ -28,25 +29,3 @@ parentPort?.on("message", async ({ step, progress, values, gradients }: StepOrde
   parentPort?.postMessage(results);
 });
 parentPort?.postMessage("ready");
-
-/** Puts values that lie one after another into variables. */
-function assign(variables: readonly tf.Variable[], values: Float32Array): void {
-  let at = 0;
-  for (const variable of variables) {
-    const value = values.slice(at, (at += variable.size));
-    tf.tidy(() => variable.assign(tf.tensor(value, variable.shape)));
-  }
-}
-
-/** Lays gradients one after another, where the loss depends on their variables. */
-function copy(
-  gradients: readonly (tf.Tensor | undefined)[],
-  variables: readonly tf.Variable[],
-  to: Float32Array,
-): void {
-  let at = 0;
-  for (const [i, gradient] of gradients.entries()) {
-    if (gradient) to.set(gradient.dataSync<"float32">(), at);
-    at += variables[i].size;
-  }
-}

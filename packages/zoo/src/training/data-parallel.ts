@@ -1,13 +1,17 @@
-// Data-parallel training on worker threads, each with a backend of its own. A step's batch is cut into shares, as many whatever
-// the number of threads; the mean of their gradients, added in the shares' order, is what one thread would have found on the whole
-// batch, up to rounding, and to the bit what any other number of threads finds.
+// Data-parallel training on worker threads, each with a backend of its own, of one process or of several on many machines. A
+// step's batch is cut into shares, as many whatever the number of threads and processes; the mean of their gradients, added in
+// the shares' order, is what one thread would have found on the whole batch, up to rounding, and to the bit what any other
+// number of threads and processes finds.
 // Example: `const { gradients, stop } = await startWorkers({ module, options, workers: 2 }); await train({ …, gradients })`
 import { Worker } from "node:worker_threads";
-import * as tf from "@tensorflow/tfjs-core";
+import type * as tf from "@tensorflow/tfjs-core";
+import { oneRank, type Ranks } from "../ring/ranks.js";
 import type { Backend } from "./backend.js";
-import type { Gradients, Loss } from "./loop.js";
+import { assignValues, asTensors, checksum, copyValues, sharedFloats, sizeOf } from "./flat-values.js";
+import type { Gradients, Loss, Training } from "./loop.js";
+import { gather } from "./share-results.js";
 
-/** Shares of a batch, and the most threads that are of use. */
+/** Shares of a batch, unless another number is asked for, and the most threads that are of use. */
 export const SHARES = 4;
 
 /** The part of each batch that one replica sees: of `count` equal parts, the one at `index`. */
@@ -53,39 +57,70 @@ export interface StepResult {
   found: boolean[];
 }
 
+export interface WorkersOptions<Options> {
+  /** URL of a TypeScript module that exports a `replica` (see `Replica`). */
+  module: URL;
+  /** Handed to every replica: plain data. */
+  options: Options;
+  /** How many, 1 or more: beyond this process's shares of a batch none is started. */
+  workers: number;
+  /** Of a batch, over all processes. */
+  shares?: number;
+  backend?: Backend;
+  /** The processes that train together, all of them the same; this one alone unless given. */
+  ranks?: Ranks;
+  /** Tells this process to end, and so all of them, after the same step. */
+  told?: AbortSignal;
+}
+
 /**
  * Starts the workers and waits until their replicas are ready.
  *
- * @param module URL of a TypeScript module that exports a `replica` (see `Replica`)
- * @param options handed to every replica: plain data
- * @param workers how many, 1 or more: beyond the shares of a batch none is started
- * @throws {Error} the first error of any worker, here or at a step
+ * @throws {Error} the first error of any worker, here or at a step; {RangeError} if there are more ranks than shares
  */
 export async function startWorkers<Options>({
   module,
   options,
   workers,
+  shares: count = SHARES,
   backend = "wasm",
-}: {
-  module: URL;
-  options: Options;
-  workers: number;
-  backend?: Backend;
-}): Promise<Workers> {
-  const shares = Array.from({ length: SHARES }, (_, index) => ({ index, count: SHARES }));
-  const count = Math.min(workers, SHARES);
-  const threads = Array.from({ length: count }, (_, thread) => {
-    const own = shares.filter(({ index }) => index % count === thread);
-    return startThread({ replica: module.href, options, shares: own, backend });
+  ranks = oneRank,
+  told,
+}: WorkersOptions<Options>): Promise<Workers> {
+  if (ranks.count > count)
+    throw new RangeError(`expected at most ${count} ranks, one a share, got ${ranks.count}`);
+  const first = (rank: number) => Math.floor((rank * count) / ranks.count);
+  const own = Array.from({ length: first(ranks.rank + 1) - first(ranks.rank) }, (_, i) => ({
+    index: first(ranks.rank) + i,
+    count,
+  }));
+  const used = Math.min(workers, own.length);
+  const threads = Array.from({ length: used }, (_, thread) => {
+    const shares = own.filter((_, i) => i % used === thread);
+    return startThread({ replica: module.href, options, shares, backend });
   });
   const stop = async () => void (await Promise.all(threads.map((thread) => thread.terminate())));
   try {
-    await Promise.all(threads.map((thread) => nextMessage<"ready">(thread)));
+    await ranks.orLost(Promise.all(threads.map((thread) => nextMessage<"ready">(thread))));
   } catch (error) {
     await stop();
     throw error;
   }
-  return { gradients: gradientsBy(threads), stop };
+  return { gradients: gradientsBy(threads, own, ranks, told), stop };
+}
+
+/** What makes all ranks go on from rank 0's state. */
+export function agreeWith(ranks: Ranks): Training["agree"] {
+  return async (state, done) => {
+    if (ranks.count === 1) return done;
+    const size = sizeOf(state);
+    const values = sharedFloats(size + 1);
+    copyValues(state, state, values);
+    values[size] = done;
+    await ranks.share(values);
+    assignValues(state, values.subarray(0, size));
+    return values[size];
+  };
 }
 
 function startThread(start: WorkerStart): Worker {
@@ -94,33 +129,41 @@ function startThread(start: WorkerStart): Worker {
   });
 }
 
-/** Gradients that are the means of what all threads find. */
-function gradientsBy(threads: readonly Worker[]): Gradients {
+/** Gradients that are the means of what all threads of all ranks find. @param own shares of this process */
+function gradientsBy(
+  threads: readonly Worker[],
+  own: readonly Share[],
+  ranks: Ranks,
+  told?: AbortSignal,
+): Gradients {
   let values = sharedFloats(0);
+  let total = sharedFloats(0);
   let found: Float32Array[] = [];
+  const { count } = own[0];
   return async (variables, step, progress) => {
-    const size = variables.reduce((sum, variable) => sum + variable.size, 0);
+    const size = sizeOf(variables);
     if (values.length !== size) {
-      values = sharedFloats(size);
-      found = Array.from({ length: SHARES }, () => sharedFloats(size));
+      [values, total] = [sharedFloats(size), sharedFloats(size)];
+      found = own.map(() => sharedFloats(size));
     }
-    copyValues(variables, values);
-    const results: StepResult[] = new Array(SHARES);
-    const ofThread = (thread: number) => (_: unknown, share: number) => share % threads.length === thread;
-    await Promise.all(
-      threads.map(async (thread, i) => {
-        const own = await order(thread, { step, progress, values, gradients: found.filter(ofThread(i)) });
-        own.forEach((result, k) => void (results[i + k * threads.length] = result));
-      }),
-    );
-    const total = found[0];
-    for (const other of found.slice(1)) for (let i = 0; i < size; i++) total[i] += other[i];
-    for (let i = 0; i < size; i++) total[i] /= SHARES;
-    return {
-      loss: mean(results.map(({ loss }) => loss)),
-      logged: meanLogs(results),
-      gradients: asTensors(total, variables, results[0].found),
-    };
+    copyValues(variables, variables, values);
+    const results: StepResult[] = new Array(own.length);
+    const ofThread = (thread: number) => (_: unknown, i: number) => i % threads.length === thread;
+    const finding = threads.map(async (thread, i) => {
+      const answers = await order(thread, { step, progress, values, gradients: found.filter(ofThread(i)) });
+      answers.forEach((result, k) => void (results[i + k * threads.length] = result));
+    });
+    await ranks.orLost(Promise.all(finding));
+    await ranks.sum(found, total);
+    for (let i = 0; i < size; i++) total[i] /= count;
+    const gathered = await gather(ranks, {
+      results,
+      own,
+      step,
+      checksum: checksum(values),
+      isTold: told?.aborted === true,
+    });
+    return { ...gathered, gradients: asTensors(total, variables, results[0].found) };
   };
 }
 
@@ -130,35 +173,6 @@ function order(thread: Worker, step: StepOrder): Promise<StepResult[]> {
   thread.postMessage(step);
   return result;
 }
-
-/** Lays the variables' values one after another. */
-function copyValues(variables: readonly tf.Variable[], values: Float32Array): void {
-  let at = 0;
-  for (const variable of variables) {
-    values.set(variable.dataSync<"float32">(), at);
-    at += variable.size;
-  }
-}
-
-/** Gradients that lie one after another, each of its variable's shape; none of those that were not found. */
-function asTensors(gradients: Float32Array, variables: readonly tf.Variable[], found: readonly boolean[]) {
-  let at = 0;
-  return variables.map(({ size, shape }, i) => {
-    const from = at;
-    at += size;
-    return found[i] ? tf.tensor(gradients.slice(from, at), shape) : undefined;
-  });
-}
-
-function meanLogs(results: readonly StepResult[]): Record<string, number> {
-  return Object.fromEntries(
-    Object.keys(results[0].logged).map((name) => [name, mean(results.map(({ logged }) => logged[name]))]),
-  );
-}
-
-const sharedFloats = (size: number) => new Float32Array(new SharedArrayBuffer(4 * size));
-
-const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 function nextMessage<T>(worker: Worker): Promise<T> {
   return new Promise((resolve, reject) => {

@@ -27,6 +27,8 @@ export interface StepGradients {
   loss: number;
   logged: Record<string, number>;
   gradients: (tf.Tensor | undefined)[];
+  /** Whether anybody who trains along was told to end. */
+  isTold?: boolean;
 }
 
 /** Finds a step's gradients: `gradientsOf(loss)` on this thread, or on several. */
@@ -45,6 +47,8 @@ export interface Training {
   /** Factor of the learning rates at a progress of 0 to 1. Default: `cosineDecay`. */
   schedule?: (progress: number) => number;
   checkpoint?: Checkpoint;
+  /** Gives the state, and the steps done, of the one who has the checkpoint to all who train along. */
+  agree?: (state: readonly tf.Variable[], done: number) => Promise<number>;
   /** The loss keeps something from each step that is a multiple of this to the next one: a run goes on from there only. Default: 1. */
   cycle?: number;
 }
@@ -96,6 +100,7 @@ export async function train({
   gradients: gradientsAt,
   schedule = cosineDecay,
   checkpoint,
+  agree,
   cycle = 1,
 }: Training): Promise<void> {
   if (!Number.isInteger(steps) || steps < 1)
@@ -106,7 +111,8 @@ export async function train({
   const progress = startProgress(task, steps);
   const smoothed = smoothing();
   try {
-    const first = checkpoint?.resume ? await readTrainingState(checkpoint.path, state, steps) : 0;
+    const done = checkpoint?.resume ? await readTrainingState(checkpoint.path, state, steps) : 0;
+    const first = (await agree?.([...variables, ...state.optimizers], done)) ?? done;
     let kept = first;
     for (let step = first; step < steps; step++) {
       const found = await gradientsAt(variables, step, step / steps);
@@ -123,19 +129,16 @@ export async function train({
       progress.update(step + 1, smoothed({ loss: found.loss, ...found.logged }));
       const done = step + 1;
       const isLast = done === steps;
-      const isWhole = checkpoint !== undefined && done % cycle === 0;
-      const isStopped = isWhole && !isLast && checkpoint.stop?.aborted === true;
-      const isKept =
-        checkpoint !== undefined && (isLast || isStopped || (isWhole && done - kept >= checkpoint.every));
-      if (isLast || isKept) refuseNoNumbers(task, variables, step);
-      if (isKept) {
+      const isWhole = done % cycle === 0;
+      const isStopped = isWhole && !isLast && (found.isTold ?? checkpoint?.stop?.aborted ?? false);
+      const isDue = isLast || isStopped || (isWhole && done - kept >= (checkpoint?.every ?? Infinity));
+      if (isDue) refuseNoNumbers(task, variables, step);
+      if (isDue && checkpoint) {
         await writeTrainingState(checkpoint.path, state, done, steps);
         kept = done;
       }
       if (isStopped)
-        throw new InterruptedError(
-          `${task}: stopped after step ${done} of ${steps}, kept in ${checkpoint.path}`,
-        );
+        throw new InterruptedError(`${task}: stopped after step ${done} of ${steps}${keptIn(checkpoint)}`);
       await tf.nextFrame(); // signals are heard between steps
     }
   } finally {
@@ -143,6 +146,8 @@ export async function train({
     tf.dispose(state.optimizers);
   }
 }
+
+const keptIn = (checkpoint?: Checkpoint) => (checkpoint ? `, kept in ${checkpoint.path}` : "");
 
 /** @throws {Error} if a variable is no longer of numbers: the loss was still one, the gradient was not */
 function refuseNoNumbers(task: string, variables: readonly tf.Variable[], step: number): void {
