@@ -9,7 +9,7 @@ import { xxHash32 } from "@bitdiet/stream";
 import { type PackedBytes, packBytes, unpackBytes } from "./byte-coders.js";
 import { type MetadataEntry, partsOf, readEntries, type TensorEntry, writeEntries } from "./entries.js";
 import { CorruptInputError, must, named } from "./errors.js";
-import { checkFields, checkLimits, type DecodeLimits, roomForEntries } from "./limits.js";
+import { checkFields, checkLimitOptions, checkLimits, type DecodeLimits, roomForEntries } from "./limits.js";
 import { join, type Reader, readNumber, writeNumber } from "./numbers.js";
 
 const MAGIC = 0x44544942;
@@ -55,11 +55,13 @@ export function headerLength(bytes: Uint8Array): number | undefined {
 
 /**
  * @param bytes a file, or its first `headerLength(bytes)` bytes
- * @throws {CorruptInputError} unless the header is whole, its numbers fit each other, and what it stands for is within the limits
+ * @throws {CorruptInputError} unless the header is whole, its numbers fit each other, and what it stands for is within the limits;
+ *   {RangeError} if a limit is none
  */
 export function readHeader(bytes: Uint8Array, limits: DecodeLimits = {}): Header {
   if (!(bytes instanceof Uint8Array))
     throw new TypeError(`bytes: expected a Uint8Array, got ${typeof bytes}`);
+  checkLimitOptions(limits);
   const prologue = readPrologue(bytes);
   must(prologue !== undefined && prologue.length <= bytes.length, "The header is cut");
   const { coder, size, hashes, start, length } = prologue;

@@ -39,6 +39,13 @@ const STEP_NANOSECONDS = 700;
 const START_NANOSECONDS = 3000;
 const START_BYTES = 256;
 
+/** @throws {RangeError} naming a limit that is no number of at least 0 */
+export function checkLimitOptions({ maxBytes = 0, maxSeconds = 0 }: DecodeLimits): void {
+  for (const [name, value] of Object.entries({ maxBytes, maxSeconds }))
+    if (!(typeof value === "number" && value >= 0))
+      throw new RangeError(`${name}: expected a number of at least 0, got ${value}`);
+}
+
 /** Bytes and nanoseconds that an entry may become and take. */
 export function costOf(entry: MetadataEntry | TensorEntry): { bytes: number; nanoseconds: number } {
   const { size, part } = entry;

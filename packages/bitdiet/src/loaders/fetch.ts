@@ -8,7 +8,7 @@ import { defaultWorker } from "../default-worker.js";
 import { type DecodedTensor, decodePart } from "../file/decode-part.js";
 import { CorruptInputError } from "../file/errors.js";
 import type { Header } from "../file/header.js";
-import type { DecodeLimits } from "../file/limits.js";
+import { checkLimitOptions, type DecodeLimits } from "../file/limits.js";
 import { type CheckedPart, isIntact } from "../file/parts.js";
 import { ModelFileError } from "../model.js";
 import { type Arrival, type ArrivalStep, type Arrived, arrivalOf, headerError } from "./arrival.js";
@@ -60,7 +60,10 @@ export async function fetchBitdiet(
   source: BitdietSource,
   options: FetchOptions = {},
 ): Promise<ArrivingModel> {
-  const { integrity, ...download } = options;
+  const { integrity, workers = 0, ...download } = options;
+  checkLimitOptions(options);
+  if (!(Number.isInteger(workers) && workers >= 0))
+    throw new RangeError(`workers: expected a whole number of at least 0, got ${workers}`);
   if (integrity !== undefined) checkIntegrity(integrity);
   const opened = await openSource(source, download);
   // Damaged where nothing says how long anything is: all of it is asked for again, once.

@@ -152,16 +152,19 @@ async function fileSource(path: string | URL): Promise<ByteSource> {
     /* @vite-ignore */ /* webpackIgnore: true */ modules
   )) as typeof import("node:fs/promises");
   let size: number | undefined;
+  const refused = ({ code, message }: NodeJS.ErrnoException): never => {
+    throw new DownloadError(`${path}: cannot be read: ${code ?? message}`);
+  };
   return {
     name: String(path),
     size: () => size,
     async *read(start, end = Infinity) {
-      const file = await open(path);
+      const file = await open(path).catch(refused);
       try {
-        size = (await file.stat()).size;
+        size = (await file.stat().catch(refused)).size;
         for (let at = start; at < Math.min(end, size); ) {
           const piece = new Uint8Array(Math.min(1 << 20, end - at, size - at));
-          const { bytesRead } = await file.read(piece, 0, piece.length, at);
+          const { bytesRead } = await file.read(piece, 0, piece.length, at).catch(refused);
           if (bytesRead === 0) return;
           at += bytesRead;
           yield piece.subarray(0, bytesRead);

@@ -49,7 +49,7 @@ export function workerPool(start: () => DecodeWorker, size: number): WorkerPool 
     const onFailure = () => {
       if (!lanes.delete(lane)) return;
       clearTimeout(lane.patience);
-      lane.worker.terminate();
+      end(lane.worker);
       for (const { request, settle } of lane.waiting.splice(0)) void answered(request).then(settle);
     };
     const lane: Lane = { worker: start(), fail: onFailure, load: 0, waiting: [] };
@@ -84,11 +84,19 @@ export function workerPool(start: () => DecodeWorker, size: number): WorkerPool 
     close() {
       for (const { worker, patience } of lanes) {
         clearTimeout(patience);
-        worker.terminate();
+        end(worker);
       }
       lanes.clear();
     },
   };
+}
+
+function end(worker: DecodeWorker): void {
+  try {
+    worker.terminate();
+  } catch {
+    // What was made is no Worker at all.
+  }
 }
 
 const isAnswer = (message: unknown): boolean =>

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { CorruptInputError, decodeModel, readHeader } from "../../src/file/decode.js";
+import { CorruptInputError, type DecodeLimits, decodeModel, readHeader } from "../../src/file/decode.js";
 import { encodeModel } from "../../src/file/encode.js";
 import { fetchBitdiet } from "../../src/loaders/fetch.js";
 import { openBitdiet } from "../../src/loaders/open.js";
@@ -27,7 +27,7 @@ const many = encodeModel(
 );
 
 /** Everything that a loader gives out. */
-const loaders: [string, (bytes: Uint8Array, limits?: { maxBytes?: number }) => Promise<number>][] = [
+const loaders: [string, (bytes: Uint8Array, limits?: DecodeLimits) => Promise<number>][] = [
   ["decodeModel", async (bytes, limits) => decodeModel(bytes, limits).tensors.length],
   [
     "streamDecoder",
@@ -70,6 +70,12 @@ describe.each(loaders)("%s", (_, load) => {
     );
     await load(file, { maxBytes: total });
     await expect(load(file, { maxBytes: total - 1 })).rejects.toThrow("bytes claimed so far");
+  });
+
+  test.each([NaN, -1, "1e9"])("refuses a limit that is none: %j", async (limit) => {
+    const message = `: expected a number of at least 0, got ${limit}`;
+    await expect(load(file, { maxBytes: limit as number })).rejects.toThrow(`maxBytes${message}`);
+    await expect(load(file, { maxSeconds: limit as number })).rejects.toThrow(RangeError);
   });
 
   test("refuses by default a few bytes that stand for very many in all tensors together", async () => {

@@ -328,3 +328,12 @@ test.each(["sha256", "sha384", "sha512"])(
     );
   },
 );
+
+test.each(["/nowhere/m.bitdiet", tmpdir(), ""])(
+  "a path that cannot be read is a DownloadError: %j",
+  async (path) => {
+    const source = await openSource(path);
+    await expect(all(source)).rejects.toThrow(DownloadError);
+    await expect(all(source)).rejects.toThrow(/: cannot be read: E[A-Z]+$/);
+  },
+);

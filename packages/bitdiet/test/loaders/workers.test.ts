@@ -55,6 +55,16 @@ test("two Workers give the tensors that one thread gives, in the same order, and
   expect(Math.min(...answers)).toBeGreaterThan(5);
 });
 
+test("what is no Worker at all is done without, and numbers of Workers that are none are refused", async () => {
+  const { bytes } = await compressModel(model, { quality: 50 });
+  for (const made of [{}, { postMessage: 5, terminate: 1 }])
+    await expect(decoded(bytes, { worker: () => made as unknown as DecodeWorker })).resolves.toHaveLength(40);
+  for (const workers of [-1, NaN, 1.5, "2"] as number[])
+    await expect(decoded(bytes, { worker, workers })).rejects.toThrow(
+      `workers: expected a whole number of at least 0, got ${workers}`,
+    );
+});
+
 test("tensors in two parts come out refined", async () => {
   const quantized = {
     shape: [20, 30],
