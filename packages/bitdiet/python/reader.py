@@ -731,31 +731,47 @@ def decode_integer_tensor(entry):
     return np.frombuffer(raw, name).reshape(entry["shape"]) if name else raw
 
 
-def read_lossless(reader, dtype, size):
+def read_lossless(reader, dtype, size, shape):
     form = reader.take(1)[0]
     if form != 254:
-        return read_form(reader, form, dtype, size)
+        return read_form(reader, form, dtype, size, shape)
     width = max(1, DTYPES[dtype][0] // 8)
     need(size % width == 0, "no such elements")
     signs = unpack(reader.number(), reader.block(), -(-(size // width) // 8))
     signs = np.unpackbits(np.frombuffer(signs, "u1"), bitorder="little")[: size // width]
-    elements = np.frombuffer(read_form(reader, reader.take(1)[0], dtype, size), "u1").copy()
+    elements = np.frombuffer(read_form(reader, reader.take(1)[0], dtype, size, shape), "u1").copy()
     elements[width - 1 :: width] ^= signs << 7
     return elements.tobytes()
 
 
-def read_form(reader, form, dtype, size):
+def read_form(reader, form, dtype, size, shape):
     if form != 255:
         return read_planes(reader, form, dtype, size)
     width = max(1, DTYPES[dtype][0] // 8)
     count = reader.number()
     need(0 < count <= 1 << 16 and count * width <= size and size % width == 0, "no such palette")
-    values = read_planes(reader, reader.take(1)[0], dtype, count * width)
+    form = reader.take(1)[0]
+    if form == 252 and dtype == "float32":
+        scale, least = np.frombuffer(reader.take(16), "<f8")
+        values = (np.arange(count) * scale + least).astype("<f4").tobytes()
+    else:
+        values = read_planes(reader, form, dtype, count * width)
     wide = 1 if count <= 256 else 2
-    indices = read_planes(reader, reader.take(1)[0], "uint8" if wide == 1 else "uint16", size // width * wide)
+    form = reader.take(1)[0]
+    if form == 253 and wide == 1 and width >= 4:
+        indices = read_index_rows(reader, shape, size // width)
+    else:
+        indices = read_planes(reader, form, "uint8" if wide == 1 else "uint16", size // width * wide)
     indices = np.frombuffer(indices, f"<u{wide}")
     need(bool(np.all(indices < count)), "an index beyond the values")
     return np.frombuffer(values, f"V{width}")[indices].tobytes()
+
+
+def read_index_rows(reader, shape, count):
+    axis, coded = reader.number(), reader.block()
+    need(axis < max(1, len(shape)) and int(np.prod(shape, dtype=np.int64)) == count, "no such rows of indices")
+    lie = dict(lie=shape, bits=8, signed=False, axis=axis, coder=2, dtype="uint8", shape=shape, bytes=coded)
+    return decode_integer_tensor(lie).tobytes()
 
 
 def read_planes(reader, count, dtype, size):
@@ -843,7 +859,7 @@ def decode_tensor(entry, coarse=False):
         return decode_integer_tensor(entry)
     reader = Reader(entry["bytes"])
     if not entry["quantized"]:
-        raw = read_lossless(reader, dtype, entry["size"])
+        raw = read_lossless(reader, dtype, entry["size"], entry["shape"])
         need(reader.at == len(reader.data), "bytes follow the end")
         name = DTYPES[dtype][1]
         return np.frombuffer(raw, name).reshape(shape) if name else bytes(raw)

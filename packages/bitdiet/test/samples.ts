@@ -186,6 +186,7 @@ export function otherKinds(): SourceModel {
       { name: "index", dtype: "int64", shape: [400], bytes: bytesOf(index) },
       { name: "grid", dtype: "float32", shape: [300, 2], bytes: bytesOf(grid) },
       { name: "palette", dtype: "float32", shape: [500], bytes: bytesOf(palette) },
+      { name: "rounded before", dtype: "float32", shape: [3, 3, 8, 16], bytes: bytesOf(roundedBefore(1152)) },
       { name: "many values", dtype: "int16", shape: [50, 40], bytes: bytesOf(many) },
       { name: "tied.0", dtype: "float32", quantized },
       { name: "tied.1", dtype: "float32", quantized },
@@ -232,6 +233,10 @@ function integersOf(layout: string, dtype: Dtype, shape: number[], integers: Int
   });
   return { name: `${dtype} ${layout}`, dtype, shape, bytes, integers };
 }
+
+/** Weights as a converter leaves them that knows uint8 and one step; output channels, along the last axis of 16, differ in scale. */
+export const roundedBefore = (count: number): Float32Array =>
+  Float32Array.from(laplace(count, 11, 7), (integer, i) => Math.round(integer / 2 ** (i % 8)) * 0.01 - 1.3);
 
 /** Shapes and the axes of their rows: all ways in which rows and kernels lie. */
 const LAYOUTS: readonly [string, number[], number][] = [

@@ -51,7 +51,7 @@ export function decodePart(
     if (quantized) return { name, dtype, shape, values: dequantized(entry, part, refinement) };
     if (integers) return { name, dtype, shape, values: readIntegerTensor(part, dtype, shape, integers) };
     const reader: Reader = { bytes: part, position: 0 };
-    const exact = readLossless(reader, dtype, size);
+    const exact = readLossless(reader, dtype, size, shape);
     must(reader.position === part.length);
     return { name, dtype, shape, values: dtype === "float32" ? new Float32Array(exact.buffer) : exact };
   });
