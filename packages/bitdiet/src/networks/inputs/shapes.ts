@@ -4,6 +4,7 @@
  *     shapesOf([{ name: "ids", dtype: "int64", shape: [undefined, undefined] }]); // [[1, 32]]
  */
 import type { RunInput } from "../runner.js";
+import { isState } from "./states.js";
 
 /** What is known of a model beyond its signature. */
 export interface InputHints {
@@ -61,6 +62,8 @@ function likelyExtent(
   // Nothing was seen before: the past is empty, and all there is, is the sequence at hand.
   if (/\+|total/.test(symbol)) return known.get("sequence_length") ?? hints.length ?? TOKENS;
   if (/past/i.test(symbol) || (/past/i.test(name) && axis === 2)) return 0;
+  // Of states only the batch is left open: [layers, batch, units].
+  if (isState(name)) return 1;
   if (axis === 0 && rank > 1) return 1;
   if (dtype === "string") return 1;
   if (rank === 4) {

@@ -121,6 +121,22 @@ test("NCHW and NHWC hold the same picture", () => {
   for (let i = 0; i < 72; i++) for (let c = 0; c < 3; c++) expect(planes[c * 72 + i]).toBe(pixels[3 * i + c]);
 });
 
+test("a state's open extent is the batch, however long the sequence is", () => {
+  const inputs: RunInput[] = [
+    { name: "input", dtype: "float32", shape: [undefined, undefined] },
+    { name: "state", dtype: "float32", shape: [2, undefined, 128] },
+    { name: "h", dtype: "float32", shape: [1, undefined, undefined] },
+    { name: "past_key_values.0.key", dtype: "float32", shape: [undefined, 4, undefined, 8] },
+  ];
+  const [feeds] = madeUpInputs(inputs, { count: 1, hints: { length: 576 } });
+  expect([...feeds.values()].map(({ shape }) => shape)).toEqual([
+    [1, 576],
+    [2, 1, 128],
+    [1, 1, 1],
+    [1, 4, 0, 8],
+  ]);
+});
+
 test("states are told from other inputs, by the names that exporters give them", () => {
   expect([...statePairs(["input", "state", "sr"], ["output", "stateN"])]).toEqual([["state", "stateN"]]);
   expect([...statePairs(["input", "h", "c"], ["output", "hn", "cn"])]).toEqual([
