@@ -4,6 +4,7 @@
     tensors["conv1.weight"]   # a numpy array; float32 for quantized tensors; bytes for types that numpy has not
 
 Run as a program it prints a line for each tensor of the files that it is given: name, dtype, shape and the SHA-256 of its little-endian bytes.
+Of BASE.bitdiet UPDATE.bitdelta it prints those of the model that both make.
 """
 
 import hashlib
@@ -863,8 +864,14 @@ def decode_tensor(entry, coarse=False):
         need(reader.at == len(reader.data), "bytes follow the end")
         name = DTYPES[dtype][1]
         return np.frombuffer(raw, name).reshape(shape) if name else bytes(raw)
-    flags = entry["flags"]
-    order, kernel = row_axes(shape, entry["axis"])
+    return values_of(entry, *read_quantized(entry, coarse))
+
+
+def read_quantized(entry, coarse=False):
+    """Integers of all rows, zeros where they are pruned, and the steps of the rows."""
+    shape, flags = entry["shape"], entry["flags"]
+    reader = Reader(entry["bytes"])
+    _, kernel = row_axes(shape, entry["axis"])
     rows = shape[entry["axis"]] if shape else 1
     row_length = int(np.prod(shape, dtype=np.int64)) // rows
     steps = read_steps(reader, rows if flags & 1 else 1)
@@ -876,8 +883,15 @@ def decode_tensor(entry, coarse=False):
         residual = 0 if coarse else read_integers(entry["more"], coder, count, row_length, kernel)
         levels = levels * 2**bits + residual
         need(coarse or bool(np.all(np.abs(levels) < 1 << 31)), "an integer is too large")
-    values = np.zeros((rows, row_length), "f4")
-    values[steps != 0] = levels.reshape(-1, row_length) * steps[steps != 0, None]
+    integers = np.zeros((rows, row_length), np.int64)
+    integers[steps != 0] = levels.reshape(-1, row_length)
+    return integers, steps
+
+
+def values_of(entry, integers, steps):
+    shape = entry["shape"]
+    order, _ = row_axes(shape, entry["axis"])
+    values = (integers * steps[:, None]).astype("f4")
     values = values.reshape([shape[a] for a in order]).transpose(np.argsort(order).tolist())
     return values.copy(order="C")
 
@@ -888,10 +902,77 @@ def read_model(data, max_bytes=None, max_seconds=None):
     return {entry["name"]: decode_tensor(entry) for entry in tensors}, blobs
 
 
+# Updates: what has become of a file's tensors.
+
+
+def read_update(base, data, max_bytes=None, max_seconds=None):
+    """The model that a file and an update of it make, as read_model gives one."""
+    old_blobs, old = read_header(base, max_bytes, max_seconds)
+    own_blobs, own = read_header(data, max_bytes, max_seconds)
+    blob = lambda entry: unpack(entry["coder"], entry["bytes"], entry["size"])
+    need(own_blobs and own_blobs[0]["name"] == "update", "not an update")
+    plan = Reader(blob(own_blobs[0]))
+    need(plan.take(32) == hashlib.sha256(base).digest(), "an update of another file")
+    tensors, i, k = {}, 0, 0
+    while plan.at < len(plan.data):
+        number = plan.number()
+        kind, count = number % 4, number // 4
+        need(count > 0, "no tensors in a row")
+        need(i + (kind != 1) * count <= len(old) and k + (kind in (1, 2)) * count <= len(own), "more tensors than there are")
+        for n in range(count):
+            before, entry = old[i + n] if kind != 1 else None, own[k + n] if kind in (1, 2) else None
+            if kind == 3:
+                continue
+            name = (entry if kind == 1 else before)["name"]
+            need(name not in tensors, "one name twice")
+            tensors[name] = changed_tensor(before, entry) if kind == 2 else decode_tensor(entry or before)
+        i, k = i + (kind != 1) * count, k + (kind in (1, 2)) * count
+    need(i == len(old) and k == len(own), "a plan that leaves tensors")
+    return tensors, {entry["name"]: blob(entry) for entry in [*old_blobs, *own_blobs[1:]]}
+
+
+def changed_tensor(before, entry):
+    dtype, shape = before["dtype"], before["shape"]
+    bits, name = DTYPES[dtype]
+    need(shape == entry["shape"] and bits >= 8, "a change of another tensor")
+    if "flags" in entry:
+        need("flags" in before and before["axis"] == entry["axis"] and not entry["flags"] & 1, "no integers to change")
+        (changes, unit), (integers, steps) = read_quantized(entry), read_quantized(before)
+        mantissa, exponent = np.frexp(unit[0])
+        octaves = 1 - int(exponent)
+        need(mantissa == 0.5 and abs(octaves) <= 24, "a unit that is no power of 2")
+        finer, coarser = 2 ** max(0, octaves), 2 ** max(0, -octaves)
+        integers = integers * finer + changes * coarser
+        new_steps = (steps / finer).astype("f4").astype("f8")
+        need(bool(np.all(np.abs(integers) < 1 << 31) and np.all((new_steps > 0) | (steps == 0))), "integers or steps beyond what there is")
+        return values_of(before, integers, new_steps)
+    word = f"<u{min(4, bits // 8)}"
+    changes = np.frombuffer(tensor_bytes(decode_tensor(entry), entry), word)
+    words = np.frombuffer(tensor_bytes(decode_tensor(before), before), word)
+    need(len(words) == len(changes), "more or fewer bits than there were")
+    raw = (words + ((changes >> 1) ^ (-(changes & 1)).astype(word))).astype(word).tobytes()
+    return np.frombuffer(raw, "<f4" if dtype == "float32" else name).reshape(shape) if name else raw
+
+
+def tensor_bytes(value, entry):
+    """Elements in a tensor's own type: quantized ones are decoded to float32."""
+    if isinstance(value, bytes):
+        return value
+    if "flags" in entry and entry["dtype"] == "bfloat16":
+        words = value.reshape(-1).view("<u4")
+        return ((words + 0x7FFF + (words >> 16 & 1)) >> 16).astype("<u2").tobytes()
+    return value.astype(DTYPES[entry["dtype"]][1]).tobytes()
+
+
 def main():
+    base = b""
     for path in sys.argv[1:]:
         with open(path, "rb") as file:
-            model, blobs = read_model(file.read())
+            data = file.read()
+        model, blobs = read_update(base, data) if path.endswith(".bitdelta") else read_model(data)
+        base = data
+        if path != sys.argv[-1] and sys.argv[-1].endswith(".bitdelta"):
+            continue
         for name, value in [*model.items(), *blobs.items()]:
             raw = value if isinstance(value, bytes) else value.tobytes()
             shape = [] if isinstance(value, bytes) else list(value.shape)

@@ -133,7 +133,7 @@ function lengthOf({ bytes, refinement }: EncodedTensor): number {
 }
 
 /** float32 numbers with their significands rounded, half away from 0: the last bytes then take no room. */
-function roundedSignificands(bytes: Uint8Array, fineness: number): Uint8Array {
+export function roundedSignificands(bytes: Uint8Array, fineness: number): Uint8Array {
   const rounded = new Uint8Array(bytes);
   const bits = new Uint32Array(rounded.buffer);
   const lost = 24 - Math.max(MIN_SIGNIFICANT_BITS, Math.ceil(fineness) + MORE_SIGNIFICANT_BITS);

@@ -50,3 +50,5 @@ export type { Quantize, QuantizedModel } from "./quantize/quantize.js";
 export type { CompressTarget } from "./quantize/target.js";
 export type { CompressedTensor, CompressReport } from "./report.js";
 export { encodeTrained } from "./trained.js";
+export { applyUpdate } from "./updates/apply.js";
+export { encodeUpdate, type UpdateReport, type UpdateTarget } from "./updates/encode.js";

@@ -11,8 +11,10 @@ import { modelFiles } from "../formats/list.js";
 import { FileExistsError, removeUnfinishedAtExit } from "../formats/whole-files.js";
 import { ModelFileError } from "../model.js";
 import type { CompressTarget } from "../quantize/target.js";
+import type { UpdateTarget } from "../updates/encode.js";
 import { compress } from "./compress.js";
 import { decompress } from "./decompress.js";
+import { diff } from "./diff.js";
 import { inspect } from "./inspect.js";
 import {
   bitsForOptions,
@@ -25,6 +27,7 @@ import {
   textOptions,
   UsageError,
 } from "./options.js";
+import { patch } from "./patch.js";
 import { printable, printableLines, terminalProgress } from "./print.js";
 import { verify } from "./verify.js";
 
@@ -48,6 +51,13 @@ function targetOf(options: Options): CompressTarget | undefined {
   if (given[0] === "bits") return { bits: numberOption("--bits", options["bits"], 0.05, 16) };
   if (given[0] === "quality") return { quality: numberOption("--quality", options["quality"], 0, 100) };
   return undefined;
+}
+
+function updateTargetOf(options: Options): UpdateTarget | undefined {
+  const target = targetOf(options);
+  if (target && flag(options, "exact"))
+    throw new UsageError("expected one of --max-bytes, --quality and --exact, got several");
+  return flag(options, "exact") ? { exact: true } : (target as UpdateTarget | undefined);
 }
 
 /** How much a coder that decodes slowly has to save, see `EncodeOptions`. */
@@ -148,6 +158,47 @@ cli
   .action((path: string, options: Options) =>
     decompress(
       String(path),
+      {
+        output: required(text(options, "output", "--output"), "--output"),
+        force: flag(options, "force"),
+        json: flag(options, "json"),
+      },
+      progress,
+    ),
+  );
+
+cli
+  .command("diff <base> <model>", "Make an update of a .bitdiet file: what has changed in a model since")
+  .option("-o, --output <file>", "The update to write")
+  .option("--max-bytes <size>", "Size of the update, e.g. 40kB: met within 1 % below")
+  .option("--quality <number>", "0 (coarse) to 100 (fine); default: as fine as the base")
+  .option("--exact", "Every number bit for bit")
+  .option("--force", "Write over an existing file")
+  .option("--json", "Print the report as JSON")
+  .example("bitdiet diff v1.bitdiet model.json -o v2.bitdelta")
+  .action((base: string, path: string, options: Options) =>
+    diff(
+      String(base),
+      String(path),
+      {
+        output: required(text(options, "output", "--output"), "--output"),
+        target: updateTargetOf(options),
+        force: flag(options, "force"),
+        json: flag(options, "json"),
+      },
+      progress,
+    ),
+  );
+
+cli
+  .command("patch <base> <update>", "Make the next .bitdiet file of one and its update")
+  .option("-o, --output <file>", "The file to write")
+  .option("--force", "Write over an existing file")
+  .option("--json", "Print what was written as JSON")
+  .action((base: string, update: string, options: Options) =>
+    patch(
+      String(base),
+      String(update),
       {
         output: required(text(options, "output", "--output"), "--output"),
         force: flag(options, "force"),

@@ -8,6 +8,7 @@
  *
  * Each part is hashed once, by whoever takes it from here: who pulls can fetch a damaged one again, who is pushed cannot.
  */
+import type { DecodedTensor } from "../file/decode-part.js";
 import type { MetadataEntry, Part, TensorEntry } from "../file/entries.js";
 import { CorruptInputError } from "../file/errors.js";
 import { type Header, headerLength, readHeader } from "../file/header.js";
@@ -42,6 +43,17 @@ export interface Arrival {
   isComplete(): boolean;
   /** Call it after the last bytes. @throws {CorruptInputError} if the file does not end there */
   end(): void;
+}
+
+export interface ArrivingModel {
+  /** Name of the source, for messages. */
+  name: string;
+  header: Header;
+  metadata: ReadonlyMap<string, Uint8Array>;
+  /** All tensors in the order of the file, once. Those in two parts come at the end, when the second part is there. */
+  tensors: AsyncIterable<DecodedTensor>;
+  /** Ends the download; for those who do not take the tensors. */
+  close(): Promise<void>;
 }
 
 export function arrivalOf(limits: DecodeLimits): Arrival {

@@ -11,15 +11,26 @@ import type { Header } from "../file/header.js";
 import { checkLimitOptions, type DecodeLimits } from "../file/limits.js";
 import { type CheckedPart, isIntact } from "../file/parts.js";
 import { ModelFileError } from "../model.js";
-import { type Arrival, type ArrivalStep, type Arrived, arrivalOf, headerError } from "./arrival.js";
+import {
+  type Arrival,
+  type ArrivalStep,
+  type Arrived,
+  type ArrivingModel,
+  arrivalOf,
+  headerError,
+} from "./arrival.js";
 import type { DecodeRequest } from "./decode-request.js";
 import { checkIntegrity, withIntegrity } from "./integrity.js";
 import { type ByteSource, type DownloadOptions, openSource, readRange } from "./source.js";
+import type { BitdietUpdate } from "./updated.js";
 import { type DecodeWorker, workerPool } from "./worker-pool.js";
 
+export type { ArrivingModel } from "./arrival.js";
+export type { BitdietUpdate } from "./updated.js";
 export type { DecodeWorker } from "./worker-pool.js";
 
-export type BitdietSource = string | URL | Blob | ArrayBuffer | Uint8Array;
+/** One file, or an earlier one and its update. */
+export type BitdietSource = string | URL | Blob | ArrayBuffer | Uint8Array | BitdietUpdate;
 
 export interface FetchOptions extends DownloadOptions, DecodeLimits {
   /** The share of the file that has arrived, 0 .. 1. */
@@ -41,17 +52,6 @@ const MIN_FOR_TWO = 2 ** 21;
 const AHEAD = 8;
 const MAX_AHEAD_BYTES = 2 ** 24;
 
-export interface ArrivingModel {
-  /** Name of the source, for messages. */
-  name: string;
-  header: Header;
-  metadata: ReadonlyMap<string, Uint8Array>;
-  /** All tensors in the order of the file, once. Those in two parts come at the end, when the second part is there. */
-  tensors: AsyncIterable<DecodedTensor>;
-  /** Ends the download; for those who do not take the tensors. */
-  close(): Promise<void>;
-}
-
 /**
  * @returns when header and metadata have arrived; the tensors follow
  * @throws {CorruptInputError} if the file is none, damaged at its source, or beyond its limits; {DownloadError} if it cannot be had
@@ -64,6 +64,11 @@ export async function fetchBitdiet(
   checkLimitOptions(options);
   if (!(Number.isInteger(workers) && workers >= 0))
     throw new RangeError(`workers: expected a whole number of at least 0, got ${workers}`);
+  if (typeof source === "object" && "update" in source) {
+    // Loaded by those who need it.
+    const { fetchUpdated } = await import("./updated.js");
+    return fetchUpdated(source, options);
+  }
   if (integrity !== undefined) checkIntegrity(integrity);
   const opened = await openSource(source, download);
   // Damaged where nothing says how long anything is: all of it is asked for again, once.

@@ -13,8 +13,7 @@ import { type CheckedPart, checkedPart } from "../file/parts.js";
 import type { QuantizedTensor } from "../file/quantized-tensor.js";
 import { floatBytes } from "../formats/floats.js";
 import { isFloat, type Model, type ModelTensor, type TensorUse } from "../model.js";
-import { byteQueue, headerError, takeHeader } from "./arrival.js";
-import type { ArrivingModel } from "./fetch.js";
+import { type ArrivingModel, byteQueue, headerError, takeHeader } from "./arrival.js";
 import { type ByteSource, readRange } from "./source.js";
 
 /** The metadata that says which format the model had. */

@@ -13,7 +13,10 @@ import { xxHash32 } from "@bitdiet/stream";
 import { describe, expect, test } from "vitest";
 import { decodeModel, readHeader } from "../../src/file/decode.js";
 import { type EncodeOptions, encodeModel, type SourceModel } from "../../src/file/encode.js";
-import { type Dtype, dtypeBits } from "../../src/model.js";
+import { tensorBytes as bytesIn } from "../../src/loaders/open.js";
+import { type Dtype, dtypeBits, type ModelTensor } from "../../src/model.js";
+import { applyUpdate } from "../../src/updates/apply.js";
+import { encodeUpdate } from "../../src/updates/encode.js";
 import {
   bytesOf,
   everyCombination,
@@ -98,6 +101,36 @@ describe.each(golden)("%s", (name, model, options) => {
         .map((line) => JSON.parse(line)),
     ).toEqual(contents);
   });
+});
+
+test("an update makes of the file before what it did, in Python, too", async () => {
+  const base = new Uint8Array(readFileSync(pathOf("weights.bitdiet")));
+  const path = pathOf("weights.bitdelta");
+  const tensors = decodeModel(base).tensors.map(({ name, dtype, shape, values }, i): ModelTensor => {
+    const change = (value: number, k: number) => (k % 3 === i % 3 ? value * 1.2 : value);
+    const changed = values instanceof Float32Array ? values.map(change) : values;
+    const bytes = async () => bytesIn({ name, dtype, shape, values: changed });
+    const use =
+      i % 2
+        ? { kind: "weight" as const, channelAxis: 0, reason: "" }
+        : { kind: "exact" as const, reason: "" };
+    return { name, dtype, shape, use, bytes };
+  });
+  const named = Object.fromEntries(decodeModel(base).metadata.map(({ name, bytes }) => [name, bytes]));
+  const next = { format: "", tensors: tensors.slice(1), metadata: { ...named, more: new Uint8Array(3) } };
+  const { bytes } = await encodeUpdate(base, next);
+  if (process.env.UPDATE_GOLDEN) writeFileSync(path, bytes);
+  const update = new Uint8Array(readFileSync(path));
+  expect(bytes).toEqual(update);
+  const contents = contentsOf(await applyUpdate(base, update));
+  if (!python) return;
+  const reader = fileURLToPath(new URL("../../python/reader.py", import.meta.url));
+  const printed = execFileSync("python3", [reader, pathOf("weights.bitdiet"), path], { encoding: "utf8" });
+  const lines = printed
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(lines).toEqual(contents);
 });
 
 test("every coder codes every layout, in one part and in two, with rows pruned and without", () => {
