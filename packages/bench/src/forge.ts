@@ -39,19 +39,20 @@ export function disassembled(file: Uint8Array): Forgery {
   fields.push(tensors.length);
   for (const [
     index,
-    { name, dtype, shape, size, quantized, same, part, refinementPart },
+    { name, dtype, shape, size, quantized, integers, same, part, refinementPart },
   ] of tensors.entries()) {
     push(name);
     if (same !== undefined) {
       fields.push(0, index - same);
       continue;
     }
-    fields.push(2 * DTYPES.indexOf(dtype) + (quantized ? 3 : 2), shape.length, ...shape);
+    fields.push(2 * DTYPES.indexOf(dtype) + (quantized || integers ? 3 : 2), shape.length, ...shape);
     if (quantized) {
       const { axis, perRow, coder, refinement } = quantized;
       fields.push((perRow ? 1 : 0) + (refinement ? 2 : 0), coder, axis);
       if (refinement) fields.push(refinement.bits, refinement.coder);
-    } else if (dtype === "string") fields.push(size);
+    } else if (integers) fields.push(integers.coder, integers.axis, integers.width);
+    else if (dtype === "string") fields.push(size);
     fields.push(part.length);
     parts.push(cut(part));
     if (!refinementPart) continue;

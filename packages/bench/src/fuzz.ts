@@ -13,6 +13,7 @@ import { alteredFiles, bothReaders, forgedFiles, hasPython } from "./fuzz-files.
 import { formats } from "./fuzz-formats.js";
 import { partSubjects } from "./fuzz-parts.js";
 import { streams } from "./fuzz-streams.js";
+import { forgedUpdates } from "./fuzz-updates.js";
 
 /** Bytes to try, and what comes of it: "other" is a value that another original may have. */
 export interface Case {
@@ -105,6 +106,7 @@ export const subjects = (): Subject[] => [
   ...partSubjects,
   alteredFiles(),
   forgedFiles(),
+  forgedUpdates,
   ...formats,
   ...(hasPython() ? [bothReaders] : []),
 ];

@@ -248,3 +248,48 @@ describe("the report", () => {
     expect(rows).toEqual(["a.weight", "b.weight", "c.weight"]);
   });
 });
+
+describe("diff and patch", () => {
+  const sha = async (file: string) =>
+    createHash("sha256")
+      .update(await readFile(join(folder, file)))
+      .digest("hex");
+
+  test("make an update of a base, and of both the next file; what is there is not written over", async () => {
+    const shape = [200, 300];
+    const data = normals(60_000, 1, 0.1).map((value, i) => value + (i % 50 === 0 ? 0.05 : 0));
+    await writeFile(
+      join(folder, "later.safetensors"),
+      safetensors({ "a.weight": { dtype: "F32", shape, data } }),
+    );
+    expect((await bitdiet("compress", "m.safetensors", "--quality", "60", "-o", "v1.bitdiet")).code).toBe(0);
+    const made = await bitdiet("diff", "v1.bitdiet", "later.safetensors", "-o", "v2.bitdelta", "--json");
+    expect(made.code).toBe(0);
+    const report = JSON.parse(made.stdout);
+    expect(report).toMatchObject({
+      base: await sha("v1.bitdiet"),
+      sha256: await sha("v2.bitdelta"),
+      tensors: { kept: 0, changed: 1, own: 0, gone: 2 },
+    });
+    expect(report.bytes).toBeLessThan(0.3 * report.baseBytes);
+    const patched = await bitdiet("patch", "v1.bitdiet", "v2.bitdelta", "-o", "v2.bitdiet", "--json");
+    expect(JSON.parse(patched.stdout)).toMatchObject({ sha256: await sha("v2.bitdiet") });
+    expect((await bitdiet("verify", "v2.bitdiet")).code).toBe(0);
+    for (const again of [
+      ["diff", "v1.bitdiet", "later.safetensors", "-o", "v2.bitdelta"],
+      ["patch", "v1.bitdiet", "v2.bitdelta", "-o", "v2.bitdiet"],
+      ["patch", "v1.bitdiet", "v2.bitdelta", "-o", "v1.bitdiet", "--force"],
+      ["diff", "v1.bitdiet", "later.safetensors", "-o", "u", "--exact", "--quality", "3"],
+    ])
+      expect((await bitdiet(...again)).code).toBe(2);
+  });
+
+  test("refuse another base, what is no update, and sizes that cannot be", async () => {
+    const wrong = await bitdiet("patch", "v2.bitdiet", "v2.bitdelta", "-o", "v3.bitdiet");
+    expect(wrong).toMatchObject({ code: 3, stderr: expect.stringContaining("not for that of") });
+    expect((await bitdiet("patch", "v1.bitdiet", "v2.bitdiet", "-o", "v3.bitdiet")).code).toBe(3);
+    const small = ["diff", "v1.bitdiet", "later.safetensors", "-o", "v4.bitdelta", "--max-bytes", "40"];
+    expect((await bitdiet(...small)).code).toBe(1);
+    expect((await readdir(folder)).filter((name) => /v[34]|tmp/.test(name))).toEqual([]);
+  });
+});
