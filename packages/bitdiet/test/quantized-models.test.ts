@@ -50,8 +50,8 @@ test.runIf(models.length > 0).each(models)(
         `${basename(path)}, ${kind}: ${file.length} B, brotli-11 ${brotli}, bitdiet ${bytes.length}`,
       );
       expect(bytes.length).toBeLessThan(brotli);
-    // Floats that are left beside the integers are weights as any.
-    if (report.tensors.some(({ kept }) => kept === "quantized")) continue;
+      // Floats that are left beside the integers are weights as any.
+      if (report.tensors.some(({ kept }) => kept === "quantized")) continue;
       const decoded = (await openBitdiet(await openSource(bytes))).model;
       const [before, after] = [await onnxRunner(original, runtime), await onnxRunner(decoded, runtime)];
       for (const feeds of madeUpInputs(before.inputs, { count: 2, seed: 2 })) {
