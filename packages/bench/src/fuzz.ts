@@ -103,7 +103,7 @@ async function tryOne({ bytes, decode }: Case, report: Report, corpus: Corpus): 
 /** All that is fuzzed. */
 export const subjects = (): Subject[] => [
   ...streams,
-  ...partSubjects,
+  ...partSubjects(),
   alteredFiles(),
   forgedFiles(),
   forgedUpdates,
