@@ -10,7 +10,7 @@ import { floatBytes } from "../../formats/floats.js";
 import { uniform } from "../random.js";
 import type { RunData, RunInput, RunTensor } from "../runner.js";
 import { type Makers, natural } from "./makers.js";
-import { type InputHints, shapesOf } from "./shapes.js";
+import { type InputHints, isSparse, shapesOf } from "./shapes.js";
 import { isState } from "./states.js";
 import { madeUpText } from "./texts.js";
 
@@ -32,6 +32,7 @@ type Kind =
   | "ones"
   | "zeros"
   | "positions"
+  | "places"
   | "rate"
   | "length"
   | "floats";
@@ -90,6 +91,7 @@ function kindOf(input: RunInput, shape: readonly number[], all: readonly RunInpu
   // Both branches of a condition are seen; but there is no past to take from a cache.
   if (dtype === "bool") return /cache|past/i.test(name) ? "zeros" : "flags";
   if (/int/.test(dtype)) {
+    if (isSparse(name, shape)) return shape.length === 2 ? "places" : "ids";
     if (/type|segment/i.test(name)) return "zeros";
     if (/position/i.test(name)) return "positions";
     if (/^sr$|rate/i.test(name)) return "rate";
@@ -142,6 +144,7 @@ function valuesOf(
     ones: () => 1,
     zeros: () => 0,
     positions: (index) => index % (shape.at(-1) ?? 1),
+    places: (index) => (index % 2 === 0 ? 0 : (index - 1) / 2),
     rate: () => SAMPLE_RATE,
     length: () => length,
     floats: () => makers.number(next),

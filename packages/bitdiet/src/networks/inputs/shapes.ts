@@ -50,6 +50,11 @@ function isIds({ name, dtype, shape }: RunInput): boolean {
   return /int/.test(dtype) && shape?.length === 2 && !/mask|type|position/i.test(name);
 }
 
+/** Ids of a text as a sparse tensor of one row: their places and themselves, as many of both. */
+export const isSparse = (name: string, shape: readonly (number | undefined)[]): boolean =>
+  (/indices/i.test(name) && shape.length === 2 && shape[1] === 2) ||
+  (/^values(:|$)/i.test(name) && shape.length === 1);
+
 function likelyExtent(
   { name, dtype, shape, axisNames = [] }: RunInput,
   axis: number,
@@ -64,6 +69,7 @@ function likelyExtent(
   if (/past/i.test(symbol) || (/past/i.test(name) && axis === 2)) return 0;
   // Of states only the batch is left open: [layers, batch, units].
   if (isState(name)) return 1;
+  if (isSparse(name, shape!)) return hints.length ?? TOKENS;
   if (axis === 0 && rank > 1) return 1;
   if (dtype === "string") return 1;
   if (rank === 4) {

@@ -137,6 +137,21 @@ test("a state's open extent is the batch, however long the sequence is", () => {
   ]);
 });
 
+test("ids of a sparse tensor have places in one row, one after the other", () => {
+  const inputs: RunInput[] = [
+    { name: "indices", dtype: "int32", shape: [undefined, 2] },
+    { name: "values", dtype: "int32", shape: [undefined] },
+  ];
+  const [feeds] = madeUpInputs(inputs, { count: 1, hints: { length: 3, vocabulary: 9 } });
+  expect(feeds.get("indices")).toEqual({
+    dtype: "int32",
+    shape: [3, 2],
+    data: Int32Array.of(0, 0, 0, 1, 0, 2),
+  });
+  expect(feeds.get("values")!.shape).toEqual([3]);
+  expect(Math.max(...(feeds.get("values")!.data as Int32Array))).toBeLessThan(9);
+});
+
 test("states are told from other inputs, by the names that exporters give them", () => {
   expect([...statePairs(["input", "state", "sr"], ["output", "stateN"])]).toEqual([["state", "stateN"]]);
   expect([...statePairs(["input", "h", "c"], ["output", "hn", "cn"])]).toEqual([
