@@ -1,16 +1,19 @@
 // `npm run methods -- NAME` and `npm run methods`: runs recipes on the common testbed, keeps their results, and draws the
 // table and the curves of all results there are. Many machines share the work by `plan`, `run` and `collect`: see cluster/.
 import { join } from "node:path";
+import { launchOf } from "@bitdiet/zoo/ring/launch";
+import { joinRanks, oneRank, type Ranks } from "@bitdiet/zoo/ring/ranks";
 import { arrayIndex } from "@bitdiet/zoo/runner/array-index";
 import { exitWith, FailedError } from "@bitdiet/zoo/runner/command-line";
 import { untilTold } from "@bitdiet/zoo/runner/interruption";
 import { useBackend } from "@bitdiet/zoo/training/backend";
 import { trainHere } from "@bitdiet/zoo/training/fine-tune";
+import { sharedFloats } from "@bitdiet/zoo/training/flat-values";
 import * as tf from "@tensorflow/tfjs-core";
 import { float } from "./float.js";
-import { conditionsOf, planLines, readJobs } from "./jobs.js";
+import { conditionsOf, type Job, planLines, readJobs } from "./jobs.js";
 import { type Making, parseWords, RESULTS, ROOM, refuseUnequalShares, type Words } from "./options.js";
-import type { Row } from "./recipe.js";
+import { type Row, testbedOf } from "./recipe.js";
 import { keeping, rowOf, runRecipes, storedRow } from "./run.js";
 import { writeTable } from "./table.js";
 import { loadTestbed, type TestbedSource } from "./testbed.js";
@@ -43,22 +46,16 @@ const words: Words = {
   async run(list, given, making) {
     const jobs = readJobs(list);
     const job = jobs[arrayIndex(jobs.length, given)];
-    const { recipe, run, source } = job;
-    const { results, fresh } = making;
-    refuseUnequalShares(source, making);
-    const row = conditionsOf(job);
-    const stored = fresh ? undefined : storedRow(results, row);
-    if (stored) return console.log(`${summary(stored)}; was there`);
+    refuseUnequalShares(job.source, making);
     const stop = untilTold();
-    await useBackend("wasm");
-    const testbed = await loadTestbed(source);
-    const where = trainOn(source, making)?.(recipe.name, run.id) ?? trainHere;
-    const depends = `${source.checkpoint} ${making.workers === undefined ? "whole" : "shares"}`;
-    const kept = keeping(where, { results, row, depends, stop });
-    const made = await rowOf(recipe, run, testbed, { results, fresh, trainOn: () => kept.trainOn });
-    kept.remove();
-    tf.dispose(testbed.start);
-    console.log(summary(made));
+    const ranks = making.ranks ? await joinRanks(launchOf()) : oneRank;
+    try {
+      await makeJob(job, making, ranks, stop);
+      await ranks.leave();
+    } catch (error) {
+      await ranks.leave((error as Error).message);
+      throw error;
+    }
   },
 
   async collect(results, list) {
@@ -72,8 +69,31 @@ const words: Words = {
   },
 };
 
-const trainOn = (source: TestbedSource, { workers }: Making) =>
-  workers === undefined ? undefined : trainOnWorkers(source, workers);
+/** Makes a job's row, unless rank 0 has it; the other ranks train along. */
+async function makeJob(job: Job, making: Making, ranks: Ranks, stop: AbortSignal): Promise<void> {
+  const { recipe, run, source } = job;
+  const { results, fresh } = making;
+  const row = conditionsOf(job);
+  const stored = fresh ? undefined : storedRow(results, row);
+  const isThere = sharedFloats(1).fill(Number(stored !== undefined));
+  await ranks.share(isThere);
+  if (isThere[0] > 0) return console.log(stored ? `${summary(stored)}; was there` : "was there");
+  await useBackend("wasm");
+  const testbed = await loadTestbed(source);
+  const where = trainOn(source, making, ranks)?.(recipe.name, run.id) ?? trainHere;
+  const cut = making.workers === undefined ? "whole" : `${making.shares} shares`;
+  const kept = keeping(where, { results, row, depends: `${source.checkpoint} ${cut}`, stop });
+  if (ranks.rank === 0) {
+    console.log(
+      summary(await rowOf(recipe, run, testbed, { results, fresh: true, trainOn: () => kept.trainOn })),
+    );
+    kept.remove();
+  } else await run.measure(testbedOf(run, { ...testbed, trainOn: kept.trainOn }));
+  tf.dispose(testbed.start);
+}
+
+const trainOn = (source: TestbedSource, { workers, shares }: Making, ranks?: Ranks) =>
+  workers === undefined ? undefined : trainOnWorkers(source, { workers, shares, ranks });
 
 function summary({ title, accuracy, activations, weights }: Row): string {
   const bits = [

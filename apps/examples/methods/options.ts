@@ -25,7 +25,12 @@ export interface Sweep {
 export interface Making {
   results: string;
   fresh: boolean;
+  /** Threads, where a batch is cut into shares. */
   workers?: number;
+  /** Parts of each batch, summed in their order. */
+  shares: number;
+  /** Whether the ranks that srun or mpirun started train together. */
+  ranks: boolean;
 }
 
 /** What the words of the command line do. */
@@ -48,6 +53,10 @@ export function parseWords(argv: string[], words: Words): (() => Promise<void>) 
     () => {},
   );
   makingOptions(cli.command("run <jobs>", "Make one network of such a list"))
+    .option(
+      "--ranks",
+      "Train it together with the other ranks that srun or mpirun started: see cluster/README.md",
+    )
     .option("--index <n>", "Which, from 0 (default: what Slurm, Kubernetes, AWS Batch or GNU parallel say)")
     .action(() => {});
   resultsOption(
@@ -95,7 +104,11 @@ const makingOptions = (command: Command): Command =>
   resultsOption(command)
     .option(
       "--workers <n>",
-      "Threads for the 4 shares of each batch: any number gives the same run (default: batches as a whole, on this thread)",
+      "Threads for the shares of each batch: any number gives the same run (default: batches as a whole, on this thread)",
+    )
+    .option(
+      "--shares <n>",
+      `Parts of each batch, for threads and ranks: results depend on it (default ${SHARES})`,
     )
     .option("--fresh", "Make results again that are there");
 
@@ -129,18 +142,20 @@ export function sourceOf(flags: Flags): TestbedSource {
 }
 
 function makingOf(flags: Flags): Making {
+  const number = (flag: string, fallback: number, most: number) =>
+    numberFlag(flags, flag, { fallback, least: 1, most });
+  const ranks = flags["ranks"] === true;
   return {
     results: pathFlag(flags, "results", RESULTS),
     fresh: flags["fresh"] === true,
-    workers:
-      flags["workers"] === undefined
-        ? undefined
-        : numberFlag(flags, "workers", { fallback: 1, least: 1, most: 64 }),
+    workers: flags["workers"] === undefined && !ranks ? undefined : number("workers", 1, 64),
+    shares: number("shares", SHARES, 1000),
+    ranks,
   };
 }
 
-/** @throws {UsageError} if threads were asked for and the batch cannot be cut for them */
-export function refuseUnequalShares({ batch }: TestbedSource, { workers }: Making): void {
-  if (workers !== undefined && batch % SHARES !== 0)
-    throw new UsageError(`--workers: expected a batch that has ${SHARES} equal shares, got one of ${batch}`);
+/** @throws {UsageError} if threads or ranks were asked for and the batch cannot be cut for them */
+export function refuseUnequalShares({ batch }: TestbedSource, { workers, shares }: Making): void {
+  if (workers !== undefined && batch % shares !== 0)
+    throw new UsageError(`--shares: expected a batch that has ${shares} equal ones, got one of ${batch}`);
 }

@@ -175,6 +175,31 @@ describe("npm run methods, as schedulers start it", () => {
     expect((await ended(start(["run", list, "--index", "7", "--results", results]))).code).toBe(2);
   }, 120_000);
 
+  test("makes the same row on two ranks as on one of two threads, and both find it there", async () => {
+    const [line] = planLines(cat, source, "both-1");
+    const own = join(folder, "ranks.jsonl");
+    writeFileSync(own, `${line}\n`);
+    const run = (results: string, args: string[], environment: Record<string, string> = {}) =>
+      ended(start(["run", own, "--index", "0", "--results", join(folder, results), ...args], environment));
+    const hosts = {
+      BITDIET_HOSTS: "127.0.0.1,127.0.0.1",
+      BITDIET_RANKS: "2",
+      BITDIET_TOKEN: "0123456789abcdef",
+      BITDIET_PORT: `${30_000 + Math.floor(10_000 * Math.random())}`,
+    };
+    const both = () =>
+      Promise.all([0, 1].map((rank) => run("by-ranks", ["--ranks"], { ...hosts, BITDIET_RANK: `${rank}` })));
+    for (const { code, err } of await both())
+      expect({ code, err: code === 0 ? "" : err }).toEqual({ code: 0, err: "" });
+    expect((await run("by-threads", ["--workers", "2"])).code).toBe(0);
+    const [ranks, threads] = ["by-ranks", "by-threads"].map((name) =>
+      JSON.parse(readFileSync(join(folder, name, "cat.both-1.json"), "utf8")),
+    );
+    expect({ ...ranks, seconds: 0 }).toEqual({ ...threads, seconds: 0 });
+    for (const { code, out } of await both())
+      expect({ code, out }).toMatchObject({ code: 0, out: expect.stringContaining("was there") });
+  }, 240_000);
+
   test("asks for another try when it is told to end, and goes on where it was", async () => {
     const long = join(folder, "long.jsonl");
     const jobs = planLines(cat, { ...source, steps: 120 }, "plain-4-1");

@@ -262,7 +262,10 @@ describe("training on two workers", () => {
     const plan = await source();
     const run = RECIPES.find(({ name }) => name === "crq")!.runs.find(({ id }) => id === "clustered")!;
     const here = await run.measure(testbed);
-    const there = await run.measure({ ...testbed, trainOn: trainOnWorkers(plan, 2)("crq", run.id) });
+    const there = await run.measure({
+      ...testbed,
+      trainOn: trainOnWorkers(plan, { workers: 2 })("crq", run.id),
+    });
     expect(there.weights!.coded).toBeCloseTo(here.weights!.coded, 1);
     expect(Math.abs(there.accuracy - here.accuracy)).toBeLessThan(0.03);
   }, 180_000);
@@ -368,7 +371,7 @@ describe("npm run methods' options", () => {
     [[...needed, "--coded-images", "x"], "--coded-images: expected a whole number from 100"],
     [
       [...needed, "--workers", "2", "--batch", "30"],
-      "--workers: expected a batch that has 4 equal shares, got one of 30",
+      "--shares: expected a batch that has 4 equal ones, got one of 30",
     ],
     [[...needed, "--colour"], "Unknown option `--colour`"],
   ])("%j is refused in one line that names it", (argv, message) => {
