@@ -47,6 +47,10 @@ const benchmarks: Record<string, { what: string; load: () => Promise<{ run: Benc
     what: ".bitdiet files: M weights/s, bytes and memory by coder, beside cabac alone and uint8 + brotli",
     load: () => import("./file.js"),
   },
+  shards: {
+    what: "10 GB of safetensors by four jobs and a join against one job: the same bytes, seconds, memory",
+    load: () => import("./shards.js"),
+  },
   page: {
     what: "Time to the first inference in Chromium, throttled: TF.js and ONNX Runtime, plain files and ours",
     load: () => import("./page.js"),

@@ -17,6 +17,7 @@ import { lambdaOfQuality, type Quantize, qualityOfLambda } from "./quantize/quan
 import { search } from "./quantize/search.js";
 import { type CompressTarget, checkTarget, goalOf } from "./quantize/target.js";
 import type { CompressReport, Judgement } from "./report.js";
+import type { Shard } from "./shard.js";
 
 /** The wanted size cannot be had. */
 export class BudgetError extends Error {
@@ -28,6 +29,8 @@ export interface CompressOptions extends Pick<EncodeOptions, "minGain" | "progre
   quantize?: Quantize;
   /** How far off a model is, as a decoder gives it. Needed for the target `divergence`. */
   judge?(decoded: Model): Promise<Judgement>;
+  /** Only this part of the model's tensors, for `joinShards`; of a model with a target `quality` alone. */
+  shard?: Shard;
   /** The lambda where the search begins, such as a report has for the same model and another size. */
   start?: number;
   onProgress?(step: string, done: number, total: number): void;
@@ -64,6 +67,9 @@ export async function compressToPieces(
   const { quantize = fromWeights(model), judge } = options;
   if ("divergence" in target && !judge)
     throw new TypeError("judge: expected a function that says how far a model diverges, got none");
+  // A size is that of the whole model, which no part of it knows.
+  if (options.shard && !("quality" in target))
+    throw new TypeError(`shard: expected the target "quality", got ${Object.keys(target).join(", ")}`);
   const judged = async (encoded: EncodedModel): Promise<EncodedModel> =>
     judge ? { ...encoded, judgement: await judge(await decodedModel(encoded)) } : encoded;
   const attempt = async (lambda: number): Promise<EncodedModel> => {

@@ -21,6 +21,7 @@ import { elementCount, type Model, type ModelTensor } from "./model.js";
 import { finenessOf, type QuantizedModel } from "./quantize/quantize.js";
 import type { Sized } from "./quantize/target.js";
 import { type CompressedTensor, tensorReport } from "./report.js";
+import { SHARD_ENTRY, type Shard, shardBytes, shardOf } from "./shard.js";
 
 /** A file, and what it came to. */
 export interface EncodedModel extends Sized {
@@ -33,6 +34,8 @@ export interface EncodedModel extends Sized {
 }
 
 export interface EncodeModelOptions extends EncodeOptions {
+  /** Only this part of the tensors. */
+  shard?: Shard;
   onProgress?(step: string, done: number, total: number): void;
 }
 
@@ -45,13 +48,14 @@ export async function encodedModel(
   original: Model,
   { tensors: quantized, model = original, notes = new Map() }: QuantizedModel,
   lambda: number,
-  { onProgress = () => {}, ...options }: EncodeModelOptions = {},
+  { onProgress = () => {}, shard, ...options }: EncodeModelOptions = {},
 ): Promise<EncodedModel> {
   const parts: EncodedTensor[] = [];
   const tensors: CompressedTensor[] = [];
   let [originalBytes, weightBytes, weights] = [0, 0, 0];
-  for (const [index, tensor] of model.tensors.entries()) {
-    onProgress("encoding", index, model.tensors.length);
+  const own = shard ? shardOf(model, shard).tensors : model.tensors;
+  for (const [index, tensor] of own.entries()) {
+    onProgress("encoding", index, own.length);
     const bytes = plainBytes(await tensor.bytes());
     const made = quantized.get(tensor.name);
     const { source, why, encoded, isWeight } = await smallest(tensor, bytes, made, lambda, options);
@@ -64,11 +68,11 @@ export async function encodedModel(
     weightBytes += report.byteLength;
     weights += elementCount(tensor.shape);
   }
-  onProgress("encoding", model.tensors.length, model.tensors.length);
+  onProgress("encoding", own.length, own.length);
   storedOnce(parts).forEach(({ entry }, index) => {
     if (entry.same !== undefined) tensors[index] = { ...tensors[index], byteLength: 0, bits: 0 };
   });
-  const pieces = filePieces(metadataOf(model), parts);
+  const pieces = filePieces(metadataOf(model, shard), parts);
   const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
   const bits = (8 * weightBytes) / weights;
   return { pieces, tensors, originalBytes, bits, bytes, ...(lambda > 0 && { lambda }) };
@@ -147,9 +151,10 @@ export function roundedSignificands(bytes: Uint8Array, fineness: number): Uint8A
   return rounded;
 }
 
-function metadataOf(model: Model): EncodedMetadata[] {
+function metadataOf(model: Model, shard?: Shard): EncodedMetadata[] {
   return [
     encodeMetadata(FORMAT_ENTRY, new TextEncoder().encode(model.format)),
     ...Object.entries(model.metadata).map(([name, bytes]) => encodeMetadata(name, plainBytes(bytes))),
+    ...(shard ? [encodeMetadata(SHARD_ENTRY, shardBytes(model, shard))] : []),
   ];
 }

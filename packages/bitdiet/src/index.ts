@@ -33,6 +33,7 @@ export { type FilePiece, type ModelFiles, memoryFiles } from "./formats/files.js
 export { floatBytes, floatValues } from "./formats/floats.js";
 export { readModel, writeModel } from "./formats/list.js";
 export { layersUses } from "./formats/tfjs-layers.js";
+export { type Joined, joinShards } from "./join-shards.js";
 export { type BitdietFile, openBitdiet } from "./loaders/open.js";
 export { type ByteSource, DownloadError, type DownloadOptions, openSource } from "./loaders/source.js";
 export { type StreamDecoder, type StreamItem, streamDecoder } from "./loaders/stream.js";
@@ -49,6 +50,7 @@ export { fromWeights } from "./quantize/from-weights.js";
 export type { Quantize, QuantizedModel } from "./quantize/quantize.js";
 export type { CompressTarget } from "./quantize/target.js";
 export type { CompressedTensor, CompressReport } from "./report.js";
+export type { Shard } from "./shard.js";
 export { encodeTrained } from "./trained.js";
 export { applyUpdate } from "./updates/apply.js";
 export { encodeUpdate, type UpdateReport, type UpdateTarget } from "./updates/encode.js";

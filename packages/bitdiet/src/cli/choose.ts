@@ -25,6 +25,7 @@ import { type BitsRule, withBits } from "../quantize/exceptions.js";
 import { BLIND_QUALITY, type Quantize } from "../quantize/quantize.js";
 import type { CompressTarget } from "../quantize/target.js";
 import type { CompressReport } from "../report.js";
+import type { Shard } from "../shard.js";
 import { onnxCandidate } from "./calibrate-onnx.js";
 import { forget, memory, type Remember } from "./calibration/cache.js";
 import { calibrationData, type DataOptions } from "./calibration/data.js";
@@ -50,6 +51,8 @@ export interface Choice {
   progressive: boolean;
   /** As in `EncodeOptions`. */
   minGain?: number;
+  /** As in `CompressOptions`. */
+  shard?: Shard;
 }
 
 /** What became of the outputs. */
@@ -96,7 +99,8 @@ export async function choose(model: Model, choice: Choice, progress: Progress): 
   };
   const { check, candidates } = await look(model, choice, progress);
   const target = choice.target ?? (maxDrop === undefined ? undefined : { divergence: maxDrop });
-  const options = { progressive: choice.progressive, minGain: choice.minGain, onProgress: progress.step };
+  const { progressive, minGain, shard } = choice;
+  const options = { progressive, minGain, shard, onProgress: progress.step };
   let chosen: Omit<Chosen, "outputs" | "metadata">;
   if (typeof check !== "string" && (choice.target || maxDrop === undefined)) {
     const { pieces, report } = await compressChecked(model, target, check, { ...options, candidates });

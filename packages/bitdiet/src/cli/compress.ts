@@ -15,7 +15,9 @@ import { openSource } from "../loaders/source.js";
 import type { Model } from "../model.js";
 import { dequantizedModel } from "../networks/onnx/dequantized.js";
 import { keeping } from "../quantize/exceptions.js";
+import { BLIND_QUALITY } from "../quantize/quantize.js";
 import type { CompressReport } from "../report.js";
+import { type Shard, shardOf } from "../shard.js";
 import { brotliSize } from "./brotli.js";
 import { type Choice, choose } from "./choose.js";
 import { curveHtml } from "./curve-html.js";
@@ -24,7 +26,7 @@ import { openPath, refuseOwnFiles } from "./open.js";
 import { asUsage, UsageError } from "./options.js";
 import { jsonNumbers, type Progress } from "./print.js";
 
-export interface CompressCommand extends Omit<Choice, "data" | "hasCurve"> {
+export interface CompressCommand extends Omit<Choice, "data" | "hasCurve" | "shard"> {
   data: Omit<Choice["data"], "folder">;
   output: string;
   /** Where a page with other sizes goes. */
@@ -35,6 +37,8 @@ export interface CompressCommand extends Omit<Choice, "data" | "hasCurve"> {
   strict: boolean;
   /** Makes weights of integers that the model has, rather than keep them. */
   requantize: boolean;
+  /** Only this part of the tensors. */
+  shard?: Pick<Shard, "index" | "count">;
   force: boolean;
   json: boolean;
 }
@@ -60,7 +64,15 @@ export async function compress(path: string, command: CompressCommand, progress:
     throw new UsageError("--requantize: expected an ONNX model with weights behind DequantizeLinear");
   const model = asUsage("--keep", () => keeping(weights, keep));
   const folder = dirname(opened.path);
-  const choice = { ...command, data: { ...command.data, folder }, hasCurve: command.curve !== undefined };
+  const { shard: part, ...whole } = command;
+  const choice: Choice = {
+    ...whole,
+    ...(part && choiceOfShard(command, part)),
+    data: { ...command.data, folder },
+    hasCurve: command.curve !== undefined,
+  };
+  const { shard } = choice;
+  if (shard) asUsage("--shard", () => shardOf(model, shard));
   const { pieces, report, metadata, curve, ...chosen } = await choose(model, choice, progress);
   if (strict && chosen.outputs.warning) throw new BudgetError(`--strict: ${chosen.outputs.warning}`);
 
@@ -73,9 +85,9 @@ export async function compress(path: string, command: CompressCommand, progress:
     const html = curveHtml(output, curve, { kind, chosen: { bytes: report.bytes, divergence } });
     await writeWhole([{ path: command.curve, bytes: new TextEncoder().encode(html) }], { force });
   }
-  const brotliBytes = await brotliSize(opened.files, report.bytes);
+  const brotliBytes = shard ? undefined : await brotliSize(opened.files, report.bytes);
   const fileSizes = await Promise.all([...opened.files].map(async (file) => (await stat(file)).size));
-  const filesBytes = fileSizes.reduce((sum, size) => sum + size, 0);
+  const filesBytes = shard ? report.originalBytes : fileSizes.reduce((sum, size) => sum + size, 0);
   progress.stop();
   const { divergence: _, ...sizes } = report;
   const result: CompressResult = {
@@ -87,6 +99,24 @@ export async function compress(path: string, command: CompressCommand, progress:
     ...chosen,
   };
   return json ? JSON.stringify(result, jsonNumbers) : describeReport(result);
+}
+
+/**
+ * How a part of a model is chosen: by the weights alone, since who has some tensors only cannot run it; and what all parts must share.
+ *
+ * @throws {UsageError} if more was asked for
+ */
+function choiceOfShard(command: CompressCommand, { index, count }: Pick<Shard, "index" | "count">) {
+  const { target, calibrate, evaluate, curve, cache, requantize, strict, maxDrop } = command;
+  if (target && !("quality" in target))
+    throw new UsageError("--shard: expected --quality with it; a size is that of the whole model");
+  const isMore = calibrate !== undefined && calibrate !== "none";
+  if (isMore || [evaluate, curve, cache, maxDrop].some((one) => one !== undefined) || requantize || strict)
+    throw new UsageError("--shard: a part of a model is not run: expected none of the options that run it");
+  const quality = target?.quality ?? BLIND_QUALITY;
+  const { minGain, progressive, keep, bitsFor } = command;
+  const settings = JSON.stringify({ quality, minGain, progressive, keep, bitsFor });
+  return { target: { quality }, calibrate: "none", shard: { index, count, settings } };
 }
 
 function sha256(pieces: readonly Uint8Array[]): string {

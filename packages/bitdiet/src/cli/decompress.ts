@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { FilePiece } from "../formats/files.js";
 import { writeModel } from "../formats/list.js";
 import { writeFiles } from "../formats/node-files.js";
+import { shardIn } from "../shard.js";
 import { openPath, refuseOwnFiles } from "./open.js";
 import { UsageError } from "./options.js";
 import { formatBytes, type Progress, printable } from "./print.js";
@@ -19,6 +20,9 @@ export async function decompress(
 ): Promise<string> {
   const { bitdiet, model, files: own } = await openPath(path);
   if (!bitdiet) throw new UsageError(`${path}: not a .bitdiet file, nothing to decompress`);
+  const shard = shardIn(model);
+  if (shard)
+    throw new UsageError(`${path}: is part ${shard.index} of ${shard.count} of a model: bitdiet join first`);
   let done = 0;
   const tensors = model.tensors.map((tensor) => ({
     ...tensor,

@@ -16,6 +16,7 @@ import { compress } from "./compress.js";
 import { decompress } from "./decompress.js";
 import { diff } from "./diff.js";
 import { inspect } from "./inspect.js";
+import { join } from "./join.js";
 import {
   bitsForOptions,
   bytesOption,
@@ -23,6 +24,7 @@ import {
   dropOption,
   layoutOption,
   numberOption,
+  shardOption,
   textOption,
   textOptions,
   UsageError,
@@ -101,6 +103,7 @@ cli
   .option("--progressive", "A coarse model first, refined as the rest arrives")
   .option("--fast", "Decodes several times as fast, in about a tenth more bytes")
   .option("--smallest", "The fewest bytes, however slowly they decode")
+  .option("--shard <i/n>", "Only the i-th of n parts of the tensors, for `bitdiet join`; a job each")
   .option("--strict", "Exit 1 if the outputs moved far, rather than warn")
   .option("--force", "Write over an existing file")
   .option("--json", "Print the report as JSON")
@@ -125,10 +128,28 @@ cli
         maxDrop: options["maxDrop"] === undefined ? undefined : dropOption("--max-drop", options["maxDrop"]),
         keep: textOptions("--keep", options["keep"]),
         bitsFor: bitsForOptions("--bits-for", options["bitsFor"]),
+        shard: options["shard"] === undefined ? undefined : shardOption("--shard", options["shard"]),
         progressive: flag(options, "progressive"),
         minGain: minGainOf(options),
         strict: flag(options, "strict"),
         requantize: flag(options, "requantize"),
+        force: flag(options, "force"),
+        json: flag(options, "json"),
+      },
+      progress,
+    ),
+  );
+
+cli
+  .command("join <...parts>", "Make one file of those that `compress --shard` made, as one job would have")
+  .option("-o, --output <file>", "The file to write")
+  .option("--force", "Write over an existing file")
+  .option("--json", "Print what was written as JSON")
+  .action((parts: string[], options: Options) =>
+    join(
+      parts.map(String),
+      {
+        output: required(text(options, "output", "--output"), "--output"),
         force: flag(options, "force"),
         json: flag(options, "json"),
       },

@@ -80,6 +80,15 @@ export function layoutOption(option: string, value: unknown): { layout?: "NCHW" 
   return { layout: match[1].toUpperCase() as "NCHW" | "NHWC", bgr: match[2] !== undefined };
 }
 
+/** A part of several, from 1: 2/4 is the second of four. @throws {UsageError} */
+export function shardOption(name: string, value: unknown): { index: number; count: number } {
+  const [, index, count] = /^(\d{1,6})\/(\d{1,6})$/.exec(textOption(name, value)) ?? [];
+  const shard = { index: Number(index), count: Number(count) };
+  if (!(shard.index >= 1 && shard.index <= shard.count))
+    throw new UsageError(`${name}: expected 1/4 for the first of four parts, got ${value}`);
+  return shard;
+}
+
 /** A path or name, given once. @throws {UsageError} */
 export function textOption(name: string, value: unknown): string {
   if (Array.isArray(value)) throw new UsageError(`${name}: expected once, got ${value.length} times`);
