@@ -52,6 +52,7 @@ export async function joinRanks(launch: Launch): Promise<Ranks> {
     else lose(new InterruptedError(`rank ${rank}: ${answer.lost}; start all ranks again, they go on`));
   });
   thread.on("error", lose);
+  thread.on("exit", (code) => lose(new Error(`rank ${rank}: the thread of the ring ended (${code})`)));
   const next = () => orLost(new Promise<void>((resolve) => void (done = resolve)));
   const ask = (order: Order): Promise<void> => {
     thread.postMessage(order);

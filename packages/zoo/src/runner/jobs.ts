@@ -3,6 +3,7 @@
 // Example: `await runJobs<Job, JobResult>(new URL("./task.ts", import.meta.url), jobs)`
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import { nextMessage } from "./next-message.js";
 import { showProgressOf } from "./progress.js";
 
 /**
@@ -33,17 +34,9 @@ export async function runJobs<Job, Result>(module: URL, jobs: readonly Job[]): P
   return results;
 }
 
-function runOn<Job, Result>(worker: Worker, job: Job): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    // Progress comes this way, too.
-    const onMessage = (message: { result?: Result }) => {
-      if (!message.result) return;
-      worker.off("message", onMessage);
-      worker.off("error", reject);
-      resolve(message.result);
-    };
-    worker.on("message", onMessage);
-    worker.once("error", reject);
-    worker.postMessage(job);
-  });
+async function runOn<Job, Result>(worker: Worker, job: Job): Promise<Result> {
+  // Progress comes this way, too.
+  const answer = nextMessage<{ result: Result }>(worker, (message) => "result" in message);
+  worker.postMessage(job);
+  return (await answer).result;
 }

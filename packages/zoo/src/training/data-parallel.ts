@@ -6,6 +6,7 @@
 import { Worker } from "node:worker_threads";
 import type * as tf from "@tensorflow/tfjs-core";
 import { oneRank, type Ranks } from "../ring/ranks.js";
+import { nextMessage } from "../runner/next-message.js";
 import type { Backend } from "./backend.js";
 import { assignValues, asTensors, checksum, copyValues, sharedFloats, sizeOf } from "./flat-values.js";
 import type { Gradients, Loss, Training } from "./loop.js";
@@ -172,19 +173,4 @@ function order(thread: Worker, step: StepOrder): Promise<StepResult[]> {
   const result = nextMessage<StepResult[]>(thread);
   thread.postMessage(step);
   return result;
-}
-
-function nextMessage<T>(worker: Worker): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onMessage = (message: T) => {
-      worker.off("error", onError);
-      resolve(message);
-    };
-    const onError = (error: Error) => {
-      worker.off("message", onMessage);
-      reject(error);
-    };
-    worker.once("message", onMessage);
-    worker.once("error", onError);
-  });
 }

@@ -9,8 +9,8 @@ import { problem } from "./least-squares-replica.js";
 beforeAll(() => useBackend("cpu"));
 
 const module = new URL("./least-squares-replica.ts", import.meta.url);
-const start = (workers: number, failAt = -1) =>
-  startWorkers({ module, options: { failAt }, workers, backend: "cpu" });
+const start = (workers: number, failAt = -1, endAt = -1) =>
+  startWorkers({ module, options: { failAt, endAt }, workers, backend: "cpu" });
 
 /** Trains 10 steps with these gradients, or with those of one thread. */
 async function trained(gradients?: Gradients): Promise<Float32Array[]> {
@@ -55,6 +55,13 @@ describe("data-parallel training", () => {
   it("fails with the worker's own error", async () => {
     const { gradients, stop } = await start(2, 3);
     await expect(trained(gradients)).rejects.toThrow("no data at step 3");
+    await stop();
+  });
+
+  it("fails where a worker ends without a word, at its step and at any later one", async () => {
+    const { gradients, stop } = await start(2, -1, 3);
+    await expect(trained(gradients)).rejects.toThrow("a worker thread ended (7) before it answered");
+    await expect(trained(gradients)).rejects.toThrow("a worker thread ended before it answered");
     await stop();
   });
 });

@@ -25,12 +25,13 @@ export function problem({ index, count }: { index: number; count: number }) {
   return { variables: [w, unused, bias], loss };
 }
 
-export const replica: Replica<{ failAt: number }> = async ({ failAt }, share) => {
+export const replica: Replica<{ failAt: number; endAt?: number }> = async ({ failAt, endAt }, share) => {
   const { variables, loss } = problem(share);
   return {
     variables,
     loss: (step, progress, log) => {
       if (step === failAt) throw new Error(`no data at step ${step}`);
+      if (step === endAt) process.exit(7); // ends the thread
       return loss(step, progress, log);
     },
   };
