@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { transformSync } from "esbuild";
 import { packAll } from "./pack.mjs";
-import { readmeBlocks } from "./readme-blocks.mjs";
+import { importedBy, readmeBlocks } from "./readme-blocks.mjs";
 
 const root = resolve(import.meta.dirname, "..");
 const bin = (name) => join(root, "node_modules", ".bin", name);
@@ -74,11 +74,7 @@ function check(name, packs) {
   writeFileSync(join(project, "package.json"), '{ "private": true }\n');
   // The README's blocks may use more of TF.js beside the peers, or another package of ours; a user installs those, too.
   const peers = Object.entries(peerDependencies).map(([peer, range]) => `${peer}@${range}`);
-  const used = blocks.flatMap(({ code }) =>
-    [...code.matchAll(/^\s*import .*?"((?:@[^/"]+\/)?[^/"]+)|from "((?:@[^/"]+\/)?[^/"]+)/gm)].map(
-      ([, bare, from]) => bare ?? from,
-    ),
-  );
+  const used = importedBy(blocks);
   const backends = [
     ...new Set([
       ...(peers.length ? ["@tensorflow/tfjs-backend-cpu", "@tensorflow/tfjs-layers"] : []),

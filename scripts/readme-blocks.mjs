@@ -18,3 +18,13 @@ export function readmeBlocks(path) {
     ),
   }));
 }
+
+/** Names of the packages that blocks import. */
+export function importedBy(blocks) {
+  const found = blocks.flatMap(({ code }) =>
+    [...code.matchAll(/^\s*import .*?"((?:@[^/"]+\/)?[^/"]+)|from "((?:@[^/"]+\/)?[^/"]+)/gm)].map(
+      ([, bare, from]) => bare ?? from,
+    ),
+  );
+  return [...new Set(found)];
+}

@@ -1,13 +1,15 @@
 // `node scripts/rehearse-release.mjs`: a release against a registry of its own on this machine (verdaccio, from npm): raises the
 // versions as pending changesets say, packs, publishes, and uses what was published in empty folders: the command by npx,
-// each package alone as ES module and as CommonJS. Works on a copy: nothing here changes. Build first.
+// each package alone as ES module, as CommonJS and in TypeScript, and the READMEs' blocks. Works on a copy: nothing here changes. Build first.
 import { execFileSync, spawn } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { transformSync } from "esbuild";
 import { packAll } from "./pack.mjs";
 import { publishedPackages, root } from "./packages.mjs";
+import { importedBy, readmeBlocks } from "./readme-blocks.mjs";
 
 const scratch = mkdtempSync(join(tmpdir(), "bitdiet-release-"));
 const upstream = execFileSync("npm", ["config", "get", "registry"], { encoding: "utf8" }).trim();
@@ -117,6 +119,27 @@ function checkTypes(name, folder, skip) {
   }
 }
 
+/** Blocks of all READMEs, with what they import, from the registry. */
+function runReadmes(packages) {
+  const blocks = packages.flatMap(({ name, folder }) =>
+    readmeBlocks(join(folder, "README.md")).map((block) => ({ name, ...block })),
+  );
+  const ofTfjs = ["cpu", "wasm"].map((name) => `@tensorflow/tfjs-backend-${name}`);
+  const others = [...importedBy(blocks), ...ofTfjs].filter((name) => name.startsWith("@tensorflow/"));
+  const ours = packages.map(({ name, version }) => `${name}@${version}`);
+  const folder = emptyFolder("readme", ...ours, ...[...new Set(others)].map((name) => `${name}@4.22.0`));
+  for (const [index, { name, line, code }] of blocks.entries()) {
+    const file = `block-${index}.mjs`;
+    writeFileSync(join(folder, file), transformSync(code, { loader: "ts", format: "esm" }).code);
+    try {
+      run(process.execPath, [file], folder);
+    } catch (error) {
+      throw new Error(`README of ${name}, line ${line}: ${error.message}`);
+    }
+  }
+  console.log(`ok ${blocks.length} blocks of ${packages.length} READMEs`);
+}
+
 let server;
 try {
   const copy = copyOfTree();
@@ -145,6 +168,7 @@ try {
   const help = run("npx", ["--yes", "bitdiet", "--help"], folder);
   if (!/compress/.test(help)) throw new Error(`npx bitdiet --help: ${help}`);
   console.log("ok npx bitdiet in an empty folder");
+  runReadmes(publishedPackages(copy).map(({ folder, manifest }) => ({ ...manifest, folder })));
 } finally {
   server?.kill();
   rmSync(scratch, { recursive: true, force: true });
