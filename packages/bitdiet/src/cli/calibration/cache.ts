@@ -6,7 +6,7 @@
  *     const losses = await remember("losses", () => measureLosses(model, runner, feeds));   // read the next time
  */
 import { createHash } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { access, constants, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeWhole } from "../../formats/whole-files.js";
 import type { Model } from "../../model.js";
@@ -18,7 +18,7 @@ export type Measured = ReadonlyMap<string, Float64Array>;
 export type Remember = (what: string, make: () => Promise<Measured>) => Promise<Measured>;
 
 /** Measurements of other versions of this program are others: it goes up when they change. */
-const VERSION = 1;
+const VERSION = 2;
 
 export const forget: Remember = (_, make) => make();
 
@@ -40,21 +40,28 @@ export async function memory(folder: string, model: Model, feeds: readonly Feeds
   }
   const key = content.digest("hex").slice(0, 32);
   await mkdir(folder, { recursive: true });
+  // Before anything is measured that could not be kept.
+  await access(folder, constants.W_OK);
   return async (what, make) => {
     const path = join(folder, `${key}-${what.replaceAll(/\W+/g, "-")}.json`);
     const known = await readFile(path, "utf8").then(measuredIn, () => undefined);
     if (known) return known;
     const made = await make();
-    const text = JSON.stringify([...made].map(([name, values]) => [name, [...values]]));
+    const list = JSON.stringify([...made].map(([name, values]) => [name, [...values]]));
+    const text = `${hashOf(list)}\n${list}`;
     await writeWhole([{ path, bytes: new TextEncoder().encode(text) }], { force: true });
     return made;
   };
 }
 
+const hashOf = (list: string): string => createHash("sha256").update(list).digest("hex");
+
 /** @returns undefined if it is not what was written: then it is measured again */
 function measuredIn(text: string): Measured | undefined {
+  const [hash, json] = text.split("\n");
+  if (json === undefined || hashOf(json) !== hash) return undefined;
   try {
-    const list = JSON.parse(text) as unknown;
+    const list = JSON.parse(json) as unknown;
     const isOne = (entry: unknown) =>
       Array.isArray(entry) &&
       typeof entry[0] === "string" &&

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -40,6 +40,13 @@ test("what was measured is read again: of the same weights, the same inputs, und
   for (const name of await readdir(folder)) await writeFile(join(folder, name), '[["w", [1, null]]]');
   expect(await ask(1, 2)).toEqual(measured);
   expect(measurements).toBe(5);
+  // Numbers that somebody or something changed are none that were measured.
+  for (const name of await readdir(folder)) {
+    const text = await readFile(join(folder, name), "utf8");
+    await writeFile(join(folder, name), text.replace("0.1", "0.2"));
+  }
+  expect(await ask(1, 2)).toEqual(measured);
+  expect(measurements).toBe(6);
   const list = rememberList(await memory(folder, modelOf(9)), "list");
   const layers = [Float64Array.of(1, 2), Float64Array.of(3)];
   expect(await list(async () => layers)).toEqual(layers);
