@@ -47,6 +47,10 @@ const benchmarks: Record<string, { what: string; load: () => Promise<{ run: Benc
     what: ".bitdiet files: M weights/s, bytes and memory by coder, beside cabac alone and uint8 + brotli",
     load: () => import("./file.js"),
   },
+  ranks: {
+    what: "Data-parallel training: a step of ResNet-20 on one and two ranks, and simulated on up to 64",
+    load: () => import("./ranks.js"),
+  },
   shards: {
     what: "10 GB of safetensors by four jobs and a join against one job: the same bytes, seconds, memory",
     load: () => import("./shards.js"),
