@@ -9,7 +9,7 @@ import { BudgetError, type CompressOptions, compressToPieces } from "./compress.
 import { floatValues } from "./formats/floats.js";
 import { channelAxis, type FloatDtype, type Model } from "./model.js";
 import type { Feeds } from "./networks/inputs/made-up.js";
-import { drawn } from "./networks/inputs/makers.js";
+import { byTurns, drawn } from "./networks/inputs/makers.js";
 import { runnableInputs } from "./networks/inputs/run.js";
 import { RunError, type Runner } from "./networks/runner.js";
 import { allocated } from "./quantize/allocated.js";
@@ -36,8 +36,8 @@ const MAX_PROBES = 16;
 const SECONDS = 10;
 /** Models that a search judges, about, itself and its rivals. */
 const TRIALS = 14;
-/** Fewer inputs judge nothing. */
-const MIN_JUDGING = 4;
+/** Fewer inputs judge nothing, or say nothing of a tensor. */
+const [MIN_JUDGING, MIN_PROBES] = [4, 2];
 /** Seconds of one run beyond which made-up inputs are not worth it. */
 const TOO_SLOW = 5;
 
@@ -90,13 +90,13 @@ export async function checkOutputs(
   const given = feeds && heldOut(feeds);
   const allProbing =
     given?.calibrating.slice(0, MAX_PROBES) ??
-    (await runnableInputs(runner, model, { count: MAX_PROBES, seed: PROBE_SEED }));
+    (await runnableInputs(runner, model, { count: MAX_PROBES, seed: PROBE_SEED, makers: byTurns() }));
   const allJudging =
     given?.judging ??
     (await runnableInputs(runner, model, {
       count: HELD_OUT,
       seed: HELD_OUT_SEED,
-      ...(judgeByOthers && { makers: drawn }),
+      makers: judgeByOthers ? drawn : byTurns(),
     }));
   const { run, change } = await secondsOf(model, runner, allJudging[0], clock);
   if (!feeds && run > TOO_SLOW)
@@ -106,7 +106,8 @@ export async function checkOutputs(
   const weights = model.tensors.filter((tensor) => channelAxis(tensor) !== undefined).length;
   const judged = affordable(SECONDS / TRIALS - change, run, allJudging.length);
   const judging = allJudging.slice(0, Math.max(MIN_JUDGING, judged));
-  const probing = allProbing.slice(0, affordable(SECONDS / weights - change, run, allProbing.length));
+  const probes = affordable(SECONDS / weights - change, run, allProbing.length);
+  const probing = allProbing.slice(0, Math.max(MIN_PROBES, probes));
   const { judge, spread } = await outputJudge(model, runner, judging);
   const { kind, steps } = await judge(model);
   const areMoved = feeds !== undefined || spread > UNMOVED[kind];

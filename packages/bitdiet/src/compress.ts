@@ -116,7 +116,8 @@ async function likelyLambda(
   target: Exclude<CompressTarget, { quality: number }>,
   options: CompressOptions,
 ): Promise<number> {
-  if ("divergence" in target) return lambdaOfQuality(70);
+  // A divergence grows with lambda; of 0.001 it is about quality 70.
+  if ("divergence" in target) return lambdaOfQuality(70) * Math.min(1, target.divergence / 0.001);
   const weights = elementsIn(model.tensors.filter(isQuantizable));
   const fixed = sizeOf(model.tensors.filter((tensor) => !isQuantizable(tensor)));
   const bits = "bits" in target ? target.bits : (8 * (target.maxBytes - fixed)) / Math.max(1, weights);

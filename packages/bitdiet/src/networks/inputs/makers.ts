@@ -35,6 +35,16 @@ export const drawn: Makers = {
   number: (next) => Math.sqrt(12) * (next() - 0.5),
 };
 
+/**
+ * Pictures of both kinds by turns, the rest natural: what reads texts sees edges, as in drawings, and finds nothing in clouds.
+ *
+ *     const { picture } = byTurns(); // a cloudy one, one of boxes, a cloudy one …
+ */
+export function byTurns(): Makers {
+  let turn = 0;
+  return { ...natural, picture: (size, next) => (turn++ % 2 ? drawn : natural).picture(size, next) };
+}
+
 const MAX_BOXES = 24;
 
 /** Boxes of plain colours, some of them striped, one over the other on a plain ground. */

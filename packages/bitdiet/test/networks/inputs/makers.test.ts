@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { drawn, type Makers, natural } from "../../../src/networks/inputs/makers.js";
+import { byTurns, drawn, type Makers, natural } from "../../../src/networks/inputs/makers.js";
 import { uniform } from "../../../src/networks/random.js";
 
 const size = { height: 48, width: 40, channels: 3 };
@@ -32,4 +32,13 @@ test.each([
 test("clouds and drawings have little in common", () => {
   expect(flatness(natural)).toBeLessThan(0.05);
   expect(flatness(drawn)).toBeGreaterThan(0.5);
+});
+
+test("by turns pictures are natural and drawn", () => {
+  const size = { height: 12, width: 20, channels: 3 };
+  const { picture } = byTurns();
+  const [first, second, third] = [1, 2, 3].map((seed) => picture(size, uniform(seed)));
+  expect(first).toEqual(natural.picture(size, uniform(1)));
+  expect(second).toEqual(drawn.picture(size, uniform(2)));
+  expect(third).toEqual(natural.picture(size, uniform(3)));
 });
