@@ -18,7 +18,7 @@ import {
 } from "./integers.js";
 import { writeLossless } from "./lossless.js";
 import { elementsOf, join } from "./numbers.js";
-import { checkedQuantized, keptRows, type QuantizedTensor } from "./quantized-tensor.js";
+import { checkedQuantized, checkShape, keptRows, type QuantizedTensor } from "./quantized-tensor.js";
 import { rowsOf } from "./rows.js";
 import { writeSteps } from "./steps.js";
 
@@ -92,6 +92,9 @@ interface Coded {
 
 /** The one walk of both. */
 function coded(tensor: SourceTensor, options: EncodeOptions, measure: Measure): Coded {
+  const { minGain = MIN_GAIN } = options;
+  if (!(minGain >= 0 && minGain <= 1))
+    throw new RangeError(`minGain: expected a share of 0 to 1, got ${minGain}`);
   try {
     return "quantized" in tensor ? quantized(tensor, options, measure) : lossless(tensor, options, measure);
   } catch (error) {
@@ -109,6 +112,7 @@ function lossless(
     throw new TypeError(`bytes: expected a Uint8Array, got ${typeof bytes}`);
   if (!dtypeNames.includes(dtype))
     throw new RangeError(`dtype: expected one of ${dtypeNames.join(", ")}, got ${dtype}`);
+  checkShape(shape);
   const expected = tensorBytes(dtype, shape) ?? bytes.length;
   if (bytes.length !== expected)
     throw new RangeError(`bytes: expected ${expected} of ${dtype} [${shape}], got ${bytes.length}`);

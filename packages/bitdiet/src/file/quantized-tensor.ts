@@ -65,6 +65,16 @@ export function allRows(kept: Int32Array, size: number, rows: number, steps: Flo
   return integers;
 }
 
+/** @throws {RangeError} unless all extents are numbers that a file can hold */
+export function checkShape(shape: readonly number[]): void {
+  // Also holes, which `every` leaves out.
+  const isFine = Array.isArray(shape) && Array.from(shape).every(isExtent);
+  if (!isFine) throw new RangeError(`shape: expected whole numbers below 2^49, got [${shape}]`);
+}
+
+const isExtent = (extent: unknown): boolean =>
+  Number.isInteger(extent) && (extent as number) >= 0 && (extent as number) < 2 ** 49;
+
 /** The tensor itself, if its parts fit each other. */
 export function checkedQuantized(tensor: QuantizedTensor): QuantizedTensor {
   const { shape, integers, axis, steps } = tensor;
@@ -72,8 +82,7 @@ export function checkedQuantized(tensor: QuantizedTensor): QuantizedTensor {
     throw new TypeError(`integers: expected an Int32Array, got ${typeof integers}`);
   if (!(steps instanceof Float32Array))
     throw new TypeError(`steps: expected a Float32Array, got ${typeof steps}`);
-  if (!shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0))
-    throw new RangeError(`shape: expected whole numbers, got [${shape}]`);
+  checkShape(shape);
   const size = elementsOf(shape);
   if (integers.length !== size)
     throw new RangeError(`integers: expected ${size} for the shape [${shape}], got ${integers.length}`);
@@ -82,6 +91,9 @@ export function checkedQuantized(tensor: QuantizedTensor): QuantizedTensor {
   const rows = shape[axis] ?? 1;
   if (steps.length !== 1 && steps.length !== rows)
     throw new RangeError(`steps: expected 1, or ${rows} along axis ${axis}, got ${steps.length}`);
+  const beyond = integers.indexOf(-(2 ** 31));
+  if (beyond >= 0)
+    throw new RangeError(`integers: expected -(2^31 - 1) to 2^31 - 1, got -2^31 at index ${beyond}`);
   const bad = steps.findIndex((step) => !(step >= 0 && step < Infinity));
   if (bad >= 0)
     throw new RangeError(`steps[${bad}]: expected a finite number of at least 0, got ${steps[bad]}`);

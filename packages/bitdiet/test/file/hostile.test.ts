@@ -343,6 +343,35 @@ describe("a tensor that is not what its entry says is refused, its hash notwiths
   });
 });
 
+describe("an encoder writes nothing that its decoder refuses", () => {
+  const of = (shape: unknown) => ({ name: "w", dtype: "int8", shape, bytes: new Uint8Array(2) }) as never;
+  test.each([
+    ["a negative extent", [-1, -2]],
+    ["a part of an extent", [0.5, 4]],
+    ["an extent of text", ["2"]],
+    // biome-ignore lint/suspicious/noSparseArray: what is tried
+    ["a hole", [, 2]],
+    ["an extent that no number of the format is", [2 ** 49, 0]],
+    ["no list", "2"],
+  ])("%s", (_, shape) => {
+    expect(() => encodeModel({ tensors: [of(shape)] })).toThrow("shape: expected whole numbers below 2^49");
+  });
+
+  test("an integer without a negative, in one part and in two", () => {
+    const quantized = { ...weight([2, 2], 0, 1, 1), integers: Int32Array.of(-(2 ** 31), 0, 1, 2) };
+    for (const progressive of [false, true])
+      expect(() =>
+        encodeModel({ tensors: [{ name: "w", dtype: "float32", quantized }] }, { progressive }),
+      ).toThrow('tensor "w": integers: expected -(2^31 - 1) to 2^31 - 1, got -2^31 at index 0');
+  });
+
+  test.each([NaN, -1, 2])("a gain of %d, for which no coder would do", (minGain) => {
+    expect(() => encodeModel({ tensors: [oneStep] }, { minGain })).toThrow(
+      `minGain: expected a share of 0 to 1, got ${minGain}`,
+    );
+  });
+});
+
 describe("a damaged file", () => {
   const bytes = encodeModel(everyKind());
   const header = readHeader(bytes);
