@@ -57,8 +57,8 @@ function readSigns(
 /** @param bytes little-endian elements of this type @param shape whose last extent may be a period of the values */
 export function writeLossless(bytes: Uint8Array, dtype: Dtype, shape: readonly number[] = []): Uint8Array {
   const isRepetitive = repeats(bytes, widthOf(dtype));
-  const { coded, isAll } = writeForm(bytes, dtype, shape, isRepetitive);
-  const apart = isRepetitive && !isAll && isFloat(dtype) ? writeSigns(bytes, dtype, shape) : undefined;
+  const { coded, isGrid } = writeForm(bytes, dtype, shape, isRepetitive);
+  const apart = isRepetitive && !isGrid && isFloat(dtype) ? writeSigns(bytes, dtype, shape) : undefined;
   return apart ? shorter(coded, apart) : coded;
 }
 
@@ -78,18 +78,19 @@ function writeSigns(bytes: Uint8Array, dtype: Dtype, shape: readonly number[]): 
   return join([start, blockOf(packed.bytes), writeForm(magnitudes, dtype, shape, true).coded]);
 }
 
-/** @returns also whether there is nothing more to find */
+/** @returns also whether the values lie on a grid */
 function writeForm(
   bytes: Uint8Array,
   dtype: Dtype,
   shape: readonly number[],
   isRepetitive: boolean,
-): { coded: Uint8Array; isAll: boolean } {
+): { coded: Uint8Array; isGrid: boolean } {
   const palette = isRepetitive ? writePalette(bytes, dtype, shape) : undefined;
-  const coded = palette && join([[PALETTE], palette.bytes]);
-  if (coded && palette.isAll) return { coded: shorter(coded, join([[0], bytes])), isAll: true };
-  const planes = writePlanes(bytes, dtype, shape.at(-1) ?? 1, isRepetitive);
-  return { coded: coded ? shorter(coded, planes) : planes, isAll: false };
+  const planes = palette?.isNarrow
+    ? join([[0], bytes])
+    : writePlanes(bytes, dtype, shape.at(-1) ?? 1, isRepetitive);
+  const coded = palette ? shorter(join([[PALETTE], palette.bytes]), planes) : planes;
+  return { coded, isGrid: palette?.isGrid ?? false };
 }
 
 /** Elements that are looked at, and the share that is different if nothing repeats. */

@@ -66,10 +66,13 @@ function readRows(reader: Reader, shape: readonly number[], count: number): Uint
   return readIntegerTensor(readBlock(reader), "uint8", shape, { axis, width: 0, coder: WEIGHTS });
 }
 
-/** What stands for a tensor, and whether its bytes can have nothing more to find: its values are few, or lie on a grid. */
+/** What stands for a tensor. */
 export interface WrittenPalette {
   bytes: Uint8Array;
-  isAll: boolean;
+  /** Indices of a byte: what comes again in the elements' bytes comes again in these. */
+  isNarrow: boolean;
+  /** Values on a grid: signs mean nothing there. */
+  isGrid: boolean;
 }
 
 /** @returns undefined if there are too many values */
@@ -81,11 +84,13 @@ export function writePalette(
   const width = widthOf(dtype);
   const palette = paletteOf(bytes, dtype, width);
   if (!palette) return undefined;
-  const isFew = palette.values.length / width < MIN_IN_ROWS;
-  const grid = dtype === "float32" && !isFew ? onGrid(palette, bytes.length / width) : undefined;
-  if (grid) return { bytes: writeWith(grid.palette, grid.start, dtype, shape), isAll: true };
+  const count = palette.values.length / width;
+  const grid =
+    dtype === "float32" && count >= MIN_IN_ROWS ? onGrid(palette, bytes.length / width) : undefined;
+  if (grid) return { bytes: writeWith(grid.palette, grid.start, dtype, shape), isNarrow: true, isGrid: true };
   const values = writePlanes(palette.values, dtype, 1, false);
-  return { bytes: writeWith(palette, values, dtype, shape), isAll: isFew };
+  const isNarrow = indexWidth(count) === 1;
+  return { bytes: writeWith(palette, values, dtype, shape), isNarrow, isGrid: false };
 }
 
 /** @param values as they are written */
