@@ -65,23 +65,27 @@ describe("GNU parallel", () => {
     const command = own
       .replace("--results results", `--results ${results}`)
       .replace("parallel ", "parallel -j2 ");
-    await run("sh", ["-c", command], { cwd: ROOT, timeout: 400_000 });
+    await run("sh", ["-c", command], { cwd: ROOT, timeout: 800_000 });
     expect(rows(results).length).toBe(SIX);
     await expectWholeTable(results);
-  }, 500_000);
+  }, 900_000);
 });
 
 describe("Slurm", () => {
-  let slurm: Slurm | undefined;
+  let slurm: Slurm;
+  let reason: string | undefined;
+  beforeAll(async () => {
+    try {
+      slurm = await startSlurm();
+    } catch (error) {
+      reason = (error as Error).message;
+      whyNot.set("Slurm", reason);
+    }
+  }, 120_000);
   afterAll(() => slurm?.stop(), 60_000);
 
   test("makes six jobs as an array; one is ended in the middle, requeued, and goes on", async ({ skip }) => {
-    const started = await startSlurm().catch((error: Error) => error);
-    if (started instanceof Error) {
-      whyNot.set("Slurm", started.message);
-      return skip(started.message);
-    }
-    slurm = started;
+    if (reason) return skip(reason);
     const results = join(folder, "by-slurm");
     const submitted = await slurm.command("sbatch", "--parsable", `--array=0-${SIX - 1}`, `--chdir=${ROOT}`,
       `--output=${folder}/slurm-%a.out`, join(ROOT, "cluster/slurm.sbatch"), list, results); // biome-ignore format: as typed
@@ -105,7 +109,34 @@ describe("Slurm", () => {
     expect(restarts).toBe(1);
     expect(rows(results).length).toBe(SIX);
     await expectWholeTable(results);
-  }, 500_000);
+  }, 900_000);
+
+  test("starts two ranks that train together, and end with the row of one process", async ({ skip }) => {
+    if (reason) return skip(reason);
+    const made = async (results: string, start: (args: string[]) => Promise<unknown>) => {
+      const own = join(folder, results);
+      await start([
+        "--import",
+        "tsx",
+        "apps/examples/methods/main.ts",
+        "run",
+        list,
+        "--index",
+        "1",
+        "--results",
+        own,
+      ]);
+      return { ...JSON.parse(readFileSync(join(own, rows(own)[0]), "utf8")), seconds: 0 };
+    };
+    const bySrun = await made("by-srun", (args) => {
+      const token = "--export=ALL,BITDIET_TOKEN=0123456789abcdef";
+      return slurm.command("srun", "-n", "2", token, `--chdir=${ROOT}`, process.execPath, ...args, "--ranks");
+    });
+    const alone = await made("alone", (args) =>
+      run(process.execPath, [...args, "--workers", "1"], { cwd: ROOT }),
+    );
+    expect(bySrun).toEqual(alone);
+  }, 900_000);
 });
 
 describe("the Kubernetes manifest", () => {

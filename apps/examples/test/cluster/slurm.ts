@@ -35,7 +35,7 @@ export async function startSlurm(): Promise<Slurm> {
     daemons.push(daemon);
   };
   const command = async (name: string, ...args: string[]) =>
-    (await promisify(execFile)(name, args, { env: environment, timeout: 60_000 })).stdout;
+    (await promisify(execFile)(name, args, { env: environment, timeout: 300_000 })).stdout;
   const stop = async () => {
     for (let i = 0; i < 30 && (await command("squeue", "-h").catch(() => "")) !== ""; i++) {
       await command("scancel", "--user", userInfo().username).catch(() => {});
