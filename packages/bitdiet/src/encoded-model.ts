@@ -98,7 +98,7 @@ async function smallest(
     return { source: exact, why, encoded: encodedExactly(tensor, exact, options), isWeight: true };
   }
   if (use.kind !== "exact" && dtype === "float32" && elementCount(shape) > 1 && lambda > 0) {
-    const source = { ...exact, bytes: roundedSignificands(bytes, finenessOf(lambda)) };
+    const source = { ...exact, bytes: roundedSignificands(bytes, lostBits(finenessOf(lambda))) };
     return { source, why: use.reason, encoded: encodeTensor(source), isWeight: false };
   }
   if (use.kind === "integers") {
@@ -136,11 +136,15 @@ function lengthOf({ bytes, refinement }: EncodedTensor): number {
   return bytes.length + (refinement?.length ?? 0);
 }
 
-/** float32 numbers with their significands rounded, half away from 0: the last bytes then take no room. */
-export function roundedSignificands(bytes: Uint8Array, fineness: number): Uint8Array {
+/** Last bits that floats beside weights of this fineness do without. */
+export function lostBits(fineness: number): number {
+  return 24 - Math.max(MIN_SIGNIFICANT_BITS, Math.ceil(fineness) + MORE_SIGNIFICANT_BITS);
+}
+
+/** float32 numbers with their significands rounded, half away from 0: the last bytes then take no room. @param lost their last bits */
+export function roundedSignificands(bytes: Uint8Array, lost: number): Uint8Array {
   const rounded = new Uint8Array(bytes);
   const bits = new Uint32Array(rounded.buffer);
-  const lost = 24 - Math.max(MIN_SIGNIFICANT_BITS, Math.ceil(fineness) + MORE_SIGNIFICANT_BITS);
   if (lost <= 0) return bytes;
   for (let i = 0; i < bits.length; i++) {
     const magnitude = bits[i] & 0x7fffffff;

@@ -54,3 +54,4 @@ export type { Shard } from "./shard.js";
 export { encodeTrained } from "./trained.js";
 export { applyUpdate } from "./updates/apply.js";
 export { encodeUpdate, type UpdateReport, type UpdateTarget } from "./updates/encode.js";
+export { type Change, type ChangeSender, changeSender, changesIn } from "./updates/feedback.js";

@@ -9,7 +9,7 @@
  * integers, and cost next to nothing. What the base's steps say about where outputs depend on them holds on.
  */
 import { BudgetError } from "../compress.js";
-import { roundedSignificands } from "../encoded-model.js";
+import { lostBits, roundedSignificands } from "../encoded-model.js";
 import {
   decodeMetadata,
   decodeQuantized,
@@ -199,12 +199,12 @@ async function changedTensor(
         encoded: encodeTensor({ name, dtype: "float32", quantized: difference }),
       };
   }
-  const values =
-    use.kind === "vector" && dtype === "float32" && how.wanted !== undefined
-      ? roundedSignificands(bytes, how.wanted)
-      : bytes;
   const before = entry && dtype !== "string" ? base.values(entry) : undefined;
-  if (before && areEqual(before, values)) return { kind: "kept", place };
+  const isRounded = use.kind === "vector" && dtype === "float32" && how.wanted !== undefined;
+  const values = isRounded ? roundedSignificands(bytes, lostBits(how.wanted!)) : bytes;
+  // Rounded as the base was, a vector may not have changed at all.
+  const asBefore = isRounded && before ? roundedSignificands(bytes, unusedBits(before)) : values;
+  if (before && areEqual(before, asBefore)) return { kind: "kept", place };
   const fresh =
     axis === undefined
       ? undefined
@@ -220,6 +220,12 @@ async function changedTensor(
   return told.bytes.length < own.bytes.length
     ? { kind: "changed", place, encoded: told }
     : { kind: "own", encoded: own };
+}
+
+/** Last bits of float32 numbers that are 0 in all of them. */
+function unusedBits(bytes: Uint8Array): number {
+  const all = new Uint32Array(bytes.slice().buffer).reduce((used, word) => used | word, 0);
+  return all === 0 ? 0 : 31 - Math.clz32(all & -all);
 }
 
 /** Units nearest to the wanted fineness, and what a bit is worth in them. */
