@@ -24,8 +24,8 @@ import type { CompressReport, Judgement } from "./report.js";
 const SAFE_DIVERGENCE = { kl: 0.001, relative: 0.005 };
 /** Beyond this a file is not written in silence. */
 const WARNING_DIVERGENCE = { kl: 0.05, relative: 0.05 };
-/** Answers that are no farther apart are one answer: nobody knows what moves them. */
-const UNMOVED = { kl: 0.01, relative: 1e-6 };
+/** Answers that are no farther apart than what may be lost are one answer: nobody knows what moves them. */
+const UNMOVED = { kl: SAFE_DIVERGENCE.kl, relative: 1e-6 };
 
 const PROBE_SEED = 1;
 const HELD_OUT_SEED = 2;
