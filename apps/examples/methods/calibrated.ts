@@ -27,7 +27,7 @@ async function calibrated(testbed: Testbed, bits: number): Promise<Measured> {
   network.dispose();
   const { weights: values } = sizesOf(testbed);
   const maxBytes = Math.floor((bits * values) / 8);
-  const { bytes: file } = await compressModel(model, { maxBytes }, { quantize });
+  const { bytes: file } = await compressModel(model, { maxBytes }, { quantize, minGain: 0 });
   const decoded = await loadLayersModel(fromBitdiet(file));
   const right = accuracy(testbed.test, (x) => decoded.predict(x) as tf.Tensor2D);
   decoded.dispose();

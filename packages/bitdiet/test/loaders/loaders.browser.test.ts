@@ -110,10 +110,11 @@ test("a Worker of this package's own decodes files that are worth it", async () 
     };
   try {
     for (const [rows, workers, expected] of [
-      [300, undefined, 2],
-      [300, 1, 1],
+      [1100, undefined, 2],
+      [300, undefined, 1],
+      [300, 2, 2],
       [300, 0, 0],
-      [100, undefined, 0],
+      [60, undefined, 0],
     ] as const) {
       [started, answers] = [0, 0];
       const { weightData } = await fromBitdiet(fileOf(rows), { workers }).load!();

@@ -51,7 +51,8 @@ export function ship({ parameters, quantizer, activationScales = {} }: Shipment)
 /** The file of these integers, and of everything that is kept exactly. */
 export function written(weights: Map<string, QuantizedTensor>, exact: SourceTensor[]): Shipped {
   const tensors = [...weights].map(([name, quantized]) => ({ name, dtype: "float32" as const, quantized }));
-  return { file: encodeModel({ tensors: [...tensors, ...exact] }), weights };
+  // The fewest bytes, which is what tables compare.
+  return { file: encodeModel({ tensors: [...tensors, ...exact] }, { minGain: 0 }), weights };
 }
 
 /** Output channels are the last axis of a kernel; of a table that is looked up by row, rows are its entries. */
