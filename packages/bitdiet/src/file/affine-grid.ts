@@ -32,6 +32,8 @@ export function affineGridOf(
   // A gap alone is known to a few bits; so many of them as the whole span has are known to many more.
   const step = span / Math.round(span / gap);
   const codes = Int32Array.from(values, (value) => Math.round((value - values[0]) / step));
+  // The least gap may have been rounded up: there is one code more then.
+  if (codes[length - 1] >= maxCodes) return undefined;
   const scale = commonScale(values, codes);
   if (scale === undefined) return undefined;
   const anchor = nearestToZero(values);

@@ -45,3 +45,15 @@ test("zeros of either sign are told apart", () => {
   const grid = affineGridOf(Float32Array.of(-0.5, -0, 0.5), 256);
   expect(grid === undefined || Object.is(gridValues(grid, 3)[1], -0)).toBe(true);
 });
+
+test("a grid never has more codes than there may be, however floats round the least gap", () => {
+  for (let i = 0; i < 4000; i++) {
+    const scale = 0.001 * (1 + i / 4000);
+    const codes = [0, 1, 3 + (i % 200), 256];
+    const grid = affineGridOf(
+      Float32Array.from(codes, (code) => code * scale + 0.5 + i / 1000),
+      256,
+    );
+    expect(grid?.codes[3] ?? 0).toBeLessThan(256);
+  }
+});

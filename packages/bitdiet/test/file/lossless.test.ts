@@ -101,6 +101,20 @@ test("weights that were rounded before take less than brotli makes of their inte
   expect(() => readLossless(forged, "float32", 4 * 18432, [3, 3, 128, 15])).toThrow(CorruptInputError);
 });
 
+test("tensors on a grid come back bit by bit, also of one code more than a byte has", () => {
+  for (let i = 0; i < 300; i++) {
+    const scale = 0.001 * (1 + i / 300);
+    // One pair is a step apart, and the float nearest to it may be more: the grid then seems to have 256 codes.
+    const codes = [0, 1, ...Array.from({ length: 20 }, (_, k) => 3 + 2 * k + (i % 7)), 256];
+    const values = codes.map((code) => Math.fround(code * scale + 0.5 + i / 100));
+    const bytes = floats(368, (k) => values[(k * 7) % codes.length]);
+    const coded = writeLossless(bytes, "float32", [16, 23]);
+    expect(
+      Buffer.compare(readLossless({ bytes: coded, position: 0 }, "float32", 1472, [16, 23]), bytes),
+    ).toBe(0);
+  }
+});
+
 test("an index beyond the values, no values, or values of palettes within are refused", () => {
   const bytes = floats(4096, () => [1, 2, 3][Math.floor(3 * next())]);
   const coded = writeLossless(bytes, "float32", [4096]);
