@@ -4,6 +4,7 @@
  *     fromBitdiet({ base: "v1.bitdiet", update: "v2.bitdelta" }); // looks for v1.bitdiet in the Cache API first, and puts it there
  */
 import type { TensorEntry } from "../file/entries.js";
+import { CorruptInputError } from "../file/errors.js";
 import type { DecodeLimits } from "../file/limits.js";
 import { type NextTensor, nextModel, nextTensor } from "../updates/next.js";
 import type { ArrivingModel } from "./arrival.js";
@@ -29,7 +30,8 @@ export async function fetchUpdated(
   { integrity, ...options }: DownloadOptions & DecodeLimits & { onProgress?(fraction: number): void },
 ): Promise<ArrivingModel> {
   const own = await bytesOf(update, { ...options, integrity });
-  const { metadata, tensors } = await nextModel(await cached(base, options), own, options);
+  const next = (bytes: Uint8Array) => nextModel(bytes, own, options);
+  const { metadata, tensors } = await onBase(base, options, next);
   async function* decoded() {
     for (const [i, tensor] of tensors.entries()) {
       yield nextTensor(tensor);
@@ -52,14 +54,28 @@ async function bytesOf(source: Bytes, options: DownloadOptions): Promise<Uint8Ar
   return joinPieces(pieces);
 }
 
-/** Bytes of a URL from the cache, else downloaded into it; of anything else as they are. A cache that fails is none. */
-async function cached(source: Bytes, options: DownloadOptions): Promise<Uint8Array> {
+/**
+ * What is made of the base: of a URL from the cache, else downloaded into it. One that does not fit may be an earlier file of that name:
+ * it is downloaded once. A cache that fails is none.
+ */
+async function onBase<Result>(
+  source: Bytes,
+  options: DownloadOptions,
+  next: (base: Uint8Array) => Promise<Result>,
+): Promise<Result> {
   const isUrl = source instanceof URL || typeof source === "string";
   const cache =
     isUrl && typeof caches !== "undefined" ? await caches.open(CACHE).catch(() => undefined) : undefined;
   const found = await cache?.match(source as string | URL);
-  if (found) return new Uint8Array(await found.arrayBuffer());
+  if (found) {
+    try {
+      return await next(new Uint8Array(await found.arrayBuffer()));
+    } catch (error) {
+      if (!(error instanceof CorruptInputError)) throw error;
+    }
+  }
   const bytes = await bytesOf(source, options);
+  const made = await next(bytes);
   await cache?.put(source as string | URL, new Response(bytes as Uint8Array<ArrayBuffer>)).catch(() => {});
-  return bytes;
+  return made;
 }

@@ -1,5 +1,5 @@
 /** What has changed in a model since a file: told in few bytes, applied to that very file, exactly. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { decodeModel, readHeader } from "../../src/file/decode.js";
 import type { QuantizedTensor } from "../../src/file/quantized-tensor.js";
 import {
@@ -150,6 +150,44 @@ test("another base, and an update that is altered anywhere, are refused", async 
     await expect(applyUpdate(base, altered)).rejects.toMatchObject({ name: "CorruptInputError" });
   }
   await expect(applyUpdate(base, bytes.subarray(0, bytes.length - 1))).rejects.toThrow();
+});
+
+test("a base is taken from the cache, and downloaded where the cache has an earlier file of its name", async () => {
+  const [{ bytes: base }, { bytes: earlier }] = await Promise.all(
+    [model(), model(3)].map((each) => compressModel(each, { quality: 60 })),
+  );
+  const { bytes: update } = await encodeUpdate(base, model(1));
+  const url = "https://example.com/v1.bitdiet";
+  const [kept, asked] = [new Map<string, Uint8Array>(), [] as string[]];
+  vi.stubGlobal("caches", {
+    open: async () => ({
+      match: async (name: string) =>
+        kept.has(name) && new Response(kept.get(name) as Uint8Array<ArrayBuffer>),
+      put: async (name: string, answer: Response) =>
+        void kept.set(name, new Uint8Array(await answer.arrayBuffer())),
+    }),
+  });
+  const fetchFunc = async (name: string | URL | Request) => {
+    asked.push(`${name}`);
+    return new Response(base as Uint8Array<ArrayBuffer>);
+  };
+  try {
+    for (const [there, downloads] of [
+      [undefined, 1],
+      [base, 0],
+      [earlier, 1],
+    ] as const) {
+      kept.clear();
+      if (there) kept.set(url, there);
+      asked.length = 0;
+      const { tensors } = await fetchBitdiet({ base: url, update }, { fetchFunc: fetchFunc as typeof fetch });
+      for await (const { name } of tensors) expect(name).not.toBe("");
+      expect(asked).toEqual(Array(downloads).fill(url));
+      expect(kept.get(url)).toEqual(base);
+    }
+  } finally {
+    vi.unstubAllGlobals();
+  }
 });
 
 test("integers and bits are what they were with their difference", () => {
