@@ -14,6 +14,7 @@ const arrows: Record<string, string[]> = {
   ans: ["@bitdiet/stream"],
   cabac: ["@bitdiet/stream"],
   "dct-transform": [],
+  "feature-codec": ["@bitdiet/ans", "@bitdiet/stream"],
   "entropy-loss": [tf],
   "fake-quant": [tf],
   "wasm-training": [tf, "@tensorflow/tfjs-backend-wasm"],
@@ -49,6 +50,7 @@ const doors: Record<string, { files: RegExp; imports: RegExp }[]> = {
 /** Runtime dependencies of packages that have any. */
 const dependenciesOf: Record<string, string[]> = {
   "compression-aware": ["@bitdiet/entropy-loss", "@bitdiet/fake-quant", "bitdiet"],
+  "feature-codec": ["@bitdiet/ans"],
   bitdiet: [...coders, "cac", "cli-progress"].sort(),
 };
 

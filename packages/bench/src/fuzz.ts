@@ -9,6 +9,7 @@
 import { pathToFileURL } from "node:url";
 import cac from "cac";
 import { type Corpus, corpusAt, noCorpus } from "./fuzz-corpus.js";
+import { featureCodecs, featureFrames } from "./fuzz-features.js";
 import { alteredFiles, bothReaders, forgedFiles, hasPython } from "./fuzz-files.js";
 import { formats } from "./fuzz-formats.js";
 import { partSubjects } from "./fuzz-parts.js";
@@ -107,6 +108,8 @@ export const subjects = (): Subject[] => [
   alteredFiles(),
   forgedFiles(),
   forgedUpdates,
+  featureFrames,
+  featureCodecs,
   ...formats,
   ...(hasPython() ? [bothReaders] : []),
 ];
