@@ -78,7 +78,8 @@ const COLOURS = [
   [255, 247, 237],
 ];
 
-function drawMaps(
+/** The first so many channels side by side, from nothing (dark) to the largest value (bright). */
+export function drawMaps(
   canvas: HTMLCanvasElement,
   { shape, values }: FeatureMaps,
   shown: number,

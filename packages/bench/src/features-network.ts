@@ -3,13 +3,12 @@
  * what becomes of the outputs when it is changed.
  */
 import { join } from "node:path";
-import { imageFolder } from "@bitdiet/zoo/data/imagenet";
+import { imageFolder, squarePixels } from "@bitdiet/zoo/data/imagenet";
 import { uniform } from "@bitdiet/zoo/data/random";
 import { readLayers } from "@bitdiet/zoo/nets/read-layers";
 import { splitLayers } from "@bitdiet/zoo/nets/split-layers";
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
-import sharp from "sharp";
 
 export const SIDE = 224;
 const CLASSES = 1000;
@@ -20,12 +19,7 @@ export type Picture = Uint8Array;
 
 export async function picturesOf(folder: string, from: number, to: number): Promise<Picture[]> {
   const files = imageFolder(join(folder, "imagenet-val")).slice(from, to);
-  return Promise.all(files.map(({ read }) => pictureOf(read())));
-}
-
-export async function pictureOf(file: Uint8Array): Promise<Picture> {
-  const picture = sharp(file).toColourspace("srgb").removeAlpha();
-  return picture.resize({ width: SIDE, height: SIDE, fit: "fill", kernel: "linear" }).raw().toBuffer();
+  return Promise.all(files.map(({ read }) => squarePixels(read(), SIDE)));
 }
 
 export interface Halves {

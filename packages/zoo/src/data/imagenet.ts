@@ -94,3 +94,9 @@ export async function imagenetInput(file: Uint8Array, side = 224): Promise<Float
     .toBuffer();
   return Float32Array.from(pixels, (byte, i) => (byte / 255 - MEAN[i % 3]) / DEVIATION[i % 3]);
 }
+
+/** Pixels of a picture scaled to a square, whatever its proportions: as Keras prepares inputs. @returns [side, side, 3], 0 .. 255 */
+export function squarePixels(file: Uint8Array, side: number): Promise<Uint8Array> {
+  const picture = sharp(file).toColourspace("srgb").removeAlpha();
+  return picture.resize({ width: side, height: side, fit: "fill", kernel: "linear" }).raw().toBuffer();
+}
