@@ -30,7 +30,7 @@ export interface FeatureCodec {
   /**
    * One frame as bytes.
    *
-   * @param features height · width · channels finite values, channels last; beyond 16 times the greatest sample they may be clipped
+   * @param features height · width · channels finite values, channels last; beyond 32 times the greatest sample they may be clipped
    * @throws {RangeError} if there are more or fewer, one is not finite, or maxBytes is too few at any coarseness
    */
   encode(features: Features, options?: EncodeOptions): Uint8Array;

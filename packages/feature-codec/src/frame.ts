@@ -7,7 +7,14 @@
 import { type AnsCode, contextAnsCode } from "@bitdiet/ans";
 import { corrupt, readNumber, writeNumber, xxHash32 } from "@bitdiet/stream";
 import { type BitWriter, bitReader, bitWriter } from "./bits.js";
-import { type FrameContexts, frameContexts, type Layout, layoutOf, sizeClasses } from "./contexts.js";
+import {
+  CONTEXTS,
+  type FrameContexts,
+  frameContexts,
+  type Layout,
+  layoutOf,
+  sizeClasses,
+} from "./contexts.js";
 import { type FeatureModel, MAX_ADDED, MAX_COARSENESS, MIN_COARSENESS, scaled } from "./model.js";
 import { skippedCode } from "./skipped.js";
 import { ALPHABET, ESCAPE, MAX_MAGNITUDE, PLAIN_TOKENS, putExtra, takeInteger, tokenOf } from "./tokens.js";
@@ -24,7 +31,10 @@ export interface FrameCoder {
   model: FeatureModel;
   transform: FixedTransform;
   contexts: FrameContexts;
-  tokens: AnsCode;
+  /** Of tokens: decoding asks `contexts`, encoding what it has asked before and kept in `known`. */
+  decoder: AnsCode;
+  encoder: AnsCode;
+  known: Uint16Array;
   /** Whether a token has a place in a table: [table · ALPHABET + token]. */
   has: Uint8Array;
   skipped: AnsCode;
@@ -36,11 +46,14 @@ export interface FrameCoder {
 
 export function frameCoder(model: FeatureModel, seed: number): FrameCoder {
   const contexts = frameContexts(model.rows);
+  const known = new Uint16Array(model.height * model.width * model.rows);
   return {
     model,
     transform: fixedTransform(model),
     contexts,
-    tokens: contextAnsCode(model.tables, contexts),
+    decoder: contextAnsCode(model.tables, contexts),
+    encoder: contextAnsCode(model.tables, { count: CONTEXTS, contextOf: (_, index) => known[index] }),
+    known,
     has: Uint8Array.from(model.tables.tables.flatMap((table) => Array.from(table, (f) => (f > 0 ? 1 : 0)))),
     skipped: skippedCode(model),
     whole: layoutOf(model),
@@ -152,7 +165,7 @@ function withoutSkipped(steps: Int32Array, isCoded: Uint8Array, rows: number): I
 }
 
 function codeSteps(coder: FrameCoder, steps: Int32Array, layout: Layout, coarseness: number): Parts {
-  const { contexts, model, has } = coder;
+  const { contexts, model, has, known } = coder;
   const { tableOf } = model.tables;
   const tokens = new Uint8Array(steps.length);
   const extra: BitWriter = bitWriter();
@@ -160,11 +173,12 @@ function codeSteps(coder: FrameCoder, steps: Int32Array, layout: Layout, coarsen
   for (let i = 0; i < tokens.length; i++) {
     const integer = steps[i];
     const token = tokenOf(integer);
-    const table = tableOf[contexts.contextOf(tokens, i)] * ALPHABET;
+    known[i] = contexts.contextOf(tokens, i);
+    const table = tableOf[known[i]] * ALPHABET;
     tokens[i] = has[table + token] ? token : ESCAPE;
     if (tokens[i] >= PLAIN_TOKENS) putExtra(extra, tokens[i], integer);
   }
-  return { tokens: coder.tokens.encode(tokens), extra: extra.bytes() };
+  return { tokens: coder.encoder.encode(tokens), extra: extra.bytes() };
 }
 
 /**
@@ -210,7 +224,7 @@ export function decodeFrame(coder: FrameCoder, bytes: Uint8Array, reference?: Fl
 }
 
 function takeSteps(
-  { contexts, model, tokens }: FrameCoder,
+  { contexts, model, decoder }: FrameCoder,
   bytes: Uint8Array,
   bits: Uint8Array,
   layout: Layout,
@@ -219,7 +233,7 @@ function takeSteps(
 ): Int32Array {
   const { rows, gains } = model;
   contexts.start(layout, sizeClasses(model.sizes, coarseness + likeness));
-  const decoded = tokens.decode(bytes, layout.count * rows);
+  const decoded = decoder.decode(bytes, layout.count * rows);
   const extra = bitReader(bits);
   const steps = new Int32Array(decoded.length);
   const most = Int32Array.from(gains, (gain) =>

@@ -42,7 +42,7 @@ export interface FeatureModel extends Shape {
 
 export const MAX_CHANNELS = 2048;
 export const MAX_VALUES = 2 ** 26;
-/** Features beyond this, as integers, are clipped: 16 to 64 times the greatest of the samples. */
+/** Features beyond this, as integers, are clipped: 32 to 64 times the greatest of the samples. */
 export const MAX_FEATURE = 2 ** 20;
 export const MAX_ENTRY = 2047;
 export const MAX_STEP = 2 ** 30;

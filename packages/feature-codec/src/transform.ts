@@ -4,7 +4,7 @@
  *
  *     steps = round((features − reference) · analysis / step),   features = reference + Σ steps · gain · synthesis
  */
-import { type FeatureModel, MAX_ADDED, MAX_FEATURE, scaled } from "./model.js";
+import { type FeatureModel, MAX_ADDED, MAX_FEATURE, type Matrix, scaled } from "./model.js";
 import { MAX_MAGNITUDE } from "./tokens.js";
 
 /** Where rounding goes up: a step costs more bits than it saves error until well above the half (a dead zone). */
@@ -21,9 +21,10 @@ export interface FixedTransform {
 export function fixedTransform(model: FeatureModel): FixedTransform {
   const { channels, rows, analysis, steps, gains } = model;
   const measured = analysis && Float64Array.from(analysis.entries);
-  const added = (model.synthesis ?? analysis) && Float64Array.from((model.synthesis ?? analysis)!.entries);
+  const synthesis = model.synthesis ?? analysis;
+  const strips = synthesis && inStrips(synthesis, rows, channels);
   const coefficients = new Float64Array(4 * rows);
-  const sum = new Float64Array(channels);
+  const sum = new Float64Array(Math.ceil(channels / STRIP) * STRIP);
   const present = { starts: new Int32Array(rows), factors: new Float64Array(rows) };
   return {
     analyse(differences, coarseness) {
@@ -50,9 +51,9 @@ export function fixedTransform(model: FeatureModel): FixedTransform {
       const factors = Float64Array.from(gains, (gain) => scaled(gain, coarseness));
       const { least, greatest, precision } = model;
       for (let at = 0, pixel = 0; pixel < pixels.length; at += rows, pixel += channels) {
-        if (added === undefined) for (let k = 0; k < rows; k++) sum[k] = integers[at + k] * factors[k];
-        else add(added, integers, at, factors, present, sum);
-        settle(sum, 2 ** -precision, least, greatest, pixels, pixel);
+        if (strips === undefined) for (let k = 0; k < rows; k++) sum[k] = integers[at + k] * factors[k];
+        else add(strips, integers, at, factors, present, sum);
+        settle(sum, channels, 2 ** -precision, least, greatest, pixels, pixel);
       }
     },
   };
@@ -138,65 +139,88 @@ function quantize(
   }
 }
 
-/** The coefficients of a pixel that are not zero: where their rows start, and what these are multiplied by. */
+/** The coefficients of a pixel that are not zero: where their rows start in a strip, and what these are multiplied by. */
 interface Present {
   starts: Int32Array;
   factors: Float64Array;
 }
 
-/** The sum over the coefficients of a pixel that are not zero, four channels at a time so that it stays in registers. */
+/** Channels summed at a time: sums that fit the registers, entries that fill a line of the cache. */
+const STRIP = 8;
+
+/** A matrix in strips of STRIP columns, row by row within a strip; columns that are not there are zeros. */
+function inStrips({ entries }: Matrix, rows: number, channels: number): Float64Array {
+  const strips = Math.ceil(channels / STRIP);
+  const out = new Float64Array(strips * rows * STRIP);
+  for (let k = 0; k < rows; k++) {
+    for (let j = 0; j < channels; j++) {
+      out[((j >> 3) * rows + k) * STRIP + (j & 7)] = entries[k * channels + j];
+    }
+  }
+  return out;
+}
+
+/** The sum over the coefficients of a pixel that are not zero. @param strips see inStrips */
 function add(
-  matrix: Float64Array,
+  strips: Float64Array,
   steps: Int32Array,
   at: number,
   gains: Float64Array,
   { starts, factors }: Present,
   sum: Float64Array,
 ): void {
-  const channels = sum.length;
+  const rows = gains.length;
   let count = 0;
-  for (let k = 0; k < gains.length; k++) {
+  for (let k = 0; k < rows; k++) {
     const step = steps[at + k];
-    if (step === 0) continue;
-    starts[count] = k * channels;
-    factors[count++] = step * gains[k];
+    starts[count] = k * STRIP;
+    factors[count] = step * gains[k];
+    // A branch here would be mispredicted as often as coefficients are hard to code.
+    count += step === 0 ? 0 : 1;
   }
-  let j = 0;
-  for (; j + 3 < channels; j += 4) {
-    let a = 0;
-    let b = 0;
-    let c = 0;
-    let d = 0;
+  for (let j = 0, strip = 0; j < sum.length; j += STRIP, strip += rows * STRIP) {
+    let s0 = 0;
+    let s1 = 0;
+    let s2 = 0;
+    let s3 = 0;
+    let s4 = 0;
+    let s5 = 0;
+    let s6 = 0;
+    let s7 = 0;
     for (let i = 0; i < count; i++) {
       const factor = factors[i];
-      const row = starts[i] + j;
-      a += factor * matrix[row];
-      b += factor * matrix[row + 1];
-      c += factor * matrix[row + 2];
-      d += factor * matrix[row + 3];
+      const row = strip + starts[i];
+      s0 += factor * strips[row];
+      s1 += factor * strips[row + 1];
+      s2 += factor * strips[row + 2];
+      s3 += factor * strips[row + 3];
+      s4 += factor * strips[row + 4];
+      s5 += factor * strips[row + 5];
+      s6 += factor * strips[row + 6];
+      s7 += factor * strips[row + 7];
     }
-    sum[j] = a;
-    sum[j + 1] = b;
-    sum[j + 2] = c;
-    sum[j + 3] = d;
-  }
-  for (; j < channels; j++) {
-    let rest = 0;
-    for (let i = 0; i < count; i++) rest += factors[i] * matrix[starts[i] + j];
-    sum[j] = rest;
+    sum[j] = s0;
+    sum[j + 1] = s1;
+    sum[j + 2] = s2;
+    sum[j + 3] = s3;
+    sum[j + 4] = s4;
+    sum[j + 5] = s5;
+    sum[j + 6] = s6;
+    sum[j + 7] = s7;
   }
 }
 
 /** Adds a sum to a pixel, rounded to the nearest with halves up, and clips. */
 function settle(
   sum: Float64Array,
+  channels: number,
   unit: number,
   least: number,
   greatest: number,
   pixels: Float64Array,
   pixel: number,
 ): void {
-  for (let j = 0; j < sum.length; j++) {
+  for (let j = 0; j < channels; j++) {
     const value = pixels[pixel + j] + Math.floor(sum[j] * unit + 0.5);
     pixels[pixel + j] = Math.max(least, Math.min(greatest, value));
   }
