@@ -7,15 +7,15 @@
  *
  * Tensors are read one at a time: in memory are one tensor, and the coded bytes of the best trial and of the one in hand.
  */
-import { type EncodedModel, encodedModel } from "./encoded-model.js";
+import { type EncodedModel, encodedModel, roundedModel } from "./encoded-model.js";
 import type { EncodeOptions } from "./file/encode.js";
 import { openBitdiet } from "./loaders/open.js";
 import { joinPieces, openSource, plainBytes } from "./loaders/source.js";
 import { channelAxis, elementCount, type Model, type ModelTensor, tensorBytes } from "./model.js";
 import { fromWeights } from "./quantize/from-weights.js";
 import { lambdaOfQuality, type Quantize, qualityOfLambda } from "./quantize/quantize.js";
-import { search } from "./quantize/search.js";
-import { type CompressTarget, checkTarget, goalOf } from "./quantize/target.js";
+import { MAX_TRIALS, search } from "./quantize/search.js";
+import { type CompressTarget, checkTarget, divergenceGoal, goalOf } from "./quantize/target.js";
 import type { CompressReport, Judgement } from "./report.js";
 import type { Shard } from "./shard.js";
 
@@ -70,28 +70,66 @@ export async function compressToPieces(
   // A size is that of the whole model, which no part of it knows.
   if (options.shard && !("quality" in target))
     throw new TypeError(`shard: expected the target "quality", got ${Object.keys(target).join(", ")}`);
-  const judged = async (encoded: EncodedModel): Promise<EncodedModel> =>
-    judge ? { ...encoded, judgement: await judge(await decodedModel(encoded)) } : encoded;
-  const attempt = async (lambda: number): Promise<EncodedModel> => {
-    const encoded = await encodedModel(model, await quantize(lambda), lambda, options);
-    return "divergence" in target ? judged(encoded) : encoded;
-  };
-  const met = await meet(model, target, attempt, options);
-  const result = met.judgement ? met : await judged(met);
+  const met =
+    "divergence" in target
+      ? await stayWithin(model, target, quantize, options)
+      : await meet(model, target, (lambda) => encodedBy(model, quantize, lambda, options), options);
+  const result = met.judgement ? met : await judged(met, judge);
   return { pieces: result.pieces, report: reportOf(model, result) };
+}
+
+async function encodedBy(model: Model, quantize: Quantize, lambda: number, options: CompressOptions) {
+  return encodedModel(model, await quantize(lambda), lambda, options);
+}
+
+async function judged(encoded: EncodedModel, judge: CompressOptions["judge"]): Promise<EncodedModel> {
+  return judge ? { ...encoded, judgement: await judge(await decodedModel(encoded)) } : encoded;
+}
+
+/**
+ * The smallest file whose outputs stay within the limit. Trials are judged by the values that their files would have, so that only the
+ * last one is coded; that one is judged as decoded.
+ */
+async function stayWithin(
+  model: Model,
+  target: { divergence: number },
+  quantize: Quantize,
+  options: CompressOptions,
+): Promise<EncodedModel> {
+  const { judge, onProgress = () => {} } = options;
+  const losslessly = () => encodedModel(model, { tensors: new Map() }, 0, options);
+  if (!model.tensors.some(isQuantizable) && keepsIntegers(model)) return losslessly();
+  const start = options.start ?? (await likelyLambda(model, target, options));
+  const goal = divergenceGoal(target.divergence);
+  let trials = 0;
+  const { best } = await search(goal, start, async (lambda) => {
+    onProgress("trying out", trials++, MAX_TRIALS);
+    const made = await quantize(lambda);
+    return { made, judgement: await judge!(roundedModel(model, made, lambda)) };
+  });
+  onProgress("trying out", MAX_TRIALS, MAX_TRIALS);
+  // Outputs that no fine step leaves as they are: what depends on every bit is kept bit for bit.
+  if (!best) return losslessly();
+  const met = await judged(await encodedModel(model, best.made.made, best.lambda, options), judge);
+  if (goal.measure(met) <= goal.limit) return met;
+  // Some tensors are exact in the file, for no more bytes, and their errors had made up for others'.
+  const byFiles = await search(goal, best.lambda, async (lambda) =>
+    judged(await encodedBy(model, quantize, lambda, options), judge),
+  );
+  return byFiles.best?.made ?? losslessly();
 }
 
 async function meet(
   model: Model,
-  target: CompressTarget,
+  target: Exclude<CompressTarget, { divergence: number }>,
   attempt: (lambda: number) => Promise<EncodedModel>,
   options: CompressOptions,
 ): Promise<EncodedModel> {
   const losslessly = () => encodedModel(model, { tensors: new Map() }, 0, options);
   const weights = elementsIn(model.tensors.filter(isQuantizable));
   // What was quantized before is kept, and so is all that belongs to it: its outputs stay as they are.
-  const isKept = weights === 0 && model.tensors.some(({ use }) => use.kind === "integers");
-  if (isKept && !("bits" in target || "maxBytes" in target)) return losslessly();
+  const isKept = weights === 0 && keepsIntegers(model);
+  if (isKept && "quality" in target) return losslessly();
   if ("quality" in target) return attempt(lambdaOfQuality(target.quality));
   if ("maxBytes" in target && target.maxBytes >= LOSSLESS_SHARE * sizeOf(model.tensors)) {
     const lossless = await losslessly();
@@ -102,8 +140,6 @@ async function meet(
   const start = options.start ?? (await likelyLambda(model, target, options));
   const { best, trials } = await search(goal, start, attempt);
   if (best) return best.made;
-  // Outputs that no fine step leaves as they are: what depends on every bit is kept bit for bit.
-  if ("divergence" in target) return losslessly();
   if (trials.every(({ measure }) => Number.isNaN(measure))) throw new BudgetError(NOTHING);
   const least = Math.min(...trials.map(({ measure }) => measure));
   const unit = "bits" in target ? "bits per weight" : "bytes";
@@ -153,6 +189,8 @@ async function decodedModel({ pieces }: EncodedModel): Promise<Model> {
 function isQuantizable(tensor: ModelTensor): boolean {
   return channelAxis(tensor) !== undefined;
 }
+
+const keepsIntegers = ({ tensors }: Model): boolean => tensors.some(({ use }) => use.kind === "integers");
 
 function elementsIn(tensors: readonly ModelTensor[]): number {
   return tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);

@@ -14,10 +14,11 @@ import {
   type SourceTensor,
   storedOnce,
 } from "./file/encode.js";
-import type { QuantizedTensor } from "./file/quantized-tensor.js";
+import { dequantize, type QuantizedTensor } from "./file/quantized-tensor.js";
+import { floatBytes } from "./formats/floats.js";
 import { FORMAT_ENTRY } from "./loaders/open.js";
 import { plainBytes } from "./loaders/source.js";
-import { elementCount, type Model, type ModelTensor } from "./model.js";
+import { elementCount, type FloatDtype, type Model, type ModelTensor } from "./model.js";
 import { finenessOf, type QuantizedModel } from "./quantize/quantize.js";
 import type { Sized } from "./quantize/target.js";
 import { type CompressedTensor, tensorReport } from "./report.js";
@@ -42,6 +43,8 @@ export interface EncodeModelOptions extends EncodeOptions {
 /** Bits that floats beside the weights keep beyond those of a weight: biases and normalizations then err far less. */
 const MORE_SIGNIFICANT_BITS = 5;
 const MIN_SIGNIFICANT_BITS = 7;
+
+type Quantized = QuantizedTensor | (() => Promise<QuantizedTensor | undefined>) | undefined;
 
 /** The whole file with these integers; tensors are read one at a time. @param lambda rounds the other floats; 0 keeps every bit */
 export async function encodedModel(
@@ -78,35 +81,90 @@ export async function encodedModel(
   return { pieces, tensors, originalBytes, bits, bytes, ...(lambda > 0 && { lambda }) };
 }
 
+/** What a tensor becomes where not every bit is kept. */
+interface Lossy {
+  source: SourceTensor;
+  why: string;
+  isWeight: boolean;
+}
+
+async function lossyOf(
+  tensor: ModelTensor,
+  bytes: Uint8Array,
+  quantized: Quantized,
+  lambda: number,
+): Promise<Lossy | undefined> {
+  const { name, dtype, shape, use } = tensor;
+  const made = typeof quantized === "function" ? await quantized() : quantized;
+  if (made) return { source: { name, dtype, quantized: made }, why: use.reason, isWeight: true };
+  const isRounded = use.kind !== "exact" && dtype === "float32" && elementCount(shape) > 1 && lambda > 0;
+  if (!isRounded) return undefined;
+  const source = exactOf(tensor, roundedSignificands(bytes, lostBits(finenessOf(lambda))));
+  return { source, why: use.reason, isWeight: false };
+}
+
+const exactOf = ({ name, dtype, shape, use }: ModelTensor, bytes: Uint8Array): LosslessTensor => ({
+  name,
+  dtype,
+  shape,
+  bytes,
+  ...(use.kind === "integers" && { integers: use.lie }),
+});
+
 /** What a tensor becomes: integers, unless it takes no more to keep every bit. */
 async function smallest(
   tensor: ModelTensor,
   bytes: Uint8Array,
-  quantized: QuantizedTensor | (() => Promise<QuantizedTensor | undefined>) | undefined,
+  quantized: Quantized,
   lambda: number,
   options: EncodeOptions,
-): Promise<{ source: SourceTensor; why: string; encoded: EncodedTensor; isWeight: boolean }> {
-  const { name, dtype, shape, use } = tensor;
-  const exact = { name, dtype, shape, bytes, ...(use.kind === "integers" && { integers: use.lie }) };
-  const made = typeof quantized === "function" ? await quantized() : quantized;
-  if (made) {
-    const source = { name, dtype, quantized: made };
-    const encoded = encodeTensor(source, options);
-    if (losslessLength(tensor, exact) > lengthOf(encoded))
-      return { source, why: use.reason, encoded, isWeight: true };
+): Promise<Lossy & { encoded: EncodedTensor }> {
+  const { use } = tensor;
+  const exact = exactOf(tensor, bytes);
+  const lossy = await lossyOf(tensor, bytes, quantized, lambda);
+  if (lossy && !lossy.isWeight) return { ...lossy, encoded: encodeTensor(lossy.source) };
+  if (lossy) {
+    const encoded = encodeTensor(lossy.source, options);
+    if (losslessLength(tensor, exact) > lengthOf(encoded)) return { ...lossy, encoded };
     const why = "takes no more with every bit";
     return { source: exact, why, encoded: encodedExactly(tensor, exact, options), isWeight: true };
   }
-  if (use.kind !== "exact" && dtype === "float32" && elementCount(shape) > 1 && lambda > 0) {
-    const source = { ...exact, bytes: roundedSignificands(bytes, lostBits(finenessOf(lambda))) };
-    return { source, why: use.reason, encoded: encodeTensor(source), isWeight: false };
-  }
-  if (use.kind === "integers") {
-    const why = `quantized before: kept, ${use.reason}`;
-    return { source: exact, why, encoded: encodedExactly(tensor, exact, options), isWeight: false };
-  }
+  const encoded = encodedExactly(tensor, exact, options);
+  if (use.kind === "integers")
+    return { source: exact, why: `quantized before: kept, ${use.reason}`, encoded, isWeight: false };
   const why = lambda === 0 ? "every bit fits" : quantized ? "zeros, or not finite" : use.reason;
-  return { source: exact, why, encoded: encodedExactly(tensor, exact, options), isWeight: false };
+  return { source: exact, why, encoded, isWeight: false };
+}
+
+/**
+ * The model as a decoder of `encodedModel`'s file would give it, without coding anything: for trials. Only where a tensor takes about
+ * as much with every bit, which the file then keeps, may it differ.
+ */
+export function roundedModel(
+  original: Model,
+  { tensors: quantized, model = original }: QuantizedModel,
+  lambda: number,
+): Model {
+  const rounded = async (tensor: ModelTensor): Promise<Uint8Array> => {
+    const bytes = plainBytes(await tensor.bytes());
+    const lossy = await lossyOf(tensor, bytes, quantized.get(tensor.name), lambda);
+    if (!lossy) return bytes;
+    if (!("quantized" in lossy.source)) return lossy.source.bytes;
+    const { quantized: made } = lossy.source;
+    if (losslessLength(tensor, exactOf(tensor, bytes)) <= likelyLength(made)) return bytes;
+    return floatBytes(tensor.dtype as FloatDtype, dequantize(made));
+  };
+  return {
+    ...model,
+    tensors: model.tensors.map((tensor) => ({ ...tensor, bytes: () => rounded(tensor) })),
+  };
+}
+
+/** Bytes of integers by the best static code for their mean magnitude, a Laplacian's: about what adaptive coders take. */
+function likelyLength({ integers }: QuantizedTensor): number {
+  let sum = 0;
+  for (const integer of integers) sum += Math.abs(integer);
+  return (integers.length / 8) * Math.log2(1 + 2 * Math.E * (sum / integers.length));
 }
 
 /** What tensors take with every bit: each trial of a search asks for it. */

@@ -34,7 +34,7 @@ export interface Found<Made> {
 
 /** Octaves that lambda is changed by at most at a time: below a bit a weight lines mislead. */
 const MAX_CHANGE = 6;
-const MAX_TRIALS = 14;
+export const MAX_TRIALS = 14;
 
 /**
  * @param start where to begin: any lambda that is not absurd

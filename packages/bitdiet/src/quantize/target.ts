@@ -45,19 +45,22 @@ export function checkTarget(target: CompressTarget): void {
     throw new RangeError(`${name}: expected a number from ${least} to ${most}, got ${value}`);
 }
 
+/** How far outputs may diverge. */
+export function divergenceGoal(limit: number): Goal<Pick<Sized, "judgement">> {
+  const log = (value: number) => Math.log2(Math.max(value, MIN_DIVERGENCE));
+  return {
+    limit: log(limit),
+    slack: Math.log2(1 / (1 - DIVERGENCE_SLACK)),
+    measure: ({ judgement }) =>
+      judgement && !Number.isNaN(judgement.value) ? log(judgement.value) : Infinity,
+    slope: 1,
+    precision: 0.1,
+  };
+}
+
 /** @param weights numbers in tensors that may be quantized */
 export function goalOf(target: Exclude<CompressTarget, { quality: number }>, weights: number): Goal<Sized> {
-  if ("divergence" in target) {
-    const log = (value: number) => Math.log2(Math.max(value, MIN_DIVERGENCE));
-    return {
-      limit: log(target.divergence),
-      slack: Math.log2(1 / (1 - DIVERGENCE_SLACK)),
-      measure: ({ judgement }) =>
-        judgement && !Number.isNaN(judgement.value) ? log(judgement.value) : Infinity,
-      slope: 1,
-      precision: 0.1,
-    };
-  }
+  if ("divergence" in target) return divergenceGoal(target.divergence);
   // Half a bit for an octave of lambda.
   const [slope, precision] = [-0.5, 0.002];
   if ("bits" in target) {

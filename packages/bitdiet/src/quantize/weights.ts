@@ -22,6 +22,11 @@ export interface Weights {
 
 /** What a bit is worth in squared steps; at high rate the slope of distortion over rate is 1 / (12 / (2 ln 2)) = 0.116. */
 const RATE_WEIGHT = 0.08;
+/**
+ * From this fineness on integers are the nearest ones: beside steps that small a row's density hardly changes, so that choosing by
+ * rate gains nothing (on ResNet-20 and MobileNet: within 0.004 bits a weight at equal error) and takes forty times as long.
+ */
+const NEAREST_FROM = 4;
 /** Parts of an octave on which steps lie. Finer ones cost more than they gain. */
 const STEP_PARTS = 8;
 const GOLDEN_RATIO = 0.6180339887498949;
@@ -47,7 +52,7 @@ export function quantizeWeights(
   const relativeStep = 2 ** (1 - fineness);
   const integers = new Int32Array(values.length);
   const steps = new Float32Array(rows);
-  const model = weightRateModel({ rowLength: columns, kernel });
+  const model = fineness < NEAREST_FROM ? weightRateModel({ rowLength: columns, kernel }) : undefined;
   for (let row = 0; row < rows; row++) {
     if (rms[row] < 1e-30) continue;
     // Rows take their turns in crossing to the next step of the grid, so that a tensor's size changes in small steps.
@@ -56,8 +61,9 @@ export function quantizeWeights(
     let product = 0;
     let square = 0;
     for (let i = row * columns, end = i + columns; i < end; i++) {
-      const integer = cheapest(inRows[i] / step, RATE_WEIGHT, model);
-      model.update(integer);
+      const exact = inRows[i] / step;
+      const integer = model ? cheapest(exact, RATE_WEIGHT, model) : Math.round(exact);
+      model?.update(integer);
       integers[i] = integer;
       product += integer * inRows[i];
       square += integer * integer;
