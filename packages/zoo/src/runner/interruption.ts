@@ -10,12 +10,12 @@ export class InterruptedError extends Error {
 export const TRY_AGAIN = 75;
 
 /**
- * A signal that SIGTERM aborts. The first one no longer ends the process, whoever else listened for it: what runs ends by
- * itself; a second one ends it at once.
+ * A signal that SIGTERM aborts. It no longer ends the process, whoever else listened for it: what runs ends by itself, however often it
+ * is told. Slurm tells a step twice, by its daemon and by srun, and a second one that ended it would lose what is just being kept.
  */
 export function untilTold(): AbortSignal {
   const told = new AbortController();
   process.removeAllListeners("SIGTERM");
-  process.once("SIGTERM", () => told.abort());
+  process.on("SIGTERM", () => told.abort());
   return told.signal;
 }
