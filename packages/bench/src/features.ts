@@ -17,8 +17,8 @@ import { jpeg, type Peer, peers, type Range } from "./features-peers.js";
 import { markdownTable, sourceOf } from "./report.js";
 import { dataFolder } from "./sources.js";
 
-/** Judged are the first pictures, learned from is the rest. */
-const JUDGED = 300;
+/** Learned from are the first pictures, on which layers, rounding and targets were chosen, too; judged is the rest, which chose nothing. */
+const LEARNED = 300;
 const ALL = 658;
 /** Layers whose output is sent: before an activation and after it. */
 const LAYERS = ["conv_pw_6_bn", "conv_pw_6_relu"];
@@ -45,8 +45,8 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
     return {};
   }
   await useBackend("wasm");
-  const judged = await picturesOf(folder, 0, quick ? 60 : JUDGED);
-  const learned = await picturesOf(folder, JUDGED, quick ? JUDGED + 60 : ALL);
+  const learned = await picturesOf(folder, 0, quick ? 60 : LEARNED);
+  const judged = await picturesOf(folder, LEARNED, quick ? LEARNED + 60 : ALL);
   const whole = await readMobilenet(folder);
   const rows: Row[] = [];
   for (const layer of quick ? LAYERS.slice(0, 1) : LAYERS) {
