@@ -7,7 +7,7 @@
 import { type FeatureModel, MAX_ADDED, MAX_FEATURE, type Matrix, scaled } from "./model.js";
 import { MAX_MAGNITUDE } from "./tokens.js";
 
-/** Where rounding goes up: a step costs more bits than it saves error until well above the half (a dead zone). */
+/** Where rounding goes up: a dead zone saves bits, but shifts the features' means, which costs the outputs more. */
 const ROUNDING = 0.5;
 
 /** Both directions of one codec; the matrices are turned into float64 once. */
