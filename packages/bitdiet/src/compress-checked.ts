@@ -37,7 +37,9 @@ const SECONDS = 10;
 /** Models that a search judges, about, itself and its rivals. */
 const TRIALS = 14;
 /** Fewer inputs judge nothing, or say nothing of a tensor. */
-const [MIN_JUDGING, MIN_PROBES] = [4, 2];
+const MIN_INPUTS = 2;
+/** Seconds of a run from which pictures of any size are made smaller: four of them cannot be judged any more. */
+const SLOW = SECONDS / TRIALS / 4;
 /** Seconds of one run beyond which made-up inputs are not worth it. */
 const TOO_SLOW = 5;
 
@@ -88,12 +90,19 @@ export async function checkOutputs(
 ): Promise<OutputCheck> {
   onProgress("running", 0, 1);
   const given = feeds && heldOut(feeds);
+  const quick = { slow: SLOW, clock };
   const allProbing =
     given?.calibrating.slice(0, MAX_PROBES) ??
-    (await runnableInputs(runner, model, { count: MAX_PROBES, seed: PROBE_SEED, makers: byTurns() }));
+    (await runnableInputs(runner, model, {
+      ...quick,
+      count: MAX_PROBES,
+      seed: PROBE_SEED,
+      makers: byTurns(),
+    }));
   const allJudging =
     given?.judging ??
     (await runnableInputs(runner, model, {
+      ...quick,
       count: HELD_OUT,
       seed: HELD_OUT_SEED,
       makers: judgeByOthers ? drawn : byTurns(),
@@ -105,9 +114,9 @@ export async function checkOutputs(
     );
   const weights = model.tensors.filter((tensor) => channelAxis(tensor) !== undefined).length;
   const judged = affordable(SECONDS / TRIALS - change, run, allJudging.length);
-  const judging = allJudging.slice(0, Math.max(MIN_JUDGING, judged));
+  const judging = allJudging.slice(0, Math.max(MIN_INPUTS, judged));
   const probes = affordable(SECONDS / weights - change, run, allProbing.length);
-  const probing = allProbing.slice(0, Math.max(MIN_PROBES, probes));
+  const probing = allProbing.slice(0, Math.max(MIN_INPUTS, probes));
   const { judge, spread } = await outputJudge(model, runner, judging);
   const { kind, steps } = await judge(model);
   const areMoved = feeds !== undefined || spread > UNMOVED[kind];

@@ -9,7 +9,7 @@ import type { Model } from "../../model.js";
 import type { Runner, RunTensor } from "../runner.js";
 import { hintsOf } from "./hints.js";
 import { type Feeds, type MakeOptions, madeUpInputs } from "./made-up.js";
-import type { InputHints } from "./shapes.js";
+import { type InputHints, PICTURE_SIZE } from "./shapes.js";
 import { isState, statePairs } from "./states.js";
 
 /**
@@ -55,6 +55,16 @@ const ATTEMPTS: readonly InputHints[] = [
   { length: 1, size: 32, vocabulary: 2 },
 ];
 
+/** Pictures are not made smaller than this for speed. */
+const MIN_SIZE = 64;
+
+export interface RunnableOptions extends Pick<MakeOptions, "count" | "seed" | "makers"> {
+  /** Seconds a run from which pictures of any size are made smaller. Default: they never are. */
+  slow?: number;
+  /** Seconds so far, of which `slow` are some. */
+  clock?(): number;
+}
+
 /**
  * Made-up inputs of the first kind that the model runs with.
  *
@@ -65,20 +75,52 @@ const ATTEMPTS: readonly InputHints[] = [
 export async function runnableInputs(
   runner: Runner,
   model: Model,
-  { count = 32, seed = 1, makers }: Pick<MakeOptions, "count" | "seed" | "makers"> = {},
+  {
+    count = 32,
+    seed = 1,
+    makers,
+    slow = Infinity,
+    clock = () => performance.now() / 1000,
+  }: RunnableOptions = {},
 ): Promise<Feeds[]> {
-  const hints = await hintsOf(model);
+  const known = await hintsOf(model);
+  const made = (hints: InputHints, many: number) =>
+    madeUpInputs(runner.inputs, { seed, makers, hints, count: many });
   let failure: unknown;
   for (const attempt of ATTEMPTS) {
-    const options = { seed, makers, hints: { ...hints, ...attempt } };
+    let hints = { ...known, ...attempt };
     try {
-      const [first] = madeUpInputs(runner.inputs, { ...options, count: 1 });
+      const [first] = made(hints, 1);
       await runner.run(first);
+      hints = await quickEnough(runner, hints, { slow, clock, first: (each) => made(each, 1)[0] });
       const hasState = [...first].some(([name, { data }]) => isState(name) && data.length > 0);
-      return madeUpInputs(runner.inputs, { ...options, count: hasState ? STEPS * count : count });
+      return made(hints, hasState ? STEPS * count : count);
     } catch (error) {
       failure ??= error;
     }
   }
   throw failure;
 }
+
+/** The hints with the size halved until a run is no longer slow, as far as the model takes smaller pictures. */
+async function quickEnough(
+  runner: Runner,
+  hints: InputHints,
+  { slow, clock, first }: { slow: number; clock(): number; first(hints: InputHints): Feeds },
+): Promise<InputHints> {
+  const smaller = { ...hints, size: (hints.size ?? PICTURE_SIZE) / 2 };
+  if (slow === Infinity || smaller.size < MIN_SIZE) return hints;
+  const [feeds, fewer] = [first(hints), first(smaller)];
+  if (shapesIn(feeds) === shapesIn(fewer)) return hints;
+  const start = clock();
+  await runner.run(feeds);
+  if (clock() - start <= slow) return hints;
+  try {
+    await runner.run(fewer);
+  } catch {
+    return hints;
+  }
+  return quickEnough(runner, smaller, { slow, clock, first });
+}
+
+const shapesIn = (feeds: Feeds): string => [...feeds.values()].map(({ shape }) => shape.join()).join(" ");

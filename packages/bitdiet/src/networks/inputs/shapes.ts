@@ -18,7 +18,8 @@ export interface InputHints {
   length?: number;
 }
 
-const PICTURE_SIZE = 224;
+/** Height and width of pictures, without a hint. */
+export const PICTURE_SIZE = 224;
 /** Width of a picture whose height is given and small: a line of text. */
 const LINE_WIDTH = 320;
 const TOKENS = 32;

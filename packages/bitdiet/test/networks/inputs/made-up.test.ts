@@ -2,6 +2,7 @@ import * as ort from "onnxruntime-web";
 import { expect, test } from "vitest";
 import { memoryFiles } from "../../../src/formats/files.js";
 import { readOnnx } from "../../../src/formats/onnx.js";
+import type { Model } from "../../../src/model.js";
 import { madeUpInputs } from "../../../src/networks/inputs/made-up.js";
 import { madeUpPicture } from "../../../src/networks/inputs/pictures.js";
 import { runInputs, runnableInputs } from "../../../src/networks/inputs/run.js";
@@ -9,7 +10,7 @@ import { madeUpSpeech } from "../../../src/networks/inputs/sound.js";
 import { statePairs } from "../../../src/networks/inputs/states.js";
 import { onnxRunner } from "../../../src/networks/onnx/run.js";
 import { uniform } from "../../../src/networks/random.js";
-import type { RunInput } from "../../../src/networks/runner.js";
+import { RunError, type RunInput, type Runner } from "../../../src/networks/runner.js";
 import { bytesOf, normals, onnxMessage } from "../../formats/small-models.js";
 
 ort.env.wasm.numThreads = 1;
@@ -211,6 +212,36 @@ test("a length that the model takes is found, and its state goes from step to st
   expect(outputs.every((output) => String([...output.keys()]) === "y")).toBe(true);
   expect(outputs.slice(0, 3).map((output) => (output.get("y")!.data as Float32Array)[7])).toEqual([1, 2, 3]);
   await runner.dispose();
+});
+
+test("pictures of any size are made smaller until a run is quick, as far as the model takes them", async () => {
+  /** Takes a second for every 10,000 pixels, and refuses sides under `least`. */
+  const network = (extent: number | undefined, least: number) => {
+    let seconds = 0;
+    const runner: Runner = {
+      inputs: [{ name: "x", dtype: "float32", shape: [1, extent, extent, 3] }],
+      outputs: ["y"],
+      async run(feeds) {
+        const [, height, width] = feeds.get("x")!.shape;
+        if (height < least) throw new RunError("too small");
+        seconds += (height * width) / 10_000;
+        return new Map();
+      },
+      async dispose() {},
+    };
+    return { runner, clock: () => seconds };
+  };
+  const model: Model = { format: "onnx", metadata: {}, tensors: [] };
+  const sideOf = async (extent: number | undefined, least: number, slow?: number) => {
+    const { runner, clock } = network(extent, least);
+    const [feeds] = await runnableInputs(runner, model, { count: 1, slow, clock });
+    return feeds.get("x")!.shape[1];
+  };
+  expect(await sideOf(undefined, 1)).toBe(224);
+  expect(await sideOf(undefined, 1, 10)).toBe(224);
+  expect(await sideOf(undefined, 1, 2)).toBe(112);
+  expect(await sideOf(undefined, 100, 0.01)).toBe(112);
+  expect(await sideOf(200, 1, 2)).toBe(200);
 });
 
 test("steps of a model with a state hear one sound, piece by piece", () => {
