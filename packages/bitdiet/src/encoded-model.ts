@@ -21,7 +21,7 @@ import { plainBytes } from "./loaders/source.js";
 import { elementCount, type FloatDtype, type Model, type ModelTensor } from "./model.js";
 import { finenessOf, type QuantizedModel } from "./quantize/quantize.js";
 import type { Sized } from "./quantize/target.js";
-import { type CompressedTensor, tensorReport } from "./report.js";
+import { type CompressedTensor, NO_MORE_EXACTLY, tensorReport } from "./report.js";
 import { SHARD_ENTRY, type Shard, shardBytes, shardOf } from "./shard.js";
 
 /** A file, and what it came to. */
@@ -63,7 +63,7 @@ export async function encodedModel(
     const made = quantized.get(tensor.name);
     const { source, why, encoded, isWeight } = await smallest(tensor, bytes, made, lambda, options);
     parts.push(encoded);
-    const note = notes.get(tensor.name);
+    const note = "quantized" in source ? notes.get(tensor.name) : undefined;
     const report = tensorReport(tensor, bytes, { source, why: note ? `${why}; ${note}` : why }, encoded);
     tensors.push(report);
     originalBytes += bytes.length;
@@ -126,8 +126,12 @@ async function smallest(
   if (lossy) {
     const encoded = encodeTensor(lossy.source, options);
     if (losslessLength(tensor, exact) > lengthOf(encoded)) return { ...lossy, encoded };
-    const why = "takes no more with every bit";
-    return { source: exact, why, encoded: encodedExactly(tensor, exact, options), isWeight: true };
+    return {
+      source: exact,
+      why: NO_MORE_EXACTLY,
+      encoded: encodedExactly(tensor, exact, options),
+      isWeight: true,
+    };
   }
   const encoded = encodedExactly(tensor, exact, options);
   if (use.kind === "integers")

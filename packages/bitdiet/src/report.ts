@@ -10,6 +10,9 @@ import { dequantize } from "./file/quantized-tensor.js";
 import { floatBytes, floatValues } from "./formats/floats.js";
 import { elementCount, isFloat, type ModelTensor, type TensorUse } from "./model.js";
 
+/** Why a weight is not quantized that was rounded before, or has few values. */
+export const NO_MORE_EXACTLY = "takes no more with every bit";
+
 export interface CompressedTensor {
   name: string;
   shape: number[];

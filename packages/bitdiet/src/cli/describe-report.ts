@@ -3,7 +3,7 @@
  *
  *     describeReport(result); // "tensor  shape  bytes …"
  */
-import type { CompressedTensor, CompressReport } from "../report.js";
+import { type CompressedTensor, type CompressReport, NO_MORE_EXACTLY } from "../report.js";
 import type { Chosen, Outputs } from "./choose.js";
 import { formatBytes, formatNumber, formatTable, timesSmaller } from "./print.js";
 
@@ -26,16 +26,15 @@ export function describeReport(result: CompressResult): string {
   const { file, bytes, filesBytes, overheadBytes, bits, sha256, tensors, scores, brotliBytes } = result;
   const quantized = tensors.filter(({ kept }) => kept === "quantized");
   const before = tensors.filter(({ kept }) => kept === "quantized before");
-  const largest = [...quantized, ...before].sort((a, b) => b.byteLength - a.byteLength);
-  const others = tensors.filter((tensor) => !largest.includes(tensor));
+  const exact = tensors.filter(({ why }) => why === NO_MORE_EXACTLY);
+  const largest = [...tensors].sort((a, b) => b.byteLength - a.byteLength);
   const rest = largest.slice(MAX_ROWS);
   const rows = largest.slice(0, MAX_ROWS).map(rowOf);
   return [
     ...(rows.length
       ? [formatTable([["tensor", "shape", "bytes", "bits", "SNR dB", "coder"], ...rows]), ""]
       : []),
-    ...(rest.length ? [`${rest.length} smaller quantized tensors ${formatBytes(bytesOf(rest))}`] : []),
-    `${others.length ? `${others.length} other tensors ${formatBytes(bytesOf(others))}, ` : ""}names and topology ${formatBytes(overheadBytes)}`,
+    `${rest.length ? `${rest.length} smaller tensors ${formatBytes(bytesOf(rest))}, ` : ""}names and topology ${formatBytes(overheadBytes)}`,
     `${file}: ${formatBytes(bytes)}, ${timesSmaller(bytes, filesBytes)} than the ${formatBytes(filesBytes)} of its files` +
       (quantized.length ? `, ${formatNumber(bits, 3)} bits per quantized weight` : ""),
     `SHA-256 ${sha256}`,
@@ -46,6 +45,9 @@ export function describeReport(result: CompressResult): string {
       ? [
           `${before.length} tensors of ${formatBytes(bytesOf(before))} were quantized before: kept, bit for bit.`,
         ]
+      : []),
+    ...(exact.length
+      ? [`${exact.length} weight tensors take no more with every bit, ${formatBytes(bytesOf(exact))}: kept so.`]
       : []),
     quantized.length === 0
       ? "Nothing was quantized: every tensor is kept bit for bit, or but for its last bits."
@@ -80,7 +82,7 @@ function rowOf({ name, shape, byteLength, bits, signalToNoise, coder }: Compress
     `[${shape}]`,
     formatBytes(byteLength),
     formatNumber(bits, 3),
-    Number.isNaN(signalToNoise) ? "kept" : formatNumber(signalToNoise, 1),
+    Number.isFinite(signalToNoise) ? formatNumber(signalToNoise, 1) : "kept",
     coder,
   ];
 }
