@@ -9,7 +9,7 @@ import { stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { xxHash32 } from "@bitdiet/stream";
 import { BudgetError } from "../compress.js";
-import { refuseExisting, writeWhole } from "../formats/whole-files.js";
+import { refuseUnwritable, writeWhole } from "../formats/whole-files.js";
 import { openBitdiet } from "../loaders/open.js";
 import { openSource } from "../loaders/source.js";
 import type { Model } from "../model.js";
@@ -49,7 +49,7 @@ export interface CompressCommand extends Omit<Choice, "data" | "hasCurve" | "sha
  */
 export async function compress(path: string, command: CompressCommand, progress: Progress): Promise<string> {
   const { output, force, keep, strict, requantize, json } = command;
-  for (const path of [output, command.curve]) if (path !== undefined) refuseExisting(path, force);
+  for (const path of [output, command.curve]) if (path !== undefined) refuseUnwritable(path, force);
   if (command.curve !== undefined && resolve(command.curve) === resolve(output))
     throw new UsageError("--curve: expected another file than --output, got the same");
   if (command.maxDrop !== undefined && !command.evaluate)

@@ -47,7 +47,9 @@ export function describeReport(result: CompressResult): string {
         ]
       : []),
     ...(exact.length
-      ? [`${exact.length} weight tensors take no more with every bit, ${formatBytes(bytesOf(exact))}: kept so.`]
+      ? [
+          `${exact.length} weight tensors take no more with every bit, ${formatBytes(bytesOf(exact))}: kept so.`,
+        ]
       : []),
     quantized.length === 0
       ? "Nothing was quantized: every tensor is kept bit for bit, or but for its last bits."

@@ -5,7 +5,7 @@
  *     bitdiet diff v1.bitdiet model.json -o v2.bitdelta --max-bytes 40kB
  */
 import { readFile } from "node:fs/promises";
-import { refuseExisting, writeWhole } from "../formats/whole-files.js";
+import { refuseUnwritable, writeWhole } from "../formats/whole-files.js";
 import { encodeUpdate, type UpdateReport, type UpdateTarget } from "../updates/encode.js";
 import { nextModel, nextTensor, sha256 } from "../updates/next.js";
 import { openPath, refuseOwnFiles } from "./open.js";
@@ -26,7 +26,7 @@ export async function diff(
   { output, target, force, json }: DiffCommand,
   progress: Progress,
 ): Promise<string> {
-  refuseExisting(output, force);
+  refuseUnwritable(output, force);
   const opened = await openPath(path);
   const base = new Uint8Array(await readFile(basePath));
   await refuseOwnFiles(output, [basePath, ...opened.files]);

@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { floatValues } from "../formats/floats.js";
-import { refuseExisting, writeWhole } from "../formats/whole-files.js";
+import { refuseUnwritable, writeWhole } from "../formats/whole-files.js";
 import { type Dtype, elementCount, isFloat, type ModelTensor, tensorBytes } from "../model.js";
 import { signalToNoise } from "../report.js";
 import { type InspectedTensor, type InspectReport, largestFirst, MAX_ROWS } from "./inspect-report.js";
@@ -182,7 +182,7 @@ export async function inspect(
   { json, html, force }: { json: boolean; html?: string; force: boolean },
   progress: Progress,
 ): Promise<string> {
-  if (html) refuseExisting(html, force);
+  if (html) refuseUnwritable(html, force);
   const opened = await openPath(path);
   const reference = other === undefined ? undefined : await openPath(other);
   if (html) await refuseOwnFiles(html, [...opened.files, ...(reference?.files ?? [])]);

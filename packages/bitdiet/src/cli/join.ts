@@ -4,7 +4,7 @@
  *     bitdiet join part-*.bitdiet -o model.bitdiet
  */
 
-import { refuseExisting, writeWhole } from "../formats/whole-files.js";
+import { refuseUnwritable, writeWhole } from "../formats/whole-files.js";
 import { joinShards } from "../join-shards.js";
 import { openBitdiet } from "../loaders/open.js";
 import { openSource } from "../loaders/source.js";
@@ -24,7 +24,7 @@ export async function join(
   { output, force, json }: JoinCommand,
   progress: Progress,
 ): Promise<string> {
-  refuseExisting(output, force);
+  refuseUnwritable(output, force);
   await refuseOwnFiles(output, paths);
   const { tensors, pieces } = await joinShards(
     await Promise.all(paths.map((path) => openSource(path))),

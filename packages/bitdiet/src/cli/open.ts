@@ -5,11 +5,12 @@
  */
 import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { isBitdiet } from "../file/header.js";
 import type { ModelFiles } from "../formats/files.js";
 import { modelAmong, modelFiles, readModel } from "../formats/list.js";
 import { folderFiles } from "../formats/node-files.js";
 import { type BitdietFile, openBitdiet } from "../loaders/open.js";
-import { openSource } from "../loaders/source.js";
+import { type ByteSource, openSource } from "../loaders/source.js";
 import { type Model, ModelFileError } from "../model.js";
 import { UsageError } from "./options.js";
 
@@ -29,12 +30,18 @@ export async function openPath(given: string): Promise<OpenedModel> {
     throw new ModelFileError(`${given}: cannot be read: ${error.code ?? error.message}`);
   });
   const path = stats.isDirectory() ? join(given, await modelIn(given)) : given;
-  if (path.endsWith(".bitdiet")) {
-    const bitdiet = await openBitdiet(await openSource(path));
+  const source = await openSource(path);
+  if (path.endsWith(".bitdiet") || isBitdiet(await firstBytes(source))) {
+    const bitdiet = await openBitdiet(source);
     return { path, files: new Set([path]), model: bitdiet.model, bitdiet };
   }
   const files = new Set([path]);
   return { path, files, model: await readModel(noting(dirname(path), files), basename(path)) };
+}
+
+async function firstBytes(source: ByteSource): Promise<Uint8Array> {
+  for await (const piece of source.read(0, 4)) return piece;
+  return new Uint8Array();
 }
 
 /** @throws {UsageError} if an output is one of the files that were read, the only original perhaps */

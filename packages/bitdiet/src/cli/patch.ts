@@ -4,7 +4,7 @@
  *     bitdiet patch v1.bitdiet v2.bitdelta -o v2.bitdiet
  */
 import { readFile } from "node:fs/promises";
-import { refuseExisting, writeWhole } from "../formats/whole-files.js";
+import { refuseUnwritable, writeWhole } from "../formats/whole-files.js";
 import { applyUpdate } from "../updates/apply.js";
 import { sha256 } from "../updates/next.js";
 import { hex } from "./diff.js";
@@ -18,7 +18,7 @@ export async function patch(
   { output, force, json }: { output: string; force: boolean; json: boolean },
   progress: Progress,
 ): Promise<string> {
-  refuseExisting(output, force);
+  refuseUnwritable(output, force);
   await refuseOwnFiles(output, [basePath, updatePath]);
   progress.step("patching", 0, 1);
   const [base, update] = await Promise.all([basePath, updatePath].map((path) => readFile(path)));

@@ -30,10 +30,14 @@ export interface Header {
   fileLength: number;
 }
 
+/** Whether a file that begins so is one of this format, of any version. */
+export function isBitdiet(bytes: Uint8Array): boolean {
+  return bytes.length >= 4 && new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true) === MAGIC;
+}
+
 /** @returns undefined if there are too few bytes to tell */
 function readPrologue(bytes: Uint8Array) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  must(bytes.length < 4 || view.getUint32(0, true) === MAGIC, "Not a .bitdiet file");
+  must(bytes.length < 4 || isBitdiet(bytes), "Not a .bitdiet file");
   if (bytes.length >= 5 && bytes[4] !== VERSION)
     throw new CorruptInputError(`Version ${bytes[4]} of the format, not ${VERSION}`);
   if (bytes.length < PROLOGUE && bytes.slice(6).filter((byte) => byte < 128).length < 3) return undefined;

@@ -8,8 +8,10 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import {
+  accessSync,
   chmodSync,
   closeSync,
+  constants,
   linkSync,
   lstatSync,
   mkdirSync,
@@ -119,13 +121,34 @@ export function removeUnfinishedAtExit(): void {
 }
 
 /** @throws {FileExistsError} if something is there, also a link to nothing; with force, if it is no file */
-export function refuseExisting(path: string, force: boolean): void {
+function refuseExisting(path: string, force: boolean): void {
   const there = lstatSync(path, { throwIfNoEntry: false });
   if (!there) return;
   if (!force) throw new FileExistsError(`${path} exists already`);
   // Devices and folders, behind links, too.
   if (!there.isFile() && !statSync(path, { throwIfNoEntry: false })?.isFile())
     throw new FileExistsError(`${path} is no file that could be written over`);
+}
+
+/**
+ * Before any work is done for it: whether a file could be written.
+ *
+ * @throws {FileExistsError} if something is in its way; {Error} with the system's code if its folder takes nothing
+ */
+export function refuseUnwritable(path: string, force: boolean): void {
+  try {
+    refuseExisting(path, force);
+    accessSync(nearestFolder(dirname(path)), constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw code ? Object.assign(new Error(`${path}: cannot be written: ${code}`), { code }) : error;
+  }
+}
+
+/** The folder itself, or the one in which it would be made. */
+function nearestFolder(folder: string): string {
+  const isThere = statSync(folder, { throwIfNoEntry: false }) || dirname(folder) === folder;
+  return isThere ? folder : nearestFolder(dirname(folder));
 }
 
 /** @returns those that were not there, from the outermost on */

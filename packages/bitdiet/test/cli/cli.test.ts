@@ -289,7 +289,8 @@ describe("exit code 3: a file that cannot be read", () => {
     await writeFile(join(folder, "changed.bitdiet"), changed);
     await writeFile(join(folder, "cut.bitdiet"), good.subarray(0, 5000));
     await writeFile(join(folder, "other.bitdiet"), "PNG and so on, long enough to be one");
-    await writeFile(join(folder, "bad.safetensors"), good);
+    await writeFile(join(folder, "renamed.safetensors"), good);
+    await writeFile(join(folder, "bad.safetensors"), good.subarray(1));
     for (const [args, message] of [
       [["verify", "nowhere.bitdiet"], "nowhere.bitdiet: cannot be read: ENOENT"],
       [["verify", "changed.bitdiet"], 'tensor "fc.weight"'],
@@ -298,11 +299,18 @@ describe("exit code 3: a file that cannot be read", () => {
       [["verify", "torch"], "not a .bitdiet file"],
       [["decompress", "changed.bitdiet", "-o", "out-changed/deep"], 'tensor "fc.weight"'],
       [["compress", "bad.safetensors", "-o", "x.bitdiet"], "bad.safetensors: expected a header"],
+      [["decompress", "bad.safetensors", "-o", "out-bad"], "bad.safetensors: expected a header"],
       [["inspect", "score.mjs"], "expected a TF.js model.json"],
     ] as const) {
       const { code, stderr } = await bitdiet(...args);
       expect({ args, code, stderr }).toEqual({ args, code: 3, stderr: expect.stringContaining(message) });
     }
+    // What a file is, its first bytes say, not its name.
+    expect(await bitdiet("verify", "renamed.safetensors")).toMatchObject({ code: 0 });
+    expect(await bitdiet("compress", "renamed.safetensors", "-o", "x.bitdiet")).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("is compressed already"),
+    });
     expect(await readdir(folder)).not.toContain("out-changed");
   });
 });

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   FileExistsError,
   type PathPiece,
+  refuseUnwritable,
   withTemporaryFolder,
   writeWhole,
 } from "../../src/formats/whole-files.js";
@@ -94,6 +95,25 @@ describe("what is in the way", () => {
       for (const force of [true, false])
         await expect(writeWhole(pieces([name, "1"]), { force })).rejects.toThrow(FileExistsError);
     expect(await readdir(folder)).toEqual(["broken", "device", "folder"]);
+  });
+});
+
+describe("before any work", () => {
+  test("what is in the way is told, and a folder that cannot be made", async () => {
+    await writeFile(at("file"), "1");
+    expect(() => refuseUnwritable(at("file"), false)).toThrow(FileExistsError);
+    expect(() => refuseUnwritable(at("file"), true)).not.toThrow();
+    expect(() => refuseUnwritable(at("new/folders/a"), false)).not.toThrow();
+    expect(() => refuseUnwritable(at("file/folder/a"), false)).toThrow(
+      /file.folder.a: cannot be written: ENOTDIR/,
+    );
+    expect(await readdir(folder)).toEqual(["file"]);
+  });
+
+  test.skipIf(process.getuid?.() === 0)("a folder that takes nothing", async () => {
+    await mkdir(at("closed"));
+    await chmod(at("closed"), 0o500);
+    expect(() => refuseUnwritable(at("closed/new/a"), false)).toThrow(/cannot be written: EACCES/);
   });
 });
 
