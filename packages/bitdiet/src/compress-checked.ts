@@ -5,7 +5,7 @@
  *     const { pieces, report } = await compressChecked(model, undefined, check);
  *     report.divergence; // { kind: "kl", value: 0.0046, agreement: 0.97 }, on inputs that chose nothing but the size
  */
-import { BudgetError, type CompressOptions, compressToPieces } from "./compress.js";
+import { BudgetError, type Compressed, type CompressOptions, compressToPieces } from "./compress.js";
 import { floatValues } from "./formats/floats.js";
 import { channelAxis, type FloatDtype, type Model } from "./model.js";
 import type { Feeds } from "./networks/inputs/made-up.js";
@@ -176,8 +176,6 @@ function affordable(seconds: number, each: number, most: number): number {
 export interface Candidate {
   name: string;
   quantize: Quantize;
-  /** Whether its file holds another graph than the model: batch norms are folded into layers. */
-  changesGraph?: boolean;
 }
 
 export interface CheckedReport extends CompressReport {
@@ -205,7 +203,7 @@ export async function compressChecked(
     CompressOptions,
     "onProgress" | "progressive" | "minGain"
   > = {},
-): Promise<{ pieces: Uint8Array[]; report: CheckedReport }> {
+): Promise<Compressed & { report: CheckedReport }> {
   const { judge } = check;
   const safe = check.areMoved ? { divergence: check.limits.safe } : { quality: BLIND_QUALITY };
   const goal = target ?? safe;
@@ -235,8 +233,8 @@ export async function compressChecked(
     const candidate = candidates.find(({ name }) => name === best.method) ?? first;
     best = { method: best.method, ...(await compressed({ quality: BLIND_QUALITY }, candidate)) };
   }
-  const { pieces, report, method } = best;
-  return { pieces, report: { ...report, method, rivals } };
+  const { method, ...made } = best;
+  return { ...made, report: { ...made.report, method, rivals } };
 }
 
 export function defaultCandidates(model: Model, { losses, areMoved }: OutputCheck): Candidate[] {

@@ -57,12 +57,20 @@ export async function compressModel(
   return { bytes: joinPieces(pieces), report };
 }
 
-/** The same as the file's pieces in their order, for those who write them one by one. */
+/** A file in pieces, what it has to give back beside tensors, and what became of these. */
+export interface Compressed {
+  /** In their order, for those who write them one by one. */
+  pieces: Uint8Array[];
+  metadata: Model["metadata"];
+  report: CompressReport;
+}
+
+/** The same as `compressModel`, with the file's pieces one by one. */
 export async function compressToPieces(
   model: Model,
   target: CompressTarget,
   options: CompressOptions = {},
-): Promise<{ pieces: Uint8Array[]; report: CompressReport }> {
+): Promise<Compressed> {
   checkTarget(target);
   const { quantize = fromWeights(model), judge } = options;
   if ("divergence" in target && !judge)
@@ -75,7 +83,8 @@ export async function compressToPieces(
       ? await stayWithin(model, target, quantize, options)
       : await meet(model, target, (lambda) => encodedBy(model, quantize, lambda, options), options);
   const result = met.judgement ? met : await judged(met, judge);
-  return { pieces: result.pieces, report: reportOf(model, result) };
+  const { pieces, metadata } = result;
+  return { pieces, metadata, report: reportOf(model, result) };
 }
 
 async function encodedBy(model: Model, quantize: Quantize, lambda: number, options: CompressOptions) {

@@ -28,6 +28,8 @@ import { SHARD_ENTRY, type Shard, shardBytes, shardOf } from "./shard.js";
 export interface EncodedModel extends Sized {
   /** Pieces of the file, in order. */
   pieces: Uint8Array[];
+  /** What it holds beside tensors: not the original's where integers are of another graph, with batch norms folded. */
+  metadata: Model["metadata"];
   tensors: CompressedTensor[];
   originalBytes: number;
   /** Absent where nothing was lost on purpose. */
@@ -78,7 +80,8 @@ export async function encodedModel(
   const pieces = filePieces(metadataOf(model, shard), parts);
   const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
   const bits = (8 * weightBytes) / weights;
-  return { pieces, tensors, originalBytes, bits, bytes, ...(lambda > 0 && { lambda }) };
+  const { metadata } = model;
+  return { pieces, metadata, tensors, originalBytes, bits, bytes, ...(lambda > 0 && { lambda }) };
 }
 
 /** What a tensor becomes where not every bit is kept. */

@@ -33,5 +33,5 @@ export async function onnxCandidate(
   }).catch((error) => {
     throw new UsageError(`--calibrate: ${error.message}`);
   });
-  return { name, quantize, changesGraph: true };
+  return { name, quantize };
 }

@@ -101,10 +101,10 @@ export async function choose(model: Model, choice: Choice, progress: Progress): 
   const target = choice.target ?? (maxDrop === undefined ? undefined : { divergence: maxDrop });
   const { progressive, minGain, shard } = choice;
   const options = { progressive, minGain, shard, onProgress: progress.step };
-  let chosen: Omit<Chosen, "outputs" | "metadata">;
+  let chosen: Omit<Chosen, "outputs">;
   if (typeof check !== "string" && (choice.target || maxDrop === undefined)) {
-    const { pieces, report } = await compressChecked(model, target, check, { ...options, candidates });
-    chosen = { pieces, report, method: report.method, rivals: report.rivals };
+    const made = await compressChecked(model, target, check, { ...options, candidates });
+    chosen = { ...made, method: made.report.method, rivals: made.report.rivals };
   } else {
     const [{ name: method, quantize }] = candidates;
     const judge = choice.target ? undefined : score && dropOf;
@@ -128,9 +128,7 @@ export async function choose(model: Model, choice: Choice, progress: Progress): 
         `${formatBytes(chosen.report.bytes)}: the score fell from ${before} to ${after}, by more than ${maxDrop}`,
       );
   }
-  const { changesGraph } = candidates.find(({ name }) => name === chosen.method) ?? {};
-  const { metadata } = changesGraph ? decoded : model;
-  return { ...chosen, metadata, outputs: await outputsOf(check, decoded, target === undefined) };
+  return { ...chosen, outputs: await outputsOf(check, decoded, target === undefined) };
 }
 
 /** Runs with made-up inputs that an ONNX model is calibrated on. */
