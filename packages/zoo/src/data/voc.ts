@@ -28,6 +28,12 @@ export interface VocImage extends VocAnnotation {
   read: () => Uint8Array;
 }
 
+/** The classes of the challenge. */
+export const VOC_CLASSES = (
+  "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant sheep sofa train " +
+  "tvmonitor"
+).split(" ");
+
 /** Files by paths with slashes, from a folder or an archive. */
 interface Tree {
   folders: string[];

@@ -143,7 +143,8 @@ def pool(x, size, stride, pad=0, ceil=False):
 def ssd(case):
     """The network module by module, as the list of the PyTorch checkpoints' authors has them."""
     p = {n: np.array(t["values"]).reshape(t["shape"]) for n, t in case["parameters"].items()}
-    x = np.array(case["x"]).reshape(3, case["side"], case["side"])
+    side = case["side"]
+    x = np.float32(50 * np.sin(0.37 * np.arange(3 * side * side))).astype(float).reshape(3, side, side)
     relu = lambda v: np.maximum(v, 0)
     layer = lambda v, name, **how: convolve(v, p[name + ".weight"], p[name + ".bias"], **how)
     base = [64, 64, "M", 128, 128, "M", 256, 256, 256, "C", 512, 512, 512, "M", 512, 512, 512]
@@ -163,9 +164,9 @@ def ssd(case):
     x = relu(layer(x, "vgg.33"))
     sources.append(x)
     for k, how in enumerate(case["extras"]):
-        x = relu(layer(x, f"extras.{k}", **how))
-        if k % 2 == 1:
-            sources.append(x)
+        x = relu(layer(x, f"extras.{2 * k}"))
+        x = relu(layer(x, f"extras.{2 * k + 1}", **how))
+        sources.append(x)
     heads = lambda kind, width: np.concatenate(
         [layer(s, f"{kind}.{k}", pad=1).transpose(1, 2, 0).reshape(-1, width) for k, s in enumerate(sources)]
     )
