@@ -6,8 +6,9 @@ import { batches, encodeExamples, stepsPerEpoch, tokenCounts } from "@bitdiet/zo
 import { tokenizerFromVocabulary } from "@bitdiet/zoo/data/tokenizer";
 import { learnVocabulary } from "@bitdiet/zoo/data/vocabulary";
 import { bert, initialBert } from "@bitdiet/zoo/nets/bert";
-import { activationGrid, bertQuantizers, scalesOnGrid } from "@bitdiet/zoo/nets/bert-quantizers";
+import { activationGrid, bertQuantizers } from "@bitdiet/zoo/nets/bert-quantizers";
 import { UsageError } from "@bitdiet/zoo/runner/command-line";
+import { scalesOnGrid } from "@bitdiet/zoo/shipping/file-precision";
 import { useBackend } from "@bitdiet/zoo/training/backend";
 import { calibratedScales, fineTuneBert, type QuantizedBert } from "@bitdiet/zoo/training/bert";
 import * as tf from "@tensorflow/tfjs-core";

@@ -32,16 +32,15 @@ export function squareWindow(
   const across = placesOf(left * width, right * width, width, side);
   const down = placesOf(top * height, bottom * height, height, side);
   const square = new Uint8Array(side * side * 3);
-  for (let y = 0; y < side; y++) {
+  for (let y = 0, to = 0; y < side; y++) {
     const [above, below] = [down.first[y] * width, down.second[y] * width];
     for (let x = 0; x < side; x++) {
       const isInside = down.isInside[y] && across.isInside[x];
-      const [a, b] = [across.first[x], across.second[x]];
+      const [first, second, share] = [across.first[x], across.second[x], across.share[x]];
       for (let c = 0; c < 3; c++) {
-        const value = (at: number) => values[3 * at + c];
-        const upper = mix(value(above + a), value(above + b), across.share[x]);
-        const lower = mix(value(below + a), value(below + b), across.share[x]);
-        square[3 * (y * side + x) + c] = isInside ? Math.round(mix(upper, lower, down.share[y])) : outside[c];
+        const upper = mix(values[3 * (above + first) + c], values[3 * (above + second) + c], share);
+        const lower = mix(values[3 * (below + first) + c], values[3 * (below + second) + c], share);
+        square[to++] = isInside ? Math.round(mix(upper, lower, down.share[y])) : outside[c];
       }
     }
   }

@@ -47,7 +47,14 @@ export function matchPriors({ boxes, labels }: Truths, priors: Float32Array, thr
 }
 
 /** Targets of a batch, one picture behind the other. */
-export const joinTargets = (pictures: readonly Targets[]): Targets => ({
-  labels: Int32Array.from(pictures.flatMap(({ labels }) => [...labels])),
-  offsets: Float32Array.from(pictures.flatMap(({ offsets }) => [...offsets])),
-});
+export function joinTargets(pictures: readonly Targets[]): Targets {
+  const priors = pictures.reduce((sum, { labels }) => sum + labels.length, 0);
+  const joined: Targets = { labels: new Int32Array(priors), offsets: new Float32Array(4 * priors) };
+  let at = 0;
+  for (const { labels, offsets } of pictures) {
+    joined.labels.set(labels, at);
+    joined.offsets.set(offsets, 4 * at);
+    at += labels.length;
+  }
+  return joined;
+}

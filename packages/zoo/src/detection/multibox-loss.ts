@@ -31,7 +31,7 @@ export function multiboxLoss({ offsets, logits }: BoxOutputs, targets: Targets):
   const classLoss = tf.sum(tf.mul(entropies, tf.tensor1d(counted)));
 
   const mask = tf.tensor2d(
-    Float32Array.from(targets.labels, (label) => Number(label > 0)),
+    new Float32Array(targets.labels).map((label) => Number(label > 0)),
     [batch * priors, 1],
   );
   const wanted = tf.tensor2d(targets.offsets, [batch * priors, 4]);

@@ -19,7 +19,6 @@ import {
 } from "@bitdiet/compression-aware";
 import { affineQuantizer, type Grid, percentileRange } from "@bitdiet/fake-quant";
 import * as tf from "@tensorflow/tfjs-core";
-import { nearestOnGrid } from "bitdiet";
 
 /** Which weights have a step for each slice: a matrix for each column (output), a table for each row (token). */
 export type StepPerSlice = (name: string) => boolean;
@@ -99,22 +98,6 @@ export function initialBertScales(
   };
   tf.tidy(() => void run(observe));
   return scales;
-}
-
-/** Steps of the grid are 2^(n / 16): neighbours differ by 4.4 %. */
-const PARTS_PER_OCTAVE = 16;
-
-/** The scales on a grid that a file holds in a few bits each. Training's last act: nothing else moves them afterwards. */
-export function scalesOnGrid(scales: Scales<FrozenScale>): Scales<FrozenScale> {
-  const nearest = (scale: number) => nearestOnGrid(scale, PARTS_PER_OCTAVE);
-  const all = (some: Record<string, FrozenScale>) =>
-    Object.fromEntries(
-      Object.entries(some).map(([name, scale]) => [
-        name,
-        typeof scale === "number" ? nearest(scale) : scale.map(nearest),
-      ]),
-    );
-  return { weight: all(scales.weight), activation: all(scales.activation) };
 }
 
 function magnitude(x: tf.Tensor): number {

@@ -8,7 +8,8 @@ export interface Section {
   body: string;
 }
 
-function escapeHtml(text: string): string {
+/** Text as it stands in markup, in attributes too. */
+export function escapeHtml(text: string): string {
   return text
     .replaceAll("&", "&amp;")
     .replaceAll("<", "&lt;")

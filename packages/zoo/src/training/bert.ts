@@ -8,16 +8,10 @@ import {
   type Scales,
 } from "@bitdiet/compression-aware";
 import * as tf from "@tensorflow/tfjs-core";
-import { floatBytes, floatValues } from "bitdiet";
 import { batches, type EncodedData, inputOf, stepsPerEpoch } from "../data/text-batches.js";
 import { type BertConfig, bert } from "../nets/bert.js";
-import {
-  bertQuantizers,
-  initialBertScales,
-  matricesOnly,
-  type RangeStart,
-  scalesOnGrid,
-} from "../nets/bert-quantizers.js";
+import { bertQuantizers, initialBertScales, matricesOnly, type RangeStart } from "../nets/bert-quantizers.js";
+import { scalesOnGrid, shortParameters } from "../shipping/file-precision.js";
 import { fineTune, type FineTuning as GeneralFineTuning } from "./fine-tune.js";
 import { type Checkpoint, linearWarmUp } from "./loop.js";
 import { constant, crossEntropy, distillation } from "./losses.js";
@@ -63,7 +57,7 @@ export async function fineTuneBert(
 ): Promise<QuantizedBert> {
   const { parameters, scales } = await fineTune({ task, ...bertRecipe(start, config, training, tuning) });
   return {
-    parameters: shippedParameters(parameters, scales),
+    parameters: shortParameters(parameters, scales),
     scales: scalesOnGrid(scales),
     activationBits: tuning.activationBits,
     weightBits: tuning.weightBits,
@@ -98,19 +92,6 @@ export function bertRecipe(
     learningRates: { parameters: learningRate, scales: SCALE_LEARNING_RATE },
     checkpoint,
   };
-}
-
-/** Training's last act: what is not quantized becomes what a file holds. Disposes of the variables where it differs. */
-function shippedParameters(parameters: Parameters, { weight }: Scales<FrozenScale>): Parameters {
-  return Object.fromEntries(
-    Object.entries(parameters).map(([name, variable]) => {
-      if (name in weight) return [name, variable];
-      const short = floatBytes("bfloat16", variable.dataSync<"float32">());
-      const shipped = tf.tensor(floatValues("bfloat16", short), variable.shape);
-      variable.dispose();
-      return [name, shipped];
-    }),
-  );
 }
 
 /** Where a fine-tuning's scales start, from the first training texts. */
