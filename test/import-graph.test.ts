@@ -8,6 +8,8 @@ import { expect, test } from "vitest";
  */
 const tf = "@tensorflow/tfjs-core";
 const coders = ["@bitdiet/ans", "@bitdiet/cabac"];
+/** Doors to single decoders: what loads them is cut between modules. */
+const decoders = ["ans/decode-bytes", "ans/decode-weights", "cabac/decode", "cabac/range-coder"];
 const arrows: Record<string, string[]> = {
   stream: [],
   huffman: ["@bitdiet/stream"],
@@ -19,7 +21,7 @@ const arrows: Record<string, string[]> = {
   "fake-quant": [tf],
   "wasm-training": [tf, "@tensorflow/tfjs-backend-wasm"],
   "compression-aware": [tf, "@bitdiet/entropy-loss", "@bitdiet/fake-quant"],
-  bitdiet: [...coders, "@bitdiet/stream"],
+  bitdiet: [...coders, ...decoders.map((door) => `@bitdiet/${door}`), "@bitdiet/stream"],
 };
 /** Files that may import more than the rest of their package: the doors to tf, to the command's libraries and to Node. */
 const doors: Record<string, { files: RegExp; imports: RegExp }[]> = {

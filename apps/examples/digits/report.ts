@@ -176,7 +176,7 @@ async function sectionsOf(report: Report, trained: Networks): Promise<Section[]>
     {
       title: "A digit's feature maps, before and after",
       text: "All channels of a layer side by side; brighter is larger.",
-      body: featureMaps(trained),
+      body: await featureMaps(trained),
     },
     {
       title: "How this was made",
@@ -206,7 +206,7 @@ const levelShares = ({ name, counts, values }: NetworkReport["maps"][number]) =>
   counts.map((count, level) => ({ layer: name, level, share: count / values }));
 
 /** Feature maps of the first test digit as pictures, before quantization, with it, and with the entropy term. */
-function featureMaps({ float, deployments, test }: Networks): string {
+async function featureMaps({ float, deployments, test }: Networks): Promise<string> {
   const x = imagesOf(test, 0, 1);
   const strips = (parameters: Parameters, activation: Required<Hooks>["activation"]) => {
     const pictures: Record<string, string> = {};
@@ -222,8 +222,8 @@ function featureMaps({ float, deployments, test }: Networks): string {
     );
     return pictures;
   };
-  const shipped = (deployment: Deployment) => {
-    const { parameters, activationScales } = arrived(deployment.file, deployment.activationScales);
+  const shipped = async (deployment: Deployment) => {
+    const { parameters, activationScales } = await arrived(deployment.file, deployment.activationScales);
     const quantizers = uniformQuantizers({ weight: {}, activation: activationScales }, deployment);
     const pictures = strips(parameters, (a, name) => quantizers.activation(name).fakeQuantize(a));
     tf.dispose(parameters);
@@ -231,8 +231,8 @@ function featureMaps({ float, deployments, test }: Networks): string {
   };
   const all = {
     float: strips(float, (a) => a),
-    [NETWORK_TITLES.quantized]: shipped(deployments.quantized),
-    [NETWORK_TITLES.compressionAware]: shipped(deployments.compressionAware),
+    [NETWORK_TITLES.quantized]: await shipped(deployments.quantized),
+    [NETWORK_TITLES.compressionAware]: await shipped(deployments.compressionAware),
   };
   x.dispose();
   return Object.keys(all.float)

@@ -85,7 +85,7 @@ export interface Deployment extends BitWidths {
 const CODE_IMAGES = 1000;
 
 /** Ships the weights, codes the feature maps of all test images, and evaluates on what comes back. */
-export function deploy(network: QuantizedNetwork, training: Digits, test: Digits): Deployment {
+export async function deploy(network: QuantizedNetwork, training: Digits, test: Digits): Promise<Deployment> {
   const { parameters, scales, activationBits, weightBits } = network;
   const quantizers = uniformQuantizers(scales, network);
   const hooks = quantizingHooks(quantizers);
@@ -96,7 +96,7 @@ export function deploy(network: QuantizedNetwork, training: Digits, test: Digits
     quantizer: (name) => (name in scales.weight ? quantizers.weight(name) : undefined),
     activationScales: scales.activation,
   });
-  const decoded = arrived(shipped.file, scales.activation);
+  const decoded = await arrived(shipped.file, scales.activation);
   const { activation } = uniformQuantizers({ weight: {}, activation: decoded.activationScales }, network);
   const images = imagesOf(training, 0, CODE_IMAGES);
   const coders = learnMapCoders((hooks) => digitCnn(decoded.parameters, images, hooks), activation);

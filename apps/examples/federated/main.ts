@@ -81,9 +81,8 @@ async function federated(way: Way, { clients, rounds, steps, seed }: Options): P
       for (const process of processes) {
         const bytes = await answered(process, { round, tensors });
         bytesUp += bytes.length;
-        way.receive(bytes, tensors).forEach((change, k) => {
+        for (const [k, change] of (await way.receive(bytes, tensors)).entries())
           for (let i = 0; i < change.length; i++) sums[k][i] += change[i];
-        });
       }
       for (const [k, { values }] of tensors.entries())
         for (let i = 0; i < values.length; i++) values[i] += sums[k][i] / clients;

@@ -6,7 +6,7 @@ export interface Way {
   name: string;
   sender(): (changes: readonly Change[]) => Uint8Array;
   /** @param like what the tensors are, in the order in which they were sent */
-  receive(bytes: Uint8Array, like: readonly Change[]): readonly Float32Array[];
+  receive(bytes: Uint8Array, like: readonly Change[]): Promise<readonly Float32Array[]>;
 }
 
 const float32: Way = {
@@ -15,7 +15,7 @@ const float32: Way = {
     const bytes = Buffer.concat(changes.map(({ values }) => new Uint8Array(values.buffer)));
     return new Uint8Array(bytes);
   },
-  receive(bytes, like) {
+  async receive(bytes, like) {
     const all = new Float32Array(bytes.slice().buffer);
     let at = 0;
     return like.map(({ values }) => all.subarray(at, (at += values.length)));
@@ -35,7 +35,7 @@ const int8: Way = {
     );
     return new Uint8Array(Buffer.concat([new Uint8Array(scales.buffer), ...integers]));
   },
-  receive(bytes, like) {
+  async receive(bytes, like) {
     const scales = new Float32Array(bytes.slice(0, 4 * like.length).buffer);
     const all = new Int8Array(bytes.slice(4 * like.length).buffer);
     let at = 0;
@@ -48,8 +48,8 @@ const int8: Way = {
 const feedback: Way = {
   name: "bitdiet",
   sender: () => changeSender().send,
-  receive(bytes, like) {
-    const received = changesIn(bytes);
+  async receive(bytes, like) {
+    const received = await changesIn(bytes);
     return like.map(({ name }) => received.get(name)!);
   },
 };

@@ -83,7 +83,7 @@ async function report(
   const tunings = tuningsOf(options);
   await save(options, start, "float", float);
   for (const [i, name] of NETWORK_NAMES.entries()) {
-    const shipped = dequantizedParameters(results[i]);
+    const shipped = await dequantizedParameters(results[i]);
     await save(options, start, name, shipped);
     writeWhole(join(options.out, `${kebab(name)}.bitdiet`), results[i].file);
     tf.dispose(shipped);

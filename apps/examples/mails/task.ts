@@ -37,7 +37,10 @@ export interface TaskData {
 const CODE_TEXTS = 128;
 
 /** Ships the weights, codes the activations of all development texts, and evaluates on what comes back. */
-export function deploy(network: QuantizedBert, { config, training, development }: TaskData): Deployment {
+export async function deploy(
+  network: QuantizedBert,
+  { config, training, development }: TaskData,
+): Promise<Deployment> {
   const { parameters, scales } = network;
   const quantizers = bertQuantizers(scales, network);
   const graph = mapValues(development, (data) =>
@@ -48,7 +51,7 @@ export function deploy(network: QuantizedBert, { config, training, development }
     quantizer: (name) => (name in scales.weight ? quantizers.weight(name) : undefined),
     activationScales: scales.activation,
   });
-  const decoded = arrived(shipped.file, scales.activation);
+  const decoded = await arrived(shipped.file, scales.activation);
   const { activation } = bertQuantizers({ weight: {}, activation: decoded.activationScales }, network);
   const texts = codeTexts(training);
   const coders = learnMapCoders(
@@ -82,7 +85,8 @@ const mapValues = <A, B>(record: Record<string, A>, of: (value: A, name: string)
   Object.fromEntries(Object.entries(record).map(([name, value]) => [name, of(value, name)]));
 
 /** Parameters as a program that knows no quantization can load them: what the file decodes to. New tensors, the caller's. */
-export const dequantizedParameters = ({ file }: Deployment): Parameters => arrived(file).parameters;
+export const dequantizedParameters = async ({ file }: Deployment): Promise<Parameters> =>
+  (await arrived(file)).parameters;
 
 /** A thread's work. */
 export const work: Work<TaskData, FineTuning, Deployment, QuantizedBert> = (data) => ({

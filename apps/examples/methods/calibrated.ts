@@ -6,7 +6,7 @@ import { cifarResnetLayers } from "@bitdiet/zoo/nets/resnet-layers";
 import { weightCosts } from "@bitdiet/zoo/shipping/measured";
 import type * as tf from "@tensorflow/tfjs-core";
 import { loadLayersModel } from "@tensorflow/tfjs-layers";
-import { compressModel, decodeQuantized, readHeader } from "bitdiet";
+import { compressModel, decodeQuantized, type QuantizedTensor, readHeader } from "bitdiet";
 import { calibrate } from "bitdiet/calibrate";
 import { fromBitdiet } from "bitdiet/tfjs";
 import type { Measured, Recipe, Run } from "./recipe.js";
@@ -31,15 +31,15 @@ async function calibrated(testbed: Testbed, bits: number): Promise<Measured> {
   const decoded = await loadLayersModel(fromBitdiet(file));
   const right = accuracy(testbed.test, (x) => decoded.predict(x) as tf.Tensor2D);
   decoded.dispose();
-  return { accuracy: right, weights: costsOf(file, values) };
+  return { accuracy: right, weights: await costsOf(file, values) };
 }
 
 /** Costs of a file in which biases may be quantized, too; a bit is one of the kernels' weights. */
-function costsOf(file: Uint8Array, values: number): NonNullable<Measured["weights"]> {
-  const tensors = readHeader(file)
-    .tensors.filter(({ quantized }) => quantized)
-    .map((entry) => [entry.name, decodeQuantized(file, entry)] as const);
-  const costs = weightCosts({ file, weights: new Map(tensors) });
+async function costsOf(file: Uint8Array, values: number): Promise<NonNullable<Measured["weights"]>> {
+  const weights = new Map<string, QuantizedTensor>();
+  for (const entry of readHeader(file).tensors)
+    if (entry.quantized) weights.set(entry.name, await decodeQuantized(file, entry));
+  const costs = weightCosts({ file, weights });
   const all = costs.layers.reduce((sum, layer) => sum + layer.values, 0);
   return {
     ...costs,

@@ -20,13 +20,16 @@ export interface Network {
 }
 
 /** Ships, reads and evaluates. Leaves no tensor behind. */
-export function judge(testbed: Testbed, { parameters, scales, quantizersOf }: Network): Measured {
+export async function judge(
+  testbed: Testbed,
+  { parameters, scales, quantizersOf }: Network,
+): Promise<Measured> {
   const shipped = ship({
     parameters,
     quantizer: (name) => (name in scales.weight ? quantizersOf(scales).weight(name) : undefined),
     activationScales: scales.activation,
   });
-  const decoded = arrived(shipped.file, scales.activation);
+  const decoded = await arrived(shipped.file, scales.activation);
   const arrivedScales = { weight: {}, activation: decoded.activationScales };
   const maps =
     Object.keys(scales.activation).length > 0
@@ -37,12 +40,12 @@ export function judge(testbed: Testbed, { parameters, scales, quantizersOf }: Ne
 }
 
 /** Evaluates what a file of weights decodes to. @param networkOf parameters from those of the file; as they are by default */
-export function judgeWeights(
+export async function judgeWeights(
   { test }: Pick<Testbed, "test">,
   shipped: Shipped,
   networkOf: (parameters: Parameters) => Parameters = (parameters) => parameters,
-): Measured {
-  const { parameters } = arrived(shipped.file);
+): Promise<Measured> {
+  const { parameters } = await arrived(shipped.file);
   const network = networkOf(parameters);
   const right = accuracy(test, (x) => cifarResnet(network, x));
   tf.dispose([parameters, network]);

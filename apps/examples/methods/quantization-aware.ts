@@ -75,7 +75,7 @@ export async function quantizationAware(
       loss(parameters, bits === undefined ? { weight } : { weight, activation }, step),
     ...passed,
   });
-  const measured = judge(testbed, { ...tuned, quantizersOf });
+  const measured = await judge(testbed, { ...tuned, quantizersOf });
   tf.dispose(tuned.parameters);
   return measured;
 }

@@ -68,8 +68,8 @@ describe("a short run of the whole pipeline on real digits", () => {
       weightLambda: 0,
     });
     aware = await fineTuneDigits(float, training, "aware", { ...tuning, lambda: 1, weightLambda: 1 });
-    plain = deploy(quantized, training, held);
-    deployed = deploy(aware, training, held);
+    plain = await deploy(quantized, training, held);
+    deployed = await deploy(aware, training, held);
   }, 180_000);
 
   test("learns the digits, and the entropy term lowers coded bits of maps and bytes of weights", () => {
@@ -140,7 +140,7 @@ describe("a short run of the whole pipeline on real digits", () => {
       lambda: 0.5,
       weightLambda: 0.5,
     });
-    deploy(network, few, few);
+    await deploy(network, few, few);
     tf.dispose([float, network.parameters]);
     expect(tf.memory().numTensors).toBe(numTensors);
   });

@@ -195,9 +195,9 @@ describe("a short run of the whole pipeline", () => {
     );
   });
 
-  test("answers on decoded bytes what it answered in training's graph", () => {
+  test("answers on decoded bytes what it answered in training's graph", async () => {
     const before = tf.memory().numTensors;
-    const { predictions, activations, weights, file } = deploy(network, data);
+    const { predictions, activations, weights, file } = await deploy(network, data);
     expect(tf.memory().numTensors).toBe(before);
     expect(predictions["held"].decoded).toEqual(predictions["held"].graph);
     // Every token's values are coded, padding's are not: 60 texts, 1 row a token of 16 channels.
@@ -216,8 +216,8 @@ describe("a short run of the whole pipeline", () => {
     expect(file.length - parts).toBeLessThan(exact + 60 * Object.keys(network.parameters).length);
   }, 60_000);
 
-  test("ships parameters that are what training's graph had, bit for bit", () => {
-    const shipped = dequantizedParameters(deploy(network, data));
+  test("ships parameters that are what training's graph had, bit for bit", async () => {
+    const shipped = await dequantizedParameters(await deploy(network, data));
     const { weight } = bertQuantizers(network.scales, network);
     for (const [name, tensor] of Object.entries(shipped)) {
       const own = network.parameters[name];

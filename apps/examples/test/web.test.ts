@@ -82,7 +82,7 @@ function graphFiles(): { name: string; bytes: Uint8Array }[] {
 
 /** What a .bitdiet file's network makes of the samples, decoded and run in Node: rows of ten probabilities. */
 async function answersInNode(bytes: Uint8Array): Promise<Float32Array> {
-  const { tensors } = decodeModel(bytes);
+  const { tensors } = await decodeModel(bytes);
   const { modelTopology } = JSON.parse(new TextDecoder().decode(bundled["digits.json"]));
   const model = await loadLayersModel(
     tf.io.fromMemory({

@@ -59,6 +59,10 @@ const benchmarks: Record<string, { what: string; load: () => Promise<{ run: Benc
     what: "Time to the first inference in Chromium, throttled: TF.js and ONNX Runtime, plain files and ours",
     load: () => import("./page.js"),
   },
+  tasks: {
+    what: "How long a page's thread is busy at a time while 25 M weights load in Chromium",
+    load: () => import("./tasks.js"),
+  },
   features: {
     what: "Feature maps over a wire: bytes and agreement beside float16, uint8, PNG, WebP, and a JPEG of the input",
     load: () => import("./features.js"),

@@ -73,9 +73,8 @@ async function trained(path: string): Promise<Weight[]> {
   return weights;
 }
 
-/** Matrices of 1024 x 1024 Laplace numbers, whose rows differ in scale, with steps of an eighth of their rows' root mean square. */
-function synthetic(count: number): Weight[] {
-  const size = 1024;
+/** Matrices of size x size Laplace numbers, whose rows differ in scale, with steps of an eighth of their rows' root mean square. */
+export function synthetic(count: number, size = 1024): Weight[] {
   return Array.from({ length: count }, (_, seed) => {
     const next = random(seed + 1);
     const scales = Float32Array.from({ length: size }, () => 4 ** (next() - 0.5));
@@ -109,7 +108,7 @@ async function rowsOf(model: string, weights: readonly Weight[], rounds: number)
     },
     rounds,
   );
-  checkDecoded(files[0][1], weights);
+  await checkDecoded(files[0][1], weights);
   // What a file holds beside integers: one of zeros, which take a few bytes a tensor.
   const zeros = tensors.map(({ quantized, ...tensor }) => ({
     ...tensor,
@@ -178,12 +177,12 @@ function uint8File(weights: readonly Weight[]): { bytes: Uint8Array; decode(): F
   return { bytes, decode };
 }
 
-function checkDecoded(file: Uint8Array, weights: readonly Weight[]): void {
-  decodeModel(file).tensors.forEach(({ values }, i) => {
+async function checkDecoded(file: Uint8Array, weights: readonly Weight[]): Promise<void> {
+  for (const [i, { values }] of (await decodeModel(file)).tensors.entries()) {
     const expected = dequantize(weights[i].quantized);
     if (Buffer.compare(Buffer.from(values.buffer), Buffer.from(expected.buffer)) !== 0)
       throw new Error(`w${i} decodes to other values`);
-  });
+  }
 }
 
 /**
@@ -216,7 +215,7 @@ function peakBytes(file: Uint8Array): number {
       import { readFileSync } from "node:fs";
       import { decodeModel } from ${JSON.stringify(import.meta.resolve("bitdiet/decode"))};
       const before = process.memoryUsage.rss();
-      const decoded = decodeModel(readFileSync(process.argv[1]));
+      const decoded = await decodeModel(readFileSync(process.argv[1]));
       // Linux; resourceUsage().maxRSS would begin with what the parent takes.
       const [, most] = /VmHWM:\\s*(\\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"));
       console.log(1024 * most - before);

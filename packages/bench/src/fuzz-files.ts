@@ -13,7 +13,8 @@ import { altered, alteredForgery } from "./fuzz-mutate.js";
 
 /** The most that one may give out, in bytes and in seconds of its estimate. */
 const LIMITS = { maxBytes: 2 ** 20, maxSeconds: 4 };
-type Decode = (bytes: Uint8Array) => ReturnType<typeof decodeModel>;
+type Decoded = Awaited<ReturnType<typeof decodeModel>>;
+type Decode = (bytes: Uint8Array) => Promise<Decoded>;
 const limited: Decode = (bytes) => decodeModel(bytes, LIMITS);
 
 /** A model of a few small tensors of many kinds, some of them equal. */
@@ -67,7 +68,7 @@ const tensorBytes = {
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
 
 /** A hash of everything in a model, as fuzz-reader.py makes it. */
-export function digestOf({ tensors, metadata }: ReturnType<typeof decodeModel>): string {
+export function digestOf({ tensors, metadata }: Decoded): string {
   const made = createHash("sha256");
   for (const { name, values } of tensors) {
     // Engines differ in the bits of what is no number.
@@ -89,14 +90,15 @@ export const alteredFiles = (decode: Decode = limited): Subject => ({
   decode,
   cases(seed) {
     const [file, another] = [modelOf(seed), modelOf(seed + 1)];
-    const original = digestOf(decodeModel(file));
+    const original = decodeModel(file).then(digestOf);
     const next = random(seed);
     return Array.from({ length: 100 }, (): Case => {
       const bytes = altered(file, [another], next);
       const isAnother = hex(bytes) === hex(another);
       return {
         bytes,
-        decode: () => (isAnother || digestOf(decode(bytes)) === original ? "same" : "wrong"),
+        decode: async () =>
+          isAnother || digestOf(await decode(bytes)) === (await original) ? "same" : "wrong",
       };
     });
   },
@@ -111,7 +113,7 @@ export const forgedFiles = (decode: Decode = limited): Subject => ({
     const next = random(seed);
     return Array.from({ length: 100 }, (): Case => {
       const bytes = forge(alteredForgery(file, another, next));
-      return { bytes, decode: () => (digestOf(decode(bytes)) === "" ? "wrong" : "other") };
+      return { bytes, decode: async () => (digestOf(await decode(bytes)) === "" ? "wrong" : "other") };
     });
   },
 });
@@ -157,8 +159,8 @@ function compared(files: readonly Uint8Array[]): Case[] {
   return files.map(
     (bytes, i): Case => ({
       bytes,
-      decode: () => {
-        const verdict = verdictOf(bytes);
+      decode: async () => {
+        const verdict = await verdictOf(bytes);
         if (printed[i] === verdict) return verdict === "refused" ? "refused" : "other";
         throw new Error(`TypeScript: ${verdict}, Python: ${printed[i]}`);
       },
@@ -166,9 +168,9 @@ function compared(files: readonly Uint8Array[]): Case[] {
   );
 }
 
-function verdictOf(bytes: Uint8Array): string {
+async function verdictOf(bytes: Uint8Array): Promise<string> {
   try {
-    return digestOf(decodeModel(bytes, limitsOf(bytes)));
+    return digestOf(await decodeModel(bytes, limitsOf(bytes)));
   } catch {
     return "refused";
   }

@@ -6,6 +6,7 @@ import { uniform as random } from "@bitdiet/zoo/data/random";
 import { encodeModel } from "bitdiet";
 import {
   type CheckedPart,
+  decodeMetadataPart,
   decodePart,
   type MetadataEntry,
   readHeader,
@@ -40,9 +41,9 @@ const partsBy = (name: string, coder: number, originals: (seed: number) => Origi
         const bytes = altered(part, parts, next);
         return {
           bytes,
-          decode: () => {
-            const before = originalValues[which];
-            const after = valuesOf(entry, bytes);
+          decode: async () => {
+            const before = await originalValues[which];
+            const after = await valuesOf(entry, bytes);
             if (after.length !== before.length) return "wrong";
             return Buffer.compare(after, before) === 0 ? "same" : "other";
           },
@@ -55,9 +56,10 @@ const partsBy = (name: string, coder: number, originals: (seed: number) => Origi
 const coderOf = (entry: Original["entry"]) =>
   "coder" in entry ? entry.coder : (entry.quantized ?? entry.integers)?.coder;
 
-function valuesOf(entry: Original["entry"], part: Uint8Array): Uint8Array {
-  const decoded = decodePart(entry as TensorEntry, part as CheckedPart);
-  const { buffer, byteOffset, byteLength } = "values" in decoded ? decoded.values : decoded["bytes"];
+async function valuesOf(entry: Original["entry"], part: Uint8Array): Promise<Uint8Array> {
+  if ("coder" in entry) return decodeMetadataPart(entry, part as CheckedPart).bytes;
+  const { values } = await decodePart(entry, part as CheckedPart);
+  const { buffer, byteOffset, byteLength } = values;
   return new Uint8Array(buffer, byteOffset, byteLength);
 }
 

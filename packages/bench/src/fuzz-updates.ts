@@ -40,7 +40,7 @@ function changeOf({ name, dtype, shape, size, quantized }: TensorEntry, next: ()
 }
 
 const digestWith = async (base: Uint8Array, update: Uint8Array) =>
-  digestOf(decodeModel(await applyUpdate(base, update, LIMITS)));
+  digestOf(await decodeModel(await applyUpdate(base, update, LIMITS)));
 
 export const forgedUpdates: Subject = {
   name: "updates, forged",

@@ -82,13 +82,13 @@ describe("the mutation fuzzer", () => {
     for (const subject of [
       streamsOf({ ...coder, decode: () => Uint8Array.of(1, 2, 3) }),
       streamsOf({ ...coder, decode: untyped }),
-      alteredFiles(() => nothing),
+      alteredFiles(async () => nothing),
       alteredFiles(untyped),
       forgedFiles(untyped),
     ])
       expect((await fuzz(subject, few)).failures.length).toBeGreaterThan(30);
-    const refusing = alteredFiles((bytes) => {
-      decodeModel(bytes);
+    const refusing = alteredFiles(async (bytes) => {
+      await decodeModel(bytes);
       throw new CorruptInputError("never");
     });
     expect((await fuzz(refusing, few)).failures).toEqual([]);

@@ -7,8 +7,9 @@
 import { storedOnce } from "./file/encode.js";
 import type { MetadataEntry, Part, TensorEntry } from "./file/entries.js";
 import { CorruptInputError, named } from "./file/errors.js";
-import { type Header, writeHeader } from "./file/header.js";
+import type { Header } from "./file/header.js";
 import { checkedPart } from "./file/parts.js";
+import { writeHeader } from "./file/write-header.js";
 import { openBitdiet } from "./loaders/open.js";
 import { type ByteSource, readRange } from "./loaders/source.js";
 import { SHARD_ENTRY, type ShardEntry, shardIn } from "./shard.js";

@@ -5,8 +5,8 @@
  */
 import { xxHash32 } from "@bitdiet/stream";
 import type { EncodedTensor, SourceTensor } from "./file/encode.js";
-import { coders } from "./file/integers.js";
 import { dequantize } from "./file/quantized-tensor.js";
+import { coders } from "./file/write-integers.js";
 import { floatBytes, floatValues } from "./formats/floats.js";
 import { elementCount, isFloat, type ModelTensor, type TensorUse } from "./model.js";
 

@@ -21,8 +21,12 @@ const port = (
 ) as Port | null | undefined;
 
 if (port) {
+  // One after the other: answers come in the order of requests.
+  let last = Promise.resolve();
   port.onmessage = ({ data }) => {
-    const answer = answerTo(data);
-    port.postMessage(answer, "tensor" in answer ? [answer.tensor.values.buffer] : []);
+    last = last.then(async () => {
+      const answer = await answerTo(data);
+      port.postMessage(answer, "tensor" in answer ? [answer.tensor.values.buffer] : []);
+    });
   };
 }

@@ -24,7 +24,7 @@ test("integers of training are kept as they are, other numbers bit for bit, and 
   };
   const bytes = await encodeTrained(model, new Map([["kernel", quantized]]));
   expect(bytes.length).toBeLessThan(512);
-  const [kernel, same] = decodeModel(bytes).tensors.map(({ values }) => values);
+  const [kernel, same] = (await decodeModel(bytes)).tensors.map(({ values }) => values);
   expect(kernel).toEqual(dequantize(quantized));
   expect(same).toEqual(bias);
   await expect(encodeTrained(model, new Map([["kernl", quantized]]))).rejects.toThrow('got "kernl"');

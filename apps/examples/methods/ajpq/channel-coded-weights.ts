@@ -68,7 +68,7 @@ export async function channelCodedWeights(
   const blocks = Object.values(
     storedChannels(trained ? withWeights(layers, trained) : layers, widths),
   ).flat();
-  const measured = judged(testbed, layers, widths, { ...testbed.start, ...floats });
+  const measured = await judged(testbed, layers, widths, { ...testbed.start, ...floats });
   tf.dispose(floats);
   const full = layers.map(({ channels }) => new Uint8Array(channels.length).fill(1));
   return {
@@ -82,7 +82,12 @@ export async function channelCodedWeights(
 }
 
 /** Ships what is left of a network, and answers the test images with what arrives. */
-function judged(testbed: Testbed, layers: ChannelLayer[], widths: Widths, network: Parameters): Measured {
+async function judged(
+  testbed: Testbed,
+  layers: ChannelLayer[],
+  widths: Widths,
+  network: Parameters,
+): Promise<Measured> {
   const parameters = tf.tidy(() => withoutPruned(layers, widths, network));
   const shipped = ship({
     parameters,
@@ -91,7 +96,7 @@ function judged(testbed: Testbed, layers: ChannelLayer[], widths: Widths, networ
       return l < 0 ? undefined : channelQuantizer(layers[l], widths[l]);
     },
   });
-  const measured = judgeWeights(testbed, shipped);
+  const measured = await judgeWeights(testbed, shipped);
   tf.dispose(
     Object.entries(parameters).flatMap(([name, tensor]) => (tensor === network[name] ? [] : [tensor])),
   );

@@ -72,13 +72,13 @@ export async function learnWidths(testbed: Testbed, { groupSize, price }: Widths
     tf.dispose([bits, rounded, indices]);
     return { name, shape: parameters[name].shape, range, ...levels };
   });
-  const measured = judged(testbed, parameters, weights);
+  const measured = await judged(testbed, parameters, weights);
   tf.dispose([parameters, widths]);
   return measured;
 }
 
 /** Ships the integers and biases, and answers the test images with what arrives; the published packing in columns. */
-function judged(testbed: Testbed, parameters: Parameters, weights: MixedWeight[]): Measured {
+async function judged(testbed: Testbed, parameters: Parameters, weights: MixedWeight[]): Promise<Measured> {
   const tensors = new Map(
     weights.map((weight) => [
       weight.name,
@@ -87,7 +87,7 @@ function judged(testbed: Testbed, parameters: Parameters, weights: MixedWeight[]
   );
   const biases = Object.entries(biasesOf(parameters));
   const exact = biases.map(([name, bias]) => exactTensor(name, bias.shape, bias.dataSync<"float32">()));
-  const { accuracy, weights: costs } = judgeWeights(testbed, written(tensors, exact), (arrived) =>
+  const { accuracy, weights: costs } = await judgeWeights(testbed, written(tensors, exact), (arrived) =>
     Object.fromEntries(
       Object.entries(arrived).map(([name, tensor]) => [name, tf.reshape(tensor, parameters[name].shape)]),
     ),

@@ -54,7 +54,7 @@ export async function transformCodedWeights(
   const network = options.retrains
     ? await retrained(testbed, filters, grids)
     : { filters, floats: options.matchesMeans ? matchedMeans(testbed, filters, grids) : {} };
-  const measured = judged(testbed, network, grids);
+  const measured = await judged(testbed, network, grids);
   tf.dispose(network.floats);
   const blocks = Object.values(storedBlocks(network.filters, grids)).flat();
   const zero = blocks.filter(({ grid }) => grid.bits === 0).length;
@@ -111,7 +111,7 @@ function withinBudget(filters: FactoredFilter[], curves: readonly Curves[], byte
 }
 
 /** Ships both factors and the biases, and answers the test images with the filters that they make. */
-function judged(testbed: Testbed, { filters, floats }: Network, grids: Grids): Measured {
+async function judged(testbed: Testbed, { filters, floats }: Network, grids: Grids): Promise<Measured> {
   const biases = Object.entries({ ...biasesOf(testbed.start), ...floats });
   const exact = biases.map(([name, bias]) => exactTensor(name, bias.shape, bias.dataSync<"float32">()));
   return judgeWeights(testbed, written(factorIntegers(filters, grids), exact), (arrived) => ({

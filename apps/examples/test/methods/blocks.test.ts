@@ -154,10 +154,10 @@ describe("a factored network", () => {
     }
   });
 
-  it("comes back from a file as the network that trains has it", () => {
+  it("comes back from a file as the network that trains has it", async () => {
     const grids = gridsAtSlope([filter], curves, 1e-3);
     const before = tf.memory().numTensors;
-    const { parameters } = arrived(written(factorIntegers([filter], grids), []).file);
+    const { parameters } = await arrived(written(factorIntegers([filter], grids), []).file);
     const restored = filtersOf([filter], parameters);
     const factors = factorTensors([filter]);
     const trained = tf.tidy(() => trainableFilters([filter], grids, factors)["conv.weight"].dataSync());

@@ -61,7 +61,7 @@ describe("channels of their own widths", () => {
     expect(multiplications(layers, widths)).toBe(16 * (36 + 18));
   });
 
-  it("come back from bytes as the network that trains has them, pruned channels with neither weights nor bias", () => {
+  it("come back from bytes as the network that trains has them, pruned channels with neither weights nor bias", async () => {
     const { layers, biases } = block();
     const filters = filtersOf(layers);
     const left = tf.tidy(() => withoutPruned(layers, widths, { ...filters, ...biases }));
@@ -72,7 +72,7 @@ describe("channels of their own widths", () => {
         return l < 0 ? undefined : channelQuantizer(layers[l], widths[l]);
       },
     });
-    const restored = arrived(file).parameters;
+    const restored = (await arrived(file)).parameters;
     expect([...restored["a.conv1.bias"].dataSync()]).toEqual([1, 0, 3, 0]);
     // The sum that this one adds to has other readers: its bias stays.
     expect([...restored["a.conv2.bias"].dataSync()]).toEqual([5, 6]);

@@ -93,7 +93,7 @@ describe("a network that was decoded from bytes", () => {
   const widths = { activationBits: 3, weightBits: 5 };
   const quantizersOf = (scales: Scales) => uniformQuantizers(scales, widths);
 
-  test("answers as the one with fake quantization, costs what its parts cost, and leaves no tensor behind", () => {
+  test("answers as the one with fake quantization, costs what its parts cost, and leaves no tensor behind", async () => {
     const images = calibrationImages(testbed, 50);
     const scales: Scales<FrozenScale> = initialScales(
       (hooks) => cifarResnet(testbed.start, images, hooks),
@@ -101,7 +101,7 @@ describe("a network that was decoded from bytes", () => {
     );
     images.dispose();
     const before = tf.memory().numTensors;
-    const measured = judge(testbed, { parameters: testbed.start, scales, quantizersOf });
+    const measured = await judge(testbed, { parameters: testbed.start, scales, quantizersOf });
     expect(tf.memory().numTensors).toBe(before);
     const hooks = quantizingHooks(quantizersOf(scales));
     expect(measured.accuracy).toBe(accuracy(testbed.test, (x) => cifarResnet(testbed.start, x, hooks)));

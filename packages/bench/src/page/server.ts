@@ -78,13 +78,15 @@ function answer(
 
 /** Pages and their scripts, each with all that it imports, as a bundler for production writes them. */
 async function scripts(): Promise<[string, Uint8Array][]> {
-  const pages = ["tfjs-plain", "tfjs-ours", "onnx-plain", "onnx-ours"];
+  const pages = ["tfjs-plain", "tfjs-ours", "onnx-plain", "onnx-ours", "load-ours"];
   const { outputFiles } = await build({
     entryPoints: {
       ...Object.fromEntries(pages.map((page) => [page, join(import.meta.dirname, `${page}.ts`)])),
       worker: require.resolve("bitdiet/worker"),
     },
     bundle: true,
+    // Coders are modules of their own, which pages fetch when a file names them.
+    splitting: true,
     minify: true,
     format: "esm",
     write: false,

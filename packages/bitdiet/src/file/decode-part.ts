@@ -1,17 +1,17 @@
 /**
- * One part of a file to what it holds: a tensor, its integers, or a piece of metadata.
+ * The parts of a tensor to its values, or to its integers. Coders and rarer forms are loaded when a file names them: pages fetch no more
+ * code than they need.
  *
- *     decodePart(entry, checkedPart(bytes, entry.part))
+ *     await decodePart(entry, checkedPart(bytes, entry.part))
  *     // { name: "conv1.weight", dtype: "float32", shape: [16, 3, 3, 3], values: Float32Array(432) }
  */
 import type { Dtype } from "../model.js";
-import { unpackBytes } from "./byte-coders.js";
-import type { MetadataEntry, TensorEntry } from "./entries.js";
-import { must, named } from "./errors.js";
-import { readIntegerTensor } from "./integer-tensor.js";
+import type { TensorEntry } from "./entries.js";
+import { failed, must } from "./errors.js";
 import { integersOf, readIntegers } from "./integers.js";
 import { readLossless } from "./lossless.js";
 import { elementsOf, type Reader, readBytes } from "./numbers.js";
+import { once } from "./once.js";
 import type { CheckedPart } from "./parts.js";
 import { allRows, type QuantizedTensor } from "./quantized-tensor.js";
 import { rowsOf, scatterRows } from "./rows.js";
@@ -26,35 +26,38 @@ export interface DecodedTensor {
   values: Float32Array | Uint8Array;
 }
 
-export interface DecodedMetadata {
-  name: string;
-  bytes: Uint8Array;
-}
-
 /**
- * @param part of the tensor or metadata that the entry is of
+ * @param part of the tensor that the entry is of
  * @param refinement second part of a tensor in two; without it the tensor is decoded coarsely
  * @throws {CorruptInputError} unless the part is exactly what its entry says
  */
-export function decodePart(entry: TensorEntry, part: CheckedPart, refinement?: CheckedPart): DecodedTensor;
-export function decodePart(entry: MetadataEntry, part: CheckedPart): DecodedMetadata;
-export function decodePart(
-  entry: TensorEntry | MetadataEntry,
+export async function decodePart(
+  entry: TensorEntry,
   part: CheckedPart,
   refinement?: CheckedPart,
-): DecodedTensor | DecodedMetadata {
-  const { name } = entry;
-  if ("coder" in entry)
-    return named(`metadata "${name}"`, () => ({ name, bytes: unpackBytes(entry.coder, part, entry.size) }));
+): Promise<DecodedTensor> {
+  const { name, dtype, shape } = entry;
+  const values = await valuesOf(entry, part, refinement).catch(failed(`tensor "${name}"`));
+  return { name, dtype, shape, values };
+}
+
+const integerTensor = /* @__PURE__ */ once(() => import("./integer-tensor.js"));
+
+async function valuesOf(
+  entry: TensorEntry,
+  part: CheckedPart,
+  refinement?: CheckedPart,
+): Promise<DecodedTensor["values"]> {
   const { dtype, shape, quantized, integers, size } = entry;
-  return named(`tensor "${name}"`, () => {
-    if (quantized) return { name, dtype, shape, values: dequantized(entry, part, refinement) };
-    if (integers) return { name, dtype, shape, values: readIntegerTensor(part, dtype, shape, integers) };
-    const reader: Reader = { bytes: part, position: 0 };
-    const exact = readLossless(reader, dtype, size, shape);
-    must(reader.position === part.length);
-    return { name, dtype, shape, values: dtype === "float32" ? new Float32Array(exact.buffer) : exact };
-  });
+  if (quantized) return dequantized(entry, part, refinement);
+  if (integers) {
+    const { readIntegerTensor } = await integerTensor();
+    return readIntegerTensor(part, dtype, shape, integers);
+  }
+  const reader: Reader = { bytes: part, position: 0 };
+  const exact = await readLossless(reader, dtype, size, shape);
+  must(reader.position === part.length);
+  return dtype === "float32" ? new Float32Array(exact.buffer) : exact;
 }
 
 /**
@@ -62,24 +65,26 @@ export function decodePart(
  *
  * @throws {CorruptInputError} as `decodePart`; {RangeError} if the tensor is not quantized
  */
-export function decodeQuantizedPart(
+export async function decodeQuantizedPart(
   entry: TensorEntry,
   part: CheckedPart,
   refinement?: CheckedPart,
-): QuantizedTensor {
+): Promise<QuantizedTensor> {
   const { quantized, name, shape } = entry;
   if (!quantized) throw new RangeError(`entry: expected a quantized tensor, got "${name}"`);
-  return named(`tensor "${name}"`, () => {
-    const { integers, steps } = readQuantized(entry, part, refinement);
-    const rows = shape[quantized.axis] ?? 1;
-    const all = allRows(integersOf(integers), elementsOf(shape), rows, steps);
-    return { shape, integers: all, axis: quantized.axis, steps };
-  });
+  const { integers, steps } = await readQuantized(entry, part, refinement).catch(failed(`tensor "${name}"`));
+  const rows = shape[quantized.axis] ?? 1;
+  const all = allRows(integersOf(integers), elementsOf(shape), rows, steps);
+  return { shape, integers: all, axis: quantized.axis, steps };
 }
 
-function dequantized(entry: TensorEntry, part: CheckedPart, refinement?: CheckedPart): Float32Array {
+async function dequantized(
+  entry: TensorEntry,
+  part: CheckedPart,
+  refinement?: CheckedPart,
+): Promise<Float32Array> {
   const { axis, refinement: refined } = entry.quantized as NonNullable<TensorEntry["quantized"]>;
-  const { integers, steps } = readQuantized(entry, part, refinement);
+  const { integers, steps } = await readQuantized(entry, part, refinement);
   const coarse = refined && !refinement ? 2 ** refined.bits : 1;
   const layout = rowsOf(entry.shape, axis);
   const factors = new Float64Array(layout.extents[0]).map((_, row) => (steps[row] ?? steps[0]) * coarse);
@@ -94,23 +99,23 @@ interface Quantized {
 }
 
 /** steps · integers */
-function readQuantized(
+async function readQuantized(
   { shape, quantized }: TensorEntry,
   part: CheckedPart,
   refinement?: CheckedPart,
-): Quantized {
+): Promise<Quantized> {
   const { axis, perRow, coder, refinement: refined } = quantized as NonNullable<typeof quantized>;
   const reader: Reader = { bytes: part, position: 0 };
   const layout = rowsOf(shape, axis);
   const [rows, middle, inner] = layout.extents;
   const rowLength = middle * inner;
-  const steps = readSteps(reader, perRow ? rows : 1);
+  const steps = await readSteps(reader, perRow ? rows : 1);
   const count = steps.filter((step) => step > 0).length * (perRow ? 1 : rows) * rowLength;
   const lie = { rowLength, kernel: layout.kernel };
   const rest = readBytes(reader, part.length - reader.position);
-  const integers = readIntegers(rest, count, coder, lie);
+  const integers = await readIntegers(rest, count, coder, lie);
   if (!refined || !refinement) return { integers, steps };
-  const residual = integersOf(readIntegers(refinement, count, refined.coder, lie));
+  const residual = integersOf(await readIntegers(refinement, count, refined.coder, lie));
   return { integers: refinedBy(integersOf(integers), residual, refined.bits), steps };
 }
 

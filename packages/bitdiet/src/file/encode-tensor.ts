@@ -7,20 +7,14 @@
 import { xxHash32 } from "@bitdiet/stream";
 import { type Dtype, dtypeNames, type IntegerRows, isFloat, tensorBytes } from "../model.js";
 import { checkedEntry, type Part, type TensorEntry } from "./entries.js";
-import { writeIntegerTensor } from "./integer-tensor.js";
-import {
-  type CodedIntegers,
-  codeIntegers,
-  estimated,
-  type Measure,
-  type RowShape,
-  written,
-} from "./integers.js";
-import { writeLossless } from "./lossless.js";
+import type { RowShape } from "./integer-rows.js";
 import { elementsOf, join } from "./numbers.js";
 import { checkedQuantized, checkShape, keptRows, type QuantizedTensor } from "./quantized-tensor.js";
 import { rowsOf } from "./rows.js";
-import { writeSteps } from "./steps.js";
+import { writeIntegerTensor } from "./write-integer-tensor.js";
+import { type CodedIntegers, codeIntegers, estimated, type Measure, written } from "./write-integers.js";
+import { writeLossless } from "./write-lossless.js";
+import { writeSteps } from "./write-steps.js";
 
 /** A tensor of which every bit is kept. */
 export interface LosslessTensor {

@@ -9,7 +9,6 @@
  * entries and behind it the parts: first all metadata, then all tensors' bytes, then all tensors' refinements.
  */
 import { xxHash32 } from "@bitdiet/stream";
-import { packBytes } from "./byte-coders.js";
 import {
   type EncodedTensor,
   type EncodeOptions,
@@ -18,8 +17,9 @@ import {
   type SourceTensor,
 } from "./encode-tensor.js";
 import type { MetadataEntry, Part } from "./entries.js";
-import { writeHeader } from "./header.js";
 import { join } from "./numbers.js";
+import { packBytes } from "./pack-bytes.js";
+import { writeHeader } from "./write-header.js";
 
 export {
   type EncodedTensor,

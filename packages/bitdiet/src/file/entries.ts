@@ -5,7 +5,7 @@
  */
 import { type Dtype, dtypeNames, type IntegerRows, isFloat, tensorBytes } from "../model.js";
 import { must, named } from "./errors.js";
-import { integerLayout } from "./integer-tensor.js";
+import { integerLayout } from "./integer-layout.js";
 import { decoders } from "./integers.js";
 import { maxNameBytes, nameReader, nameWriter } from "./names.js";
 import { elementsOf, type Reader, readNumber, writeNumber } from "./numbers.js";

@@ -15,12 +15,18 @@ export function must(condition: boolean, otherwise = "it contradicts itself"): a
   if (!condition) throw new CorruptInputError(otherwise);
 }
 
-/** What `decode` gives; errors of the coders become errors of this package, saying what they are about. */
+/** Throws on; errors of the coders become errors of this package, saying what they are about. */
+export const failed =
+  (what: string) =>
+  (error: unknown): never => {
+    throw error instanceof CorruptInputError ? new CorruptInputError(`${what}: ${error.message}`) : error;
+  };
+
+/** What `decode` gives, its errors saying what they are about. */
 export function named<T>(what: string, decode: () => T): T {
   try {
     return decode();
   } catch (error) {
-    if (error instanceof CorruptInputError) throw new CorruptInputError(`${what}: ${error.message}`);
-    throw error;
+    return failed(what)(error);
   }
 }

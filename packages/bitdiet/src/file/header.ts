@@ -6,19 +6,19 @@
  * Parts follow the header without gaps, so that an entry needs lengths only and no two can overlap.
  */
 import { xxHash32 } from "@bitdiet/stream";
-import { type PackedBytes, packBytes, unpackBytes } from "./byte-coders.js";
-import { type MetadataEntry, partsOf, readEntries, type TensorEntry, writeEntries } from "./entries.js";
+import { unpackBytes } from "./byte-coders.js";
+import { type MetadataEntry, partsOf, readEntries, type TensorEntry } from "./entries.js";
 import { CorruptInputError, must, named } from "./errors.js";
 import { checkFields, checkLimitOptions, checkLimits, type DecodeLimits, roomForEntries } from "./limits.js";
-import { join, type Reader, readNumber, writeNumber } from "./numbers.js";
+import { type Reader, readNumber } from "./numbers.js";
 
 const MAGIC = 0x44544942;
-const VERSION = 1;
+export const VERSION = 1;
 /** So many first bytes always tell how long the header is: three numbers of at most seven bytes behind six. */
 export const PROLOGUE = 27;
 /** Fields may be this long whatever they are coded in, else as many times as long as their code. */
-const MAX_SMALL_FIELDS = 2 ** 16;
-const MAX_FIELDS_PER_BYTE = 64;
+export const MAX_SMALL_FIELDS = 2 ** 16;
+export const MAX_FIELDS_PER_BYTE = 64;
 
 /** What is in a file, and where. Plain data: it can be cloned into a worker. */
 export interface Header {
@@ -93,33 +93,7 @@ export function readHeader(bytes: Uint8Array, limits: DecodeLimits = {}): Header
   return header;
 }
 
-/**
- * The header of a file with these entries, whose parts follow it in this order: of each metadata entry, the first of each tensor,
- * the second of each tensor that has one. Where parts start is not asked.
- *
- * @throws {RangeError} if a name is there twice, or cannot be written
- */
-export function writeHeader(metadata: readonly MetadataEntry[], tensors: readonly TensorEntry[]): Uint8Array {
-  const entries = { metadata: [...metadata], tensors: [...tensors] };
-  const fields = writeEntries(entries);
-  const parts = partsOf(entries);
-  const packed = packedFields(fields);
-  const start = [...new TextEncoder().encode("BITD"), VERSION, packed.coder];
-  for (const number of [parts.length, fields.length, packed.bytes.length]) writeNumber(start, number);
-  const hashes = Uint32Array.from(parts, ({ hash }) => hash);
-  const rest = join([packed.bytes, new Uint8Array(hashes.buffer)]);
-  const hash = Uint32Array.of(headerHash(Uint8Array.from(start), rest));
-  return join([start, new Uint8Array(hash.buffer), rest]);
-}
-
-/** Fields in so few bytes that readers refuse them stay as they are. */
-function packedFields(fields: Uint8Array): PackedBytes {
-  const packed = packBytes(fields);
-  const isFine = fields.length <= Math.max(MAX_SMALL_FIELDS, MAX_FIELDS_PER_BYTE * packed.bytes.length);
-  return isFine ? packed : { coder: 0, bytes: fields };
-}
-
 /** Hash of the first bytes, and with that as its seed of all that follows the hash. */
-function headerHash(before: Uint8Array, after: Uint8Array): number {
+export function headerHash(before: Uint8Array, after: Uint8Array): number {
   return xxHash32(after, xxHash32(before));
 }

@@ -5,7 +5,7 @@
  */
 import type { MetadataEntry, Part, TensorEntry } from "./entries.js";
 import { CorruptInputError } from "./errors.js";
-import { integerLayout } from "./integer-tensor.js";
+import { integerLayout } from "./integer-layout.js";
 import { CABAC, decoders } from "./integers.js";
 
 export interface DecodeLimits {

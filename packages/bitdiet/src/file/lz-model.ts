@@ -6,7 +6,7 @@
  *     bytes[0] = model.literal(0, 0);
  *     model.match(1, { length: 0, place: 0 });   // { length: 7, distance: 1 }; place 0, 1 or 2 is a distance used before
  */
-import { MIN_PROBABILITY } from "@bitdiet/cabac";
+import { MIN_PROBABILITY } from "@bitdiet/cabac/range-coder";
 import { must } from "./errors.js";
 import { classOf, extraBits, lowest, MIN_MATCH } from "./lz-classes.js";
 

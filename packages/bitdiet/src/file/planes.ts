@@ -9,13 +9,12 @@
  *
  *     float32 1.0 = 3f 80 00 00, turned left by a bit: 7f 00 00 00   exponent 127, no mantissa, no sign
  */
-import { encodedBits } from "@bitdiet/ans";
 import { type Dtype, dtypeBits } from "../model.js";
-import { ANS, packBytes, unpackBytes } from "./byte-coders.js";
+import { unpackBytes } from "./byte-coders.js";
 import { must } from "./errors.js";
-import { blockOf, join, type Reader, readBlock, readBytes, readNumber, writeNumber } from "./numbers.js";
+import { type Reader, readBlock, readBytes, readNumber } from "./numbers.js";
 
-const CODERS = 8;
+export const CODERS = 8;
 
 /** Bytes of an element, 1 where elements share bytes. */
 export const widthOf = (dtype: Dtype): number => Math.max(1, dtypeBits[dtype] >> 3);
@@ -48,48 +47,11 @@ export function readPlanes(
   return values;
 }
 
-/** @param row a period that the values may have @param isRepetitive whether to search for what comes again */
-export function writePlanes(bytes: Uint8Array, dtype: Dtype, row: number, isRepetitive: boolean): Uint8Array {
-  const width = widthOf(dtype);
-  const among = isRepetitive ? undefined : [0, ANS];
-  const start = join([[0], bytes]);
-  if (width === 1) return shorter(start, join([[1], packedPlane(new Uint8Array(bytes), [1, row], among)]));
-  const turned = new Uint8Array(bytes); // a copy of Node's Buffers, too, whose slice() is a view
-  // All the way round but one: a turn to the left.
-  turn(turned, dtype, 8 * width - 1);
-  const count = bytes.length / width;
-  const planes = Array.from({ length: width }, (_, k) => {
-    const plane = new Uint8Array(count);
-    for (let i = 0, at = k; i < count; i++, at += width) plane[i] = turned[at];
-    return packedPlane(plane, [1, row], among);
-  });
-  const best = shorter(start, join([[width], ...planes]));
-  // Numbers that come again and again, in any order, are found where they lie.
-  return isRepetitive ? shorter(best, join([[1], packedPlane(bytes, [], among)])) : best;
-}
-
-export const shorter = (a: Uint8Array, b: Uint8Array): Uint8Array => (b.length < a.length ? b : a);
-
-/** One plane with its stride and coder. @param strides to try; by order 0 they are compared */
-function packedPlane(plane: Uint8Array, strides: readonly number[], among?: readonly number[]): Uint8Array {
-  let best = { stride: 0, bytes: plane, bits: strides.length > 0 ? encodedBits(plane) : 0 };
-  for (const stride of new Set(strides)) {
-    if (stride >= plane.length) continue;
-    const bytes = plane.map((byte, i) => (i >= stride ? byte - plane[i - stride] : byte));
-    const bits = encodedBits(bytes);
-    if (bits < 0.98 * best.bits) best = { stride, bytes, bits };
-  }
-  const packed = packBytes(best.bytes, among);
-  const kind: number[] = [];
-  writeNumber(kind, CODERS * best.stride + packed.coder);
-  return join([kind, blockOf(packed.bytes)]);
-}
-
 const isTurned = (dtype: Dtype): boolean =>
   dtype === "float32" || dtype === "float16" || dtype === "bfloat16";
 
 /** Turns numbers of the types that have their sign in front of an exponent to the right, in place, by this many bits. */
-function turn(bytes: Uint8Array<ArrayBuffer>, dtype: Dtype, by: number): void {
+export function turn(bytes: Uint8Array<ArrayBuffer>, dtype: Dtype, by: number): void {
   if (!isTurned(dtype)) return;
   const width = dtypeBits[dtype];
   const numbers = new (width === 16 ? Uint16Array : Uint32Array)(bytes.buffer);

@@ -5,7 +5,7 @@
  *     tableIn(Float32Array.of(0, 1, 1, 0), [2, 2]); // "whole numbers"
  */
 
-import { integerLayout } from "../file/integer-tensor.js";
+import { integerLayout } from "../file/integer-layout.js";
 import { type Dtype, elementCount, isFloat, type TensorUse, tensorBytes } from "../model.js";
 import { floatValues } from "./floats.js";
 import type { FollowedUse } from "./use.js";

@@ -4,7 +4,7 @@
  *     const arrival = arrivalOf(limits);
  *     arrival.push(chunk);
  *     for (let step = arrival.next(); step; step = arrival.next())
- *       for (const { entry, part } of step.accept(checkedPart(step.bytes, step.part))) decodePart(entry, part);
+ *       for (const { entry, part } of step.accept(checkedPart(step.bytes, step.part))) await decodePart(entry, part);
  *
  * Each part is hashed once, by whoever takes it from here: who pulls can fetch a damaged one again, who is pushed cannot.
  */

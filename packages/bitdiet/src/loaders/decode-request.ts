@@ -1,7 +1,7 @@
 /**
  * What is asked of a Worker that decodes, and what it answers: plain data, since errors and classes do not survive the way.
  *
- *     answerTo({ entry, part });   // { tensor: { name, dtype, shape, values } } or { error, isCorrupt: true }
+ *     await answerTo({ entry, part });   // { tensor: { name, dtype, shape, values } } or { error, isCorrupt: true }
  */
 import { type DecodedTensor, decodePart } from "../file/decode-part.js";
 import type { TensorEntry } from "../file/entries.js";
@@ -17,9 +17,9 @@ export interface DecodeRequest {
 export type DecodeAnswer = { tensor: DecodedTensor } | { error: string; isCorrupt: boolean };
 
 /** Decodes; never throws. */
-export function answerTo({ entry, part, refinement }: DecodeRequest): DecodeAnswer {
+export async function answerTo({ entry, part, refinement }: DecodeRequest): Promise<DecodeAnswer> {
   try {
-    return { tensor: decodePart(entry, part, refinement) };
+    return { tensor: await decodePart(entry, part, refinement) };
   } catch (error) {
     const { name, message } = error as Error;
     return { error: message, isCorrupt: name === "CorruptInputError" };

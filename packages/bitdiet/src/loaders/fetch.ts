@@ -5,10 +5,11 @@
  *     for await (const tensor of tensors) tensor.name; // as they are complete
  */
 import { defaultWorker } from "../default-worker.js";
-import { type DecodedTensor, decodePart } from "../file/decode-part.js";
+import type { DecodedTensor } from "../file/decode-part.js";
 import { CorruptInputError } from "../file/errors.js";
 import type { Header } from "../file/header.js";
 import { checkLimitOptions, type DecodeLimits } from "../file/limits.js";
+import { decodeMetadataPart } from "../file/metadata.js";
 import { type CheckedPart, isIntact } from "../file/parts.js";
 import { ModelFileError } from "../model.js";
 import {
@@ -81,7 +82,7 @@ export async function fetchBitdiet(
     while (metadata.size < stream.header.metadata.length) {
       for (const arrived of await stream.next())
         if ("coder" in arrived.entry)
-          metadata.set(arrived.entry.name, decodePart(arrived.entry, arrived.part).bytes);
+          metadata.set(arrived.entry.name, decodeMetadataPart(arrived.entry, arrived.part).bytes);
     }
   } catch (error) {
     await stream.close();

@@ -9,6 +9,7 @@ import type { Part, TensorEntry } from "../file/entries.js";
 import { CorruptInputError, named } from "../file/errors.js";
 import type { Header } from "../file/header.js";
 import type { DecodeLimits } from "../file/limits.js";
+import { decodeMetadataPart } from "../file/metadata.js";
 import { type CheckedPart, checkedPart } from "../file/parts.js";
 import type { QuantizedTensor } from "../file/quantized-tensor.js";
 import { floatBytes } from "../formats/floats.js";
@@ -40,7 +41,7 @@ export async function openBitdiet(source: ByteSource, limits: DecodeLimits = {})
   const metadata = new Map<string, Uint8Array>();
   for (const entry of header.metadata) {
     const part = await fetchPart(source, entry.part, `metadata "${entry.name}"`);
-    metadata.set(entry.name, decodePart(entry, part).bytes);
+    metadata.set(entry.name, decodeMetadataPart(entry, part).bytes);
   }
   const parts = async ({ name, part, refinementPart }: TensorEntry) => {
     const what = `tensor "${name}"`;
@@ -53,7 +54,7 @@ export async function openBitdiet(source: ByteSource, limits: DecodeLimits = {})
       shape: entry.shape,
       dtype: entry.dtype,
       use: useIn(entry),
-      bytes: async () => tensorBytes(decodePart(entry, ...(await parts(entry)))),
+      bytes: async () => tensorBytes(await decodePart(entry, ...(await parts(entry)))),
     }),
   );
   const quantized = async (entry: TensorEntry) =>

@@ -2,13 +2,14 @@
  * Decoding while a file arrives: tensors come out as soon as their bytes are there.
  *
  *     const decoder = streamDecoder();
- *     for await (const chunk of response.body) for (const item of decoder.push(chunk)) use(item);
+ *     for await (const chunk of response.body) for (const item of await decoder.push(chunk)) use(item);
  *     decoder.end();
  */
-import { type DecodedMetadata, type DecodedTensor, decodePart } from "../file/decode-part.js";
+import { type DecodedTensor, decodePart } from "../file/decode-part.js";
 import { named } from "../file/errors.js";
 import type { Header } from "../file/header.js";
 import type { DecodeLimits } from "../file/limits.js";
+import { type DecodedMetadata, decodeMetadataPart } from "../file/metadata.js";
 import { checkedPart } from "../file/parts.js";
 import { type Arrived, arrivalOf } from "./arrival.js";
 
@@ -25,7 +26,7 @@ export interface StreamDecoder {
    * @returns what is complete with these bytes, in the order of the file
    * @throws {CorruptInputError} at the first part that is changed; the decoder is of no use then
    */
-  push(chunk: Uint8Array): StreamItem[];
+  push(chunk: Uint8Array): Promise<StreamItem[]>;
   /** Call it after the last bytes. @throws {CorruptInputError} if the file does not end there */
   end(): void;
 }
@@ -39,7 +40,7 @@ export function streamDecoder(limits: DecodeLimits = {}): StreamDecoder {
   const arrival = arrivalOf(limits);
   let isStarted = false;
   return {
-    push(chunk) {
+    async push(chunk) {
       arrival.push(chunk);
       const items: StreamItem[] = [];
       const header = arrival.header();
@@ -47,7 +48,8 @@ export function streamDecoder(limits: DecodeLimits = {}): StreamDecoder {
       isStarted = header !== undefined;
       for (let step = arrival.next(); step; step = arrival.next()) {
         const { bytes, part, what, accept } = step;
-        items.push(...accept(named(what, () => checkedPart(bytes, part))).map(decoded));
+        for (const arrived of accept(named(what, () => checkedPart(bytes, part))))
+          items.push(await decoded(arrived));
       }
       return items;
     },
@@ -55,9 +57,9 @@ export function streamDecoder(limits: DecodeLimits = {}): StreamDecoder {
   };
 }
 
-function decoded(arrived: Arrived): StreamItem {
+async function decoded(arrived: Arrived): Promise<StreamItem> {
   const { entry, part, refinement } = arrived;
-  if ("coder" in entry) return { metadata: decodePart(entry, part) };
+  if ("coder" in entry) return { metadata: decodeMetadataPart(entry, part) };
   const isFinal = entry.refinementPart === undefined || refinement !== undefined;
-  return { tensor: decodePart(entry, part, refinement), isFinal };
+  return { tensor: await decodePart(entry, part, refinement), isFinal };
 }

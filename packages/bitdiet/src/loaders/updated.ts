@@ -34,7 +34,7 @@ export async function fetchUpdated(
   const { metadata, tensors } = await onBase(base, options, next);
   async function* decoded() {
     for (const [i, tensor] of tensors.entries()) {
-      yield nextTensor(tensor);
+      yield await nextTensor(tensor);
       options.onProgress?.((i + 1) / tensors.length);
     }
   }

@@ -8,7 +8,8 @@
  */
 import type { DecodedTensor } from "../file/decode-part.js";
 import { CorruptInputError } from "../file/errors.js";
-import { answerTo, type DecodeAnswer, type DecodeRequest } from "./decode-request.js";
+import { once } from "../file/once.js";
+import type { DecodeAnswer, DecodeRequest } from "./decode-request.js";
 
 /** What is needed of a Worker, of the Web's kind or of node:worker_threads'. */
 export interface DecodeWorker {
@@ -106,12 +107,16 @@ const isAnswer = (message: unknown): boolean =>
 const MAX_TASK_MS = 10;
 let pausedAt = 0;
 
+const ownThread = /* @__PURE__ */ once(() => import("./decode-request.js"));
+
 /** What this thread answers, after a pause for whatever else waits if it is time for one. */
 async function answered(request: DecodeRequest): Promise<DecodeAnswer> {
   if (performance.now() - pausedAt > MAX_TASK_MS) {
     await new Promise((resolve) => setTimeout(resolve));
     pausedAt = performance.now();
   }
+  // Pages whose Workers decode need not fetch it.
+  const { answerTo } = await ownThread();
   return answerTo(request);
 }
 

@@ -27,20 +27,17 @@ export async function applyUpdate(
 ): Promise<Uint8Array> {
   const { metadata, tensors } = await nextModel(base, update, options);
   const blobs = [...metadata].map(([name, bytes]) => encodeMetadata(name, bytes));
-  return joinPieces(
-    filePieces(
-      blobs,
-      tensors.map((tensor) => encoded(tensor, options)),
-    ),
-  );
+  const parts: EncodedTensor[] = [];
+  for (const tensor of tensors) parts.push(await encoded(tensor, options));
+  return joinPieces(filePieces(blobs, parts));
 }
 
-function encoded(next: NextTensor, options: EncodeOptions): EncodedTensor {
+async function encoded(next: NextTensor, options: EncodeOptions): Promise<EncodedTensor> {
   const { entry, file, before } = next;
   if (before) {
     const { name, dtype, shape } = before.entry;
-    if (entry.quantized) return encodeTensor({ name, dtype, quantized: nextQuantized(next) }, options);
-    return encodeTensor({ name, dtype, shape, bytes: nextBytes(next) }, options);
+    if (entry.quantized) return encodeTensor({ name, dtype, quantized: await nextQuantized(next) }, options);
+    return encodeTensor({ name, dtype, shape, bytes: await nextBytes(next) }, options);
   }
   const bytesOf = (part: Part) => partOf(file.bytes, part).slice();
   const { same: _, part, refinementPart, ...rest } = entry;

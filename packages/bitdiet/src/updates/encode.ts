@@ -52,8 +52,8 @@ export interface UpdateReport {
 /** The base as decoders have it. */
 interface Base {
   entries: ReadonlyMap<string, { entry: TensorEntry; place: number }>;
-  values(entry: TensorEntry): Uint8Array;
-  quantized(entry: TensorEntry): QuantizedTensor | undefined;
+  values(entry: TensorEntry): Promise<Uint8Array>;
+  quantized(entry: TensorEntry): Promise<QuantizedTensor | undefined>;
 }
 
 /** Squared units that a bit is worth: as of fresh integers, see quantize/weights.ts. */
@@ -74,7 +74,7 @@ export async function encodeUpdate(
   const metadata = new Map(header.metadata.map((entry) => [entry.name, decodeMetadata(base, entry).bytes]));
   const changed = changedMetadata(metadata, next);
   const old = opened(base, header.tensors);
-  const fineness = finenessIn(old);
+  const fineness = await finenessIn(old);
   const hash = await sha256(base);
   const attempt = async (wanted: number | undefined): Promise<Update> => {
     const parts: ChangedTensor[] = [];
@@ -143,10 +143,10 @@ function opened(base: Uint8Array, tensors: readonly TensorEntry[]): Base {
   const integers = new Map<TensorEntry, QuantizedTensor>();
   return {
     entries: new Map(tensors.map((entry, place) => [entry.name, { entry, place }])),
-    values: (entry) => tensorBytes(decodeTensor(base, entry)),
-    quantized(entry) {
+    values: async (entry) => tensorBytes(await decodeTensor(base, entry)),
+    async quantized(entry) {
       if (!entry.quantized) return undefined;
-      const known = integers.get(entry) ?? decodeQuantized(base, entry);
+      const known = integers.get(entry) ?? (await decodeQuantized(base, entry));
       integers.set(entry, known);
       return known;
     },
@@ -154,10 +154,10 @@ function opened(base: Uint8Array, tensors: readonly TensorEntry[]): Base {
 }
 
 /** How fine a base's integers are, in bits: see `quantizeWeights`. */
-function finenessIn({ entries, quantized }: Base): number {
+async function finenessIn({ entries, quantized }: Base): Promise<number> {
   let [squares, count] = [0, 0];
   for (const { entry } of entries.values()) {
-    const { integers = [] } = quantized(entry) ?? {};
+    const { integers = [] } = (await quantized(entry)) ?? {};
     for (const integer of integers) squares += integer * integer;
     count += integers.length;
   }
@@ -187,7 +187,7 @@ async function changedTensor(
   const axis = how.wanted === undefined ? undefined : channelAxis(tensor);
   if (entry && axis !== undefined && entry.quantized) {
     const difference = differenceOf(
-      base.quantized(entry)!,
+      (await base.quantized(entry))!,
       floatValues(dtype as FloatDtype, bytes),
       steps(how),
     );
@@ -199,7 +199,7 @@ async function changedTensor(
         encoded: encodeTensor({ name, dtype: "float32", quantized: difference }),
       };
   }
-  const before = entry && dtype !== "string" ? base.values(entry) : undefined;
+  const before = entry && dtype !== "string" ? await base.values(entry) : undefined;
   const isRounded = use.kind === "vector" && dtype === "float32" && how.wanted !== undefined;
   const values = isRounded ? roundedSignificands(bytes, lostBits(how.wanted!)) : bytes;
   // Rounded as the base was, a vector may not have changed at all.

@@ -4,7 +4,7 @@
  *
  *     const sender = changeSender();
  *     const bytes = sender.send([{ name: "conv1", shape: [3, 3, 1, 16], values: change }]);   // of each round
- *     changesIn(bytes).get("conv1");   // what whoever receives them adds
+ *     (await changesIn(bytes)).get("conv1");   // what whoever receives them adds
  */
 import { type DecodeLimits, decodeModel } from "../file/decode.js";
 import { encodeModel } from "../file/encode.js";
@@ -64,8 +64,10 @@ export function changeSender({ fineness = FINENESS }: { fineness?: number } = {}
 }
 
 /** What was sent, by the names of tensors. @throws {CorruptInputError} if the bytes are damaged or beyond the limits */
-export function changesIn(bytes: Uint8Array, limits: DecodeLimits = {}): Map<string, Float32Array> {
-  return new Map(
-    decodeModel(bytes, limits).tensors.map(({ name, values }) => [name, values as Float32Array]),
-  );
+export async function changesIn(
+  bytes: Uint8Array,
+  limits: DecodeLimits = {},
+): Promise<Map<string, Float32Array>> {
+  const { tensors } = await decodeModel(bytes, limits);
+  return new Map(tensors.map(({ name, values }) => [name, values as Float32Array]));
 }

@@ -2,7 +2,7 @@
  * The model that a file and an update of it make.
  *
  *     const { tensors } = await nextModel(await readFile("model.bitdiet"), await readFile("update.bitdelta"));
- *     nextTensor(tensors[0]);   // as decodeTensor gives it
+ *     await nextTensor(tensors[0]);   // as decodeTensor gives it
  *
  * An update is a .bitdiet file itself, of tensors that are new or say what has changed, and of a plan. So whatever is damaged in it is
  * found as in any other. It is for the very file whose SHA-256 it names.
@@ -107,27 +107,27 @@ function changedTensor(
 }
 
 /** Integers of a tensor that has some, as it becomes. @throws {CorruptInputError} if its parts are damaged */
-export function nextQuantized({ entry, file, before }: NextTensor): QuantizedTensor {
-  const own = decodeQuantized(file.bytes, entry);
+export async function nextQuantized({ entry, file, before }: NextTensor): Promise<QuantizedTensor> {
+  const own = await decodeQuantized(file.bytes, entry);
   if (!before) return own;
-  const old = decodeQuantized(before.file.bytes, before.entry);
+  const old = await decodeQuantized(before.file.bytes, before.entry);
   return named(`tensor "${before.entry.name}"`, () => withDifference(old, own));
 }
 
 /** Elements of a tensor of which every bit is told, in its own type. */
-export function nextBytes({ entry, file, before }: NextTensor): Uint8Array {
-  const own = bytesOf(decodeTensor(file.bytes, entry));
+export async function nextBytes({ entry, file, before }: NextTensor): Promise<Uint8Array> {
+  const own = bytesOf(await decodeTensor(file.bytes, entry));
   if (!before) return own;
-  const old = bytesOf(decodeTensor(before.file.bytes, before.entry));
+  const old = bytesOf(await decodeTensor(before.file.bytes, before.entry));
   return named(`tensor "${before.entry.name}"`, () => withBits(old, own, dtypeBits[before.entry.dtype] / 8));
 }
 
 /** A tensor of the next model, as decoders give them. */
-export function nextTensor(next: NextTensor): DecodedTensor {
+export async function nextTensor(next: NextTensor): Promise<DecodedTensor> {
   const { entry, file, before } = next;
   if (!before) return decodeTensor(file.bytes, entry);
   const { name, dtype, shape } = before.entry;
-  if (entry.quantized) return { name, dtype, shape, values: dequantize(nextQuantized(next)) };
-  const bytes = nextBytes(next);
+  if (entry.quantized) return { name, dtype, shape, values: dequantize(await nextQuantized(next)) };
+  const bytes = await nextBytes(next);
   return { name, dtype, shape, values: dtype === "float32" ? new Float32Array(bytes.buffer) : bytes };
 }

@@ -2,12 +2,14 @@ import { brotliCompressSync, constants } from "node:zlib";
 import { encodeBit, finishEncoding, rangeEncoder } from "@bitdiet/cabac";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { packBytes, unpackBytes } from "../../src/file/byte-coders.js";
+import { unpackBytes } from "../../src/file/byte-coders.js";
 import { CorruptInputError } from "../../src/file/errors.js";
-import { writeLossless } from "../../src/file/lossless.js";
-import { decodeLz, encodeLz } from "../../src/file/lz.js";
+import { decodeLz } from "../../src/file/lz.js";
 import { classOf, extraBits, lowest } from "../../src/file/lz-classes.js";
 import { lzModel } from "../../src/file/lz-model.js";
+import { packBytes } from "../../src/file/pack-bytes.js";
+import { writeLossless } from "../../src/file/write-lossless.js";
+import { encodeLz } from "../../src/file/write-lz.js";
 import type { Dtype } from "../../src/model.js";
 import { bytesOf, random } from "../samples.js";
 

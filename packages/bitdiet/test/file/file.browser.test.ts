@@ -25,11 +25,11 @@ test("a file streamed from a Blob gives the same tensors as at once", async () =
   const tensors = new Map<string, Uint8Array>();
   const reader = new Blob([new Uint8Array(bytes)]).stream().getReader();
   for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
-    for (const item of decoder.push(value as Uint8Array))
+    for (const item of await decoder.push(value as Uint8Array))
       if ("tensor" in item) tensors.set(item.tensor.name, bytesOf(item.tensor.values));
   }
   decoder.end();
-  for (const { name, values } of decodeModel(bytes).tensors)
+  for (const { name, values } of (await decodeModel(bytes)).tensors)
     expect(tensors.get(name)).toEqual(bytesOf(values));
   expect(tensors.size).toBe(model.tensors.length);
 });

@@ -79,7 +79,7 @@ const byName = (tensors: readonly DecodedTensor[]) => new Map(tensors.map((tenso
 /** What a Worker is given and answers, on this thread. */
 function clonedWorker(): DecodeWorker {
   const { port1, port2 } = new MessageChannel();
-  port2.on("message", (request: DecodeRequest) => port2.postMessage(answerTo(request)));
+  port2.on("message", async (request: DecodeRequest) => port2.postMessage(await answerTo(request)));
   return {
     postMessage: (request) => port1.postMessage(request),
     on: (type, listener) => type === "message" && port1.on(type, listener),
@@ -92,7 +92,7 @@ test("decodeModel, streamDecoder, openBitdiet, and fetchBitdiet with Workers and
     fc.asyncProperty(seeds, fc.integer({ min: 1, max: 400 }), async ({ seed, ...options }, chunk) => {
       const model = modelOf(seed);
       const bytes = encodeModel(model, options);
-      const { tensors, metadata } = decodeModel(bytes);
+      const { tensors, metadata } = await decodeModel(bytes);
       expect(metadata).toEqual(model.metadata);
       expect(tensors.map(({ name }) => name)).toEqual(model.tensors.map(({ name }) => name));
       model.tensors.forEach((tensor, i) => {
@@ -102,7 +102,7 @@ test("decodeModel, streamDecoder, openBitdiet, and fetchBitdiet with Workers and
       const decoder = streamDecoder();
       const items = [];
       for (let at = 0; at < bytes.length; at += chunk)
-        items.push(...decoder.push(bytes.slice(at, at + chunk)));
+        items.push(...(await decoder.push(bytes.slice(at, at + chunk))));
       decoder.end();
       expect(items.flatMap((item) => ("metadata" in item ? item.metadata : []))).toEqual(metadata);
       const final = items.flatMap((item) => ("tensor" in item && item.isFinal ? item.tensor : []));
@@ -129,14 +129,15 @@ test("decodeModel, streamDecoder, openBitdiet, and fetchBitdiet with Workers and
 /** Whether numpy has the type: reader.py gives bytes of others, without a shape. */
 const hasNumbers = (dtype: Dtype) => dtype !== "string" && dtypeBits[dtype] % 8 === 0;
 
-test.skipIf(!python)("reader.py reads the same as decodeModel from any file", () => {
+test.skipIf(!python)("reader.py reads the same as decodeModel from any file", async () => {
   const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
-  const files = Array.from({ length: 40 }, (_, seed) => {
+  const made = Array.from({ length: 40 }, async (_, seed) => {
     const bytes = encodeModel(modelOf(seed), { minGain: seed % 2, progressive: seed % 3 === 0 });
     const path = join(folder, `${seed}.bitdiet`);
     writeFileSync(path, bytes);
-    return { path, ...decodeModel(bytes) };
+    return { path, ...(await decodeModel(bytes)) };
   });
+  const files = await Promise.all(made);
   const printed = execFileSync("python3", [reader, ...files.map(({ path }) => path)], { encoding: "utf8" });
   const expected = files.flatMap(({ tensors, metadata }) => [
     ...tensors.map(({ name, dtype, shape, values }) => [

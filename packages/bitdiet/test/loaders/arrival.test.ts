@@ -28,12 +28,12 @@ const many = encodeModel(
 
 /** Everything that a loader gives out. */
 const loaders: [string, (bytes: Uint8Array, limits?: DecodeLimits) => Promise<number>][] = [
-  ["decodeModel", async (bytes, limits) => decodeModel(bytes, limits).tensors.length],
+  ["decodeModel", async (bytes, limits) => (await decodeModel(bytes, limits)).tensors.length],
   [
     "streamDecoder",
     async (bytes, limits) => {
       const decoder = streamDecoder(limits);
-      const items = decoder.push(bytes);
+      const items = await decoder.push(bytes);
       decoder.end();
       return items.length;
     },
@@ -161,7 +161,7 @@ describe("fetchBitdiet(source)", () => {
     });
     expect(readHeader(equal).tensors.map(({ same }) => same)).toEqual([undefined, 0, undefined, 0]);
     const loaded = await load(served(equal, 0, 0));
-    const whole = decodeModel(equal).tensors;
+    const whole = (await decodeModel(equal)).tensors;
     expect(new Map(loaded.map((tensor) => [tensor.name, tensor]))).toEqual(
       new Map(whole.map((tensor) => [tensor.name, tensor])),
     );

@@ -18,7 +18,7 @@ export type Work<
   /** @param title what the progress line says */
   fineTune: (start: Parameters, tuning: Tuning, title: string) => Promise<Network>;
   /** Ships, reads what was shipped, judges it. */
-  deploy: (network: Network) => Result;
+  deploy: (network: Network) => Promise<Result>;
 };
 
 /** A network to be fine-tuned. */
@@ -78,7 +78,7 @@ export async function answer<Data, Tuning, Result>(order: Order<Data, Tuning>): 
   const { fineTune, deploy } = work(order.data);
   const start = tensorsOf(order.start);
   const network = await fineTune(start, order.tuning, order.title);
-  const result = deploy(network);
+  const result = await deploy(network);
   tf.dispose([start, network.parameters]);
   return result;
 }

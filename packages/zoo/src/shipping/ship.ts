@@ -81,10 +81,13 @@ export interface Arrived {
 }
 
 /** Reads the file. @param activations scales of these names and lengths are in it */
-export function arrived(file: Uint8Array, activations: Record<string, FrozenScale> = {}): Arrived {
+export async function arrived(
+  file: Uint8Array,
+  activations: Record<string, FrozenScale> = {},
+): Promise<Arrived> {
   const parameters: Parameters = {};
   let scales: Float32Array = new Float32Array(0);
-  for (const { name, shape, values } of decodeModel(file).tensors) {
+  for (const { name, shape, values } of (await decodeModel(file)).tensors) {
     const floats = values instanceof Float32Array ? values : floatValues("bfloat16", values);
     if (name === ACTIVATION_SCALES) scales = floats;
     else parameters[name] = tf.tensor(floats, shape, "float32");

@@ -28,13 +28,13 @@ const quantizer = (name: string) =>
     : undefined;
 
 describe("a shipped network", () => {
-  test("arrives as fake quantization has it, everything else bit for bit, and no tensor is left", () => {
+  test("arrives as fake quantization has it, everything else bit for bit, and no tensor is left", async () => {
     const parameters = network();
     const before = tf.memory().numTensors;
     const scales = { relu1: 0.1, heads: Float32Array.of(0.5, 0.25, 0.7), relu2: 0.3 };
     const { file } = ship({ parameters, quantizer, activationScales: scales });
     expect(tf.memory().numTensors).toBe(before);
-    const { parameters: there, activationScales } = arrived(file, scales);
+    const { parameters: there, activationScales } = await arrived(file, scales);
     expect(activationScales).toEqual({
       relu1: Math.fround(0.1),
       heads: Float32Array.of(0.5, 0.25, 0.7),

@@ -4,7 +4,7 @@
  *
  *     const model = await dequantizedModel(quantized); // now weights like any other: --bits 4, --calibrate
  */
-import { integersIn } from "../../file/integer-tensor.js";
+import { integersIn } from "../../file/write-integer-tensor.js";
 import { floatValues } from "../../formats/floats.js";
 import { dtypeBits, elementCount, isFloat, type Model } from "../../model.js";
 import {
