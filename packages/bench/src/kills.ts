@@ -180,6 +180,31 @@ function withoutState(work: Work, found: Map<string, string>): Map<string, strin
   return found;
 }
 
+/** One work that is ended in the middle, and done again. @param whole what is in the folder when it was left alone */
+async function killed(
+  folder: string,
+  work: Work,
+  whole: ReadonlyMap<string, string>,
+  kill: { signal: (typeof SIGNALS)[number]; after: number },
+) {
+  fresh(folder, work.before);
+  const ended = await run(folder, work.args, kill);
+  const found = faults(
+    work,
+    withoutState(work, contents(folder)),
+    withoutState(work, new Map(whole)),
+    kill.signal === "SIGKILL",
+  );
+  // A signal may come when all is done and only the process has not ended yet.
+  const isDone = work.output.every((name) => contents(folder).get(name) === whole.get(name));
+  const again = [...work.args, ...(/^(de)?compress$/.test(work.name) && isDone ? ["--force"] : [])];
+  const rerun = await run(folder, again);
+  if (rerun.code !== 0) found.push(`run again: exit code ${rerun.code}: ${rerun.stderr.slice(0, 300)}`);
+  for (const [name, hash] of contents(folder))
+    if (whole.get(name) !== hash) found.push(`run again: ${name} is left over or another`);
+  return { ended, found };
+}
+
 async function main(): Promise<void> {
   const cli = cac("kills");
   cli.option("--count <n>", "How many kills", { default: 100 });
@@ -217,27 +242,11 @@ async function main(): Promise<void> {
     const which = Math.floor(next() * all.length);
     const signal = SIGNALS[Math.floor(next() * SIGNALS.length)];
     const after = next() * whole[which].milliseconds;
-    const work = all[which];
-    fresh(folder, work.before);
-    const ended = await run(folder, work.args, { signal, after });
-    const isKilled = ended.code !== 0;
-    if (isKilled) hits++;
-    const found = faults(
-      work,
-      withoutState(work, contents(folder)),
-      withoutState(work, new Map(whole[which].files)),
-      signal === "SIGKILL",
-    );
-    // A signal may come when all is done and only the process has not ended yet.
-    const isDone = work.output.every((name) => contents(folder).get(name) === whole[which].files.get(name));
-    const again = [...work.args, ...(/^(de)?compress$/.test(work.name) && isDone ? ["--force"] : [])];
-    const rerun = await run(folder, again);
-    if (rerun.code !== 0) found.push(`run again: exit code ${rerun.code}: ${rerun.stderr.slice(0, 300)}`);
-    for (const [name, hash] of contents(folder))
-      if (whole[which].files.get(name) !== hash) found.push(`run again: ${name} is left over or another`);
+    const { ended, found } = await killed(folder, all[which], whole[which].files, { signal, after });
+    if (ended.code !== 0) hits++;
     if (found.length > 0) failures++;
     console.log(
-      `${i}: ${work.name}, ${signal} after ${after.toFixed(0)} ms: ${isKilled ? `ended by ${ended.signal ?? ended.code}` : "was done"}; ${found.join("; ") || "nothing lost, nothing left over"}`,
+      `${i}: ${all[which].name}, ${signal} after ${after.toFixed(0)} ms: ${ended.code !== 0 ? `ended by ${ended.signal ?? ended.code}` : "was done"}; ${found.join("; ") || "nothing lost, nothing left over"}`,
     );
   }
   rmSync(folder, { recursive: true });

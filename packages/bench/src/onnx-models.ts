@@ -10,7 +10,7 @@ import { basename, dirname, join } from "node:path";
 import { useBackend } from "@bitdiet/zoo/training/backend";
 import {
   type CompressTarget,
-  compressModel,
+  compressToPieces,
   type Model,
   openBitdiet,
   openSource,
@@ -20,7 +20,7 @@ import {
 import { calibrate } from "bitdiet/calibrate";
 import { calibrateOnnx } from "bitdiet/calibrate-onnx";
 import { findOnnxRuntime, folderFiles } from "bitdiet/node";
-import { checkOutputs, compressChecked, divergence } from "bitdiet/run";
+import { checkOutputs, compressChecked, divergence, type Runner } from "bitdiet/run";
 import { type Calibrated, calibrated } from "./onnx-subjects.js";
 import { plainFiles } from "./real-models/baselines.js";
 import { named, outputsOf, plainTensors, runnerOf, withStates } from "./real-models/outputs.js";
@@ -68,6 +68,9 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
   };
 }
 
+/** What a point is before it is judged. */
+type Made = Pick<Point, "method" | "setting" | "bytes" | "cpuSeconds">;
+
 /** A subject's points, those that are known and those that were missing. */
 async function measure(
   { qualities, sizes = [], bits: widths = BITS, calibration, divergence: ownDivergence }: Calibrated,
@@ -86,71 +89,74 @@ async function measure(
   const runner = await runnerOf(model);
   const inputs = some((await subject.inputs()).map((feeds) => named(runner, feeds)));
   const original = await outputsOf(runner, inputs, subject);
-  const judge = async (
-    point: Pick<Point, "method" | "setting" | "bytes" | "cpuSeconds">,
-    outputs: Outputs[],
-  ) => {
+  const judge = (made: Made, outputs: Outputs[]) => {
     const measures = ownDivergence?.(outputs, original) ?? {
       divergence: divergence(outputs as never, original as never).value,
     };
     const same = sameAnswers(subject, outputs, original);
-    points.push({ model: subject.name, ...point, measures, same, inputs: inputs.length, commit: commit() });
+    points.push({ model: subject.name, ...made, measures, same, inputs: inputs.length, commit: commit() });
     writeFileSync(kept, `${JSON.stringify(points, null, 2)}\n`);
     console.log(JSON.stringify(points.at(-1)));
   };
-  const attempt = async (
-    method: Point["method"],
-    setting: string,
-    make: () => Promise<readonly Uint8Array[]>,
-  ) => {
-    const start = process.cpuUsage().user;
-    const file = Buffer.concat(await make());
-    const cpuSeconds = (process.cpuUsage().user - start) / 1e6;
-    const { model: decoded } = await openBitdiet(await openSource(file));
-    const changed = await runnerOf(decoded);
-    await judge(
-      { method, setting, bytes: file.length, cpuSeconds },
-      await outputsOf(changed, inputs, subject),
-    );
-    await changed.dispose();
-  };
-  const compressed = async (target: CompressTarget, quantize?: Quantize) => [
-    (await compressModel(model, target, { quantize })).bytes,
-  ];
-  const targets: (readonly [string, CompressTarget])[] = [
+  const targets: Setting[] = [
     ...(quick ? qualities.slice(1, 2) : qualities).map(
       (quality) => [`quality ${quality}`, { quality }] as const,
     ),
     ...(quick ? [] : sizes).map((maxBytes) => [`${maxBytes} bytes`, { maxBytes }] as const),
   ];
-  const missing = targets.filter(([setting]) => isMissing("calibrated", setting));
-  if (missing.length > 0) {
-    const given = some((await calibration()).map((each) => named(runner, each)));
-    const feeds = await withStates(runner, given, subject);
-    const quantize = await quantizeOf(model, feeds);
-    for (const [setting, target] of missing)
-      await attempt("calibrated", setting, () => compressed(target, quantize));
+  const given = async () => some((await calibration()).map((each) => named(runner, each)));
+  const quantize = async () => quantizeOf(model, await withStates(runner, await given(), subject));
+  for await (const file of filesOf(model, runner, { targets, widths, isMissing, quantize })) {
+    const changed = await runnerOf((await openBitdiet(await openSource(file.bytes))).model);
+    judge({ ...file, bytes: file.bytes.length }, await outputsOf(changed, inputs, subject));
+    await changed.dispose();
   }
   const structure = Buffer.concat(Object.values(model.metadata));
   for (const { name, bytes, values } of plainFiles(await plainTensors(model), structure))
     if (PLAIN.test(name) && isMissing("plain", name))
-      await judge(
-        { method: "plain", setting: name, bytes },
-        await outputsOf(runner, inputs, subject, values),
-      );
+      judge({ method: "plain", setting: name, bytes }, await outputsOf(runner, inputs, subject, values));
+  await runner.dispose();
+  return points;
+}
+
+type Setting = readonly [name: string, target: CompressTarget];
+
+/** Files by calibration, by the weights alone, and as the command chooses: those that are missing. */
+async function* filesOf(
+  model: Model,
+  runner: Runner,
+  {
+    targets,
+    widths,
+    isMissing,
+    quantize,
+  }: {
+    targets: readonly Setting[];
+    widths: readonly number[];
+    isMissing(method: Point["method"], setting: string): boolean;
+    quantize(): Promise<Quantize>;
+  },
+): AsyncGenerator<Omit<Made, "bytes"> & { bytes: Uint8Array }> {
+  const timed = async (
+    method: Point["method"],
+    setting: string,
+    make: () => Promise<{ pieces: Uint8Array[] }>,
+  ) => {
+    const start = process.cpuUsage().user;
+    const bytes = Buffer.concat((await make()).pieces);
+    return { method, setting, bytes, cpuSeconds: (process.cpuUsage().user - start) / 1e6 };
+  };
+  const missing = targets.filter(([setting]) => isMissing("calibrated", setting));
+  const calibrated = missing.length > 0 ? await quantize() : undefined;
+  for (const [setting, target] of missing)
+    yield timed("calibrated", setting, () => compressToPieces(model, target, { quantize: calibrated }));
   for (const bits of widths)
     if (isMissing("weights alone", `${bits} bits`))
-      await attempt("weights alone", `${bits} bits`, () => compressed({ bits }));
+      yield timed("weights alone", `${bits} bits`, () => compressToPieces(model, { bits }));
   const commands = widths.filter((bits) => isMissing("command", `--bits ${bits}`));
   const check = commands.length > 0 ? await checkOutputs(model, runner) : undefined;
   for (const bits of commands)
-    await attempt(
-      "command",
-      `--bits ${bits}`,
-      async () => (await compressChecked(model, { bits }, check!)).pieces,
-    );
-  await runner.dispose();
-  return points;
+    yield timed("command", `--bits ${bits}`, () => compressChecked(model, { bits }, check!));
 }
 
 async function quantizeOf(model: Model, feeds: readonly Feeds[]): Promise<Quantize> {

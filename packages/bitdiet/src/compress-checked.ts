@@ -9,7 +9,7 @@ import { BudgetError, type Compressed, type CompressOptions, compressToPieces } 
 import { floatValues } from "./formats/floats.js";
 import { channelAxis, type FloatDtype, type Model } from "./model.js";
 import type { Feeds } from "./networks/inputs/made-up.js";
-import { byTurns, drawn } from "./networks/inputs/makers.js";
+import { byTurns, drawn, type Makers } from "./networks/inputs/makers.js";
 import { runnableInputs } from "./networks/inputs/run.js";
 import { RunError, type Runner } from "./networks/runner.js";
 import { allocated } from "./quantize/allocated.js";
@@ -89,24 +89,10 @@ export async function checkOutputs(
   }: CheckOptions = {},
 ): Promise<OutputCheck> {
   onProgress("running", 0, 1);
-  const given = feeds && heldOut(feeds);
-  const quick = { slow: SLOW, clock };
-  const allProbing =
-    given?.calibrating.slice(0, MAX_PROBES) ??
-    (await runnableInputs(runner, model, {
-      ...quick,
-      count: MAX_PROBES,
-      seed: PROBE_SEED,
-      makers: byTurns(),
-    }));
-  const allJudging =
-    given?.judging ??
-    (await runnableInputs(runner, model, {
-      ...quick,
-      count: HELD_OUT,
-      seed: HELD_OUT_SEED,
-      makers: judgeByOthers ? drawn : byTurns(),
-    }));
+  const { calibrating, judging: allJudging } = feeds
+    ? heldOut(feeds)
+    : await madeUp(model, runner, { judgeByOthers, clock });
+  const allProbing = calibrating.slice(0, MAX_PROBES);
   const { run, change } = await secondsOf(model, runner, allJudging[0], clock);
   if (!feeds && run > TOO_SLOW)
     throw new RunError(
@@ -126,11 +112,11 @@ export async function checkOutputs(
       onProgress: (done, total) => onProgress("probing", done, total),
     });
   const losses = areMoved ? await remember(measure) : new Map<string, number>();
-  const madeUp = `${judging.length} made-up inputs${judgeByOthers ? " of another kind" : ""}, seed ${HELD_OUT_SEED}`;
+  const words = `${judging.length} made-up inputs${judgeByOthers ? " of another kind" : ""}, seed ${HELD_OUT_SEED}`;
   return {
     inputs: feeds
       ? `${judging.length} inputs of yours, held out`
-      : `${madeUp}${areMoved ? "" : ", which hardly move them and tell nothing"}`,
+      : `${words}${areMoved ? "" : ", which hardly move them and tell nothing"}`,
     isMadeUp: feeds === undefined,
     kind,
     limits: { safe: SAFE_DIVERGENCE[kind] / steps, warning: WARNING_DIVERGENCE[kind] / steps },
@@ -140,13 +126,29 @@ export async function checkOutputs(
   };
 }
 
+/** Made-up inputs in the parts of `heldOut`. */
+async function madeUp(
+  model: Model,
+  runner: Runner,
+  { judgeByOthers, clock }: { judgeByOthers: boolean; clock(): number },
+): Promise<HeldOut> {
+  const made = (count: number, seed: number, makers: Makers) =>
+    runnableInputs(runner, model, { count, seed, makers, slow: SLOW, clock });
+  return {
+    calibrating: await made(MAX_PROBES, PROBE_SEED, byTurns()),
+    judging: await made(HELD_OUT, HELD_OUT_SEED, judgeByOthers ? drawn : byTurns()),
+  };
+}
+
+interface HeldOut {
+  calibrating: readonly Feeds[];
+  judging: readonly Feeds[];
+}
+
 /**
  * Inputs in two parts: those that choose integers, and the last ones, which judge what became of it. Of a single one both are the same.
  */
-export function heldOut(feeds: readonly Feeds[]): {
-  calibrating: readonly Feeds[];
-  judging: readonly Feeds[];
-} {
+export function heldOut(feeds: readonly Feeds[]): HeldOut {
   const judges = Math.max(1, Math.min(HELD_OUT, feeds.length >> 1));
   const at = Math.max(1, feeds.length - judges);
   return { calibrating: feeds.slice(0, at), judging: feeds.slice(-judges) };
