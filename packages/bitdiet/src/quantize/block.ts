@@ -10,10 +10,10 @@ export interface Block {
   first: number;
   rows: number;
   columns: number;
-  /** Second moments of the inputs, the last of which is always 1; their factors, damped. */
-  gram: Float64Array;
+  /** Factors of the inputs' second moments, the last of which is always 1, damped. */
   inputs: Factors;
-  /** Covariance of the inputs without the constant one, damped. */
+  /** Means and covariance of the inputs without the constant one, the latter damped. */
+  means: Float64Array;
   covariance: Float64Array;
   /** Mean cost of an error in a column, where later columns make up for it. */
   columnCost: number;
@@ -32,7 +32,10 @@ export interface Block {
   made: Float64Array;
 }
 
-/** Share of H's mean diagonal that is added to all of it: inputs that were never seen to move alone must not matter. */
+/**
+ * Share of H's mean diagonal that is added to all of it: inputs that were never seen to move alone matter little. The mean is that of all
+ * groups where it is larger: a channel that calibration inputs left at 0 is not one that no input moves.
+ */
 const INPUT_DAMPING = 0.05;
 /** The same of G, which comes from few gradients, and of calibration images that the network may have been trained on. */
 const OUTPUT_DAMPING = 1;
@@ -61,17 +64,18 @@ export function blocksOf(
   });
   const outputDamping = Math.max((OUTPUT_DAMPING * own.reduce((sum, g) => sum + g, 0)) / rows, LEAST);
   const ownCost = own.map((g) => g + outputDamping);
+  const meanEnergy = energies.reduce((sum, energy) => sum + energy, 0) / groups;
   return grams.map((ownGram, group) => {
     const first = group * perGroup;
-    const damping = Math.max((INPUT_DAMPING * energies[group]) / columns, LEAST);
+    const damping = Math.max((INPUT_DAMPING * Math.max(meanEnergy, energies[group])) / columns, LEAST);
     const inputs = factor(ownGram, size, (c) => (c < columns ? damping : 0));
     const wanted = bestParameters(layer, first, perGroup, residual, inputs);
     const block: Block = {
       first,
       rows: perGroup,
       columns,
-      gram: ownGram,
       inputs,
+      means: meansOf(ownGram, columns),
       covariance: covarianceOf(ownGram, columns, damping),
       columnCost: inputs.cost.subarray(0, columns).reduce((sum, cost) => sum + cost, 0) / columns,
       rowCost: ownCost.slice(first, first + perGroup),
@@ -92,10 +96,15 @@ export function blocksOf(
   });
 }
 
+/** Of the inputs without the constant one. */
+function meansOf(gram: Float64Array, columns: number): Float64Array {
+  return gram.subarray(columns * (columns + 1), columns * (columns + 1) + columns);
+}
+
 /** Covariance of the inputs without the constant one, damped. */
 function covarianceOf(gram: Float64Array, columns: number, damping: number): Float64Array {
   const size = columns + 1;
-  const means = gram.subarray(columns * size, columns * size + columns);
+  const means = meansOf(gram, columns);
   const covariance = new Float64Array(columns * columns);
   for (let a = 0; a < columns; a++) {
     for (let b = 0; b < columns; b++) covariance[a * columns + b] = gram[a * size + b] - means[a] * means[b];

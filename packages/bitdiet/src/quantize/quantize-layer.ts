@@ -99,11 +99,11 @@ function refineBlock(block: Block, result: QuantizedLayer, lambda: number, price
 
 /** Fits the row's step and bias to its levels, and notes what is off. */
 function finishRow(block: Block, result: QuantizedLayer, r: number): void {
-  const { first, columns, gram, wanted, target, errors, made } = block;
+  const { first, columns, wanted, target, errors, made } = block;
   const size = columns + 1;
   const row = target.subarray(r * size, (r + 1) * size);
   const levels = levelsOf(block, result, r);
-  const fit = fitRow(row, levels, gram);
+  const fit = fitRow(row, levels, block);
   const step = fit.step > 0 ? stepOn(FIT_PARTS, fit.step, 0) : 0;
   const at = first + r;
   result.steps[at] = step;

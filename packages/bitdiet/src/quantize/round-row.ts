@@ -43,36 +43,33 @@ export function roundRow(
 /**
  * The step and the bias with which these levels come closest to the wanted row on these inputs: linear regression in closed form.
  *
- * @param gram second moments of the inputs, the last of which is always 1: size x size
+ * @param wanted the row's weights, then its bias
+ * @param inputs covariance of the inputs, columns x columns, damped: of those that never moved, the nearest weights are taken; and means
  * @returns step 0 where no positive step is of use
  */
 export function fitRow(
   wanted: Float64Array,
   levels: Int32Array,
-  gram: Float64Array,
+  { covariance, means }: { covariance: Float64Array; means: Float64Array },
 ): { step: number; biasAt(step: number): number } {
-  const size = wanted.length;
-  const columns = size - 1;
-  const means = gram.subarray(columns * size, size * size);
+  const columns = levels.length;
   let meanLevel = 0; // of the levels' output; likewise of the wanted one, bias included
   let meanWanted = wanted[columns];
-  for (let c = 0; c < columns; c++) {
-    meanLevel += levels[c] * means[c];
-    meanWanted += wanted[c] * means[c];
-  }
-  // Covariances of the two outputs, from the rows of the gram that count.
+  // Variance of the levels' output, and its covariance with the wanted one.
   let square = 0;
   let product = 0;
   for (let c = 0; c < columns; c++) {
+    meanLevel += levels[c] * means[c];
+    meanWanted += wanted[c] * means[c];
     if (levels[c] === 0) continue;
     let own = 0;
-    let other = means[c] * wanted[columns];
-    for (let k = 0, at = c * size; k < columns; k++) {
-      own += gram[at + k] * levels[k];
-      other += gram[at + k] * wanted[k];
+    let other = 0;
+    for (let k = 0, at = c * columns; k < columns; k++) {
+      own += covariance[at + k] * levels[k];
+      other += covariance[at + k] * wanted[k];
     }
-    square += levels[c] * (own - means[c] * meanLevel);
-    product += levels[c] * (other - means[c] * meanWanted);
+    square += levels[c] * own;
+    product += levels[c] * other;
   }
   const step = square > 0 ? Math.max(0, product / square) : 0;
   return { step, biasAt: (used) => meanWanted - used * meanLevel };

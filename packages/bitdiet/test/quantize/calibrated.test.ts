@@ -132,7 +132,12 @@ describe("fitRow", () => {
     const next = random(9);
     const levels = Int32Array.of(1, -2, 0, 3, 1, 0);
     const wanted = Float64Array.from({ length: size }, (_, c) => 0.3 * (levels[c] ?? 1) + 0.1 * next());
-    const fit = fitRow(wanted, levels, gram);
+    const means = gram.slice(6 * size, 6 * size + 6);
+    const covariance = Float64Array.from({ length: 36 }, (_, i) => {
+      const [a, b] = [Math.floor(i / 6), i % 6];
+      return gram[a * size + b] - means[a] * means[b];
+    });
+    const fit = fitRow(wanted, levels, { covariance, means });
     // Regression straight from the samples.
     const x: number[] = [];
     const y: number[] = [];
@@ -150,7 +155,7 @@ describe("fitRow", () => {
     const slope = mean(x.map((a, i) => (a - mx) * (y[i] - my))) / mean(x.map((a) => (a - mx) ** 2));
     expect(fit.step).toBeCloseTo(slope, 9);
     expect(fit.biasAt(slope)).toBeCloseTo(my - slope * mx, 9);
-    expect(fitRow(wanted, new Int32Array(6), gram).step).toBe(0);
+    expect(fitRow(wanted, new Int32Array(6), { covariance, means }).step).toBe(0);
   });
 });
 
@@ -337,6 +342,28 @@ describe("quantizeCalibrated", () => {
     gram[15] = 1;
     const made = quantizeLayer(layer, { gram, residual: new Float64Array(8) }, new Float64Array(4), 1e-6);
     expect([...made.weights, ...made.biases].every(Number.isFinite)).toBe(true);
+  });
+
+  it("keeps the weights of a channel that the calibration inputs left at 0: others may move it", async () => {
+    const [columns, size] = [9, 10];
+    const next = random(3);
+    const layer: CalibrationLayer = {
+      name: "depthwise",
+      rows: 4,
+      columns,
+      groups: 4,
+      kernel: [3, 3],
+      weights: Float32Array.from({ length: 4 * columns }, next),
+      biases: Float32Array.of(1, 2, 3, 4),
+    };
+    const gram = Float64Array.from(
+      Array.from({ length: 4 }, (_, g) => [...correlatedInputs(200, size, g).gram]).flat(),
+    );
+    gram.fill(0, 3 * size ** 2, 4 * size ** 2 - 1);
+    const sensitivity = Float64Array.of(1, 1, 1, 0);
+    const made = quantizeLayer(layer, { gram, residual: new Float64Array(4 * size) }, sensitivity, 1e-9);
+    for (let i = 0; i < 4 * columns; i++) expect(made.weights[i]).toBeCloseTo(layer.weights[i], 2);
+    expect(made.biases[3]).toBeCloseTo(4, 2);
   });
 
   it("rejects a lambda that is no price", async () => {
