@@ -25,6 +25,8 @@ export interface DecodeTable extends Canonical {
   step: Uint32Array;
   /** The most bytes one look-up gains. */
   longestStep: number;
+  /** Whether any look-up skips zero bytes. */
+  hasSkips: boolean;
 }
 
 /**
@@ -45,6 +47,7 @@ export function buildDecodeTable(
     content: new Float64Array(1 << bits),
     step: new Uint32Array(1 << bits),
     longestStep: 0,
+    hasSkips: false,
   };
   fill(table, lengths, [], 0, 0, 0, 0, 0, 0);
   return table;
@@ -73,6 +76,7 @@ function finish(
     step[i] = used | (size << 8) | (skip << 16);
   }
   table.longestStep = Math.max(table.longestStep, skip + size);
+  table.hasSkips ||= skip > 0;
 }
 
 /**

@@ -6,6 +6,7 @@
  */
 import { corrupt } from "@bitdiet/stream";
 import { countCodes } from "./code-lengths.js";
+import { decodeDense } from "./decode-dense.js";
 import { buildDecodeTable, type DecodeTable } from "./decode-table.js";
 import type { Symbols } from "./histogram.js";
 import { type Cutting, longestWord, segmentEnd, spell } from "./words.js";
@@ -70,7 +71,8 @@ function decodePair(
   out: Uint8Array,
   middle: number,
 ): void {
-  const { content, step, bits } = table;
+  const { content, step, bits, hasSkips } = table;
+  const decodeMost = hasSkips ? decodeBoth : decodeDense;
   const view = new DataView(bytes.buffer, bytes.byteOffset + from, bytes.length - from);
   const output = new DataView(out.buffer);
   const a: Stream = { view, backwards: false, position: 0, at: 0, end: middle };
@@ -78,7 +80,7 @@ function decodePair(
   // An iteration gains up to two steps, and stores 8 bytes from the second on; `decodeRest` does the segments' ends.
   const slack = 2 * table.longestStep + 8;
   const progress = Int32Array.of(0, 0, 0, middle);
-  while (decodeBoth(content, step, bits, view, output, progress, a.end - slack, b.end - slack)) {
+  while (decodeMost(content, step, bits, view, output, progress, a.end - slack, b.end - slack)) {
     [a.position, b.position, a.at, b.at] = progress;
     takeWord(table, a, out);
     takeWord(table, b, out);
