@@ -78,7 +78,7 @@ function answer(
 
 /** Pages and their scripts, each with all that it imports, as a bundler for production writes them. */
 async function scripts(): Promise<[string, Uint8Array][]> {
-  const pages = ["tfjs-plain", "tfjs-ours", "onnx-plain", "onnx-ours", "load-ours"];
+  const pages = ["tfjs-plain", "tfjs-ours", "onnx-plain", "onnx-ours", "load-plain", "load-ours"];
   const { outputFiles } = await build({
     entryPoints: {
       ...Object.fromEntries(pages.map((page) => [page, join(import.meta.dirname, `${page}.ts`)])),

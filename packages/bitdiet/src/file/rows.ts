@@ -89,16 +89,16 @@ export function scatterRows(
   factors: Float64Array,
 ): Float32Array {
   const [, middle, inner] = extents;
-  const places = new Int32Array(middle * inner);
-  for (let j = 0, k = 0; j < middle; j++) {
-    for (let l = 0; l < inner; l++) places[k++] = j * strides[1] + l * strides[2];
-  }
   const starts = new Int32Array(factors.length)
     .map((_, row) => row * strides[0])
     .filter((_, row) => factors[row] !== 0);
   const scales = factors.filter((factor) => factor !== 0);
   if (middle === 1 && strides[2] === 1 && integers instanceof Int32Array)
     return scaledRows(values, integers, starts, scales, inner);
+  const places = new Int32Array(middle * inner);
+  for (let j = 0, k = 0; j < middle; j++) {
+    for (let l = 0; l < inner; l++) places[k++] = j * strides[1] + l * strides[2];
+  }
   for (let first = 0; first < starts.length; first += TILE) {
     const last = Math.min(first + TILE, starts.length);
     const done =

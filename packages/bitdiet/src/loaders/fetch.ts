@@ -22,6 +22,7 @@ import {
 } from "./arrival.js";
 import type { DecodeRequest } from "./decode-request.js";
 import { checkIntegrity, withIntegrity } from "./integrity.js";
+import { pause } from "./pause.js";
 import { type ByteSource, type DownloadOptions, openSource, readRange } from "./source.js";
 import type { BitdietUpdate } from "./updated.js";
 import { type DecodeWorker, workerPool } from "./worker-pool.js";
@@ -121,6 +122,8 @@ async function* decodedTensors(stream: Arriving, options: FetchOptions): AsyncGe
       for (const arrived of await stream.next()) {
         if ("coder" in arrived.entry || (arrived.entry.refinementPart && !arrived.refinement)) continue;
         const { entry, part, refinement } = arrived as DecodeRequest;
+        // What came at once is hashed and handed on part by part.
+        await pause();
         const tensor = pool.decode({ entry, part, refinement });
         // Whoever awaits it later hears of its failure.
         tensor.catch(() => {});
@@ -172,6 +175,8 @@ async function startArriving(source: ByteSource, options: FetchOptions): Promise
   let total: number | undefined;
   /** @returns false at the end */
   const more = async (): Promise<boolean> => {
+    // A network that is faster than this thread would keep it busy until all is there.
+    await pause();
     const { done, value } = await pieces.next();
     if (done) return false;
     arrival.push(value);

@@ -16,6 +16,7 @@ import { BLIND_QUALITY } from "../quantize/quantize.js";
 import type { CompressTarget } from "../quantize/target.js";
 import { type ArrivingModel, type BitdietSource, built, type FetchOptions, fetchBitdiet } from "./fetch.js";
 import { formatOf, tensorBytes } from "./open.js";
+import { setInPieces } from "./pause.js";
 
 export { CorruptInputError } from "../file/errors.js";
 export type { BitdietSource, DecodeWorker } from "./fetch.js";
@@ -81,7 +82,8 @@ async function allWeights({ header, tensors }: ArrivingModel): Promise<ArrayBuff
     total += byteLength(dtype, shape) ?? size;
   }
   const weights = new Uint8Array(total);
-  for await (const tensor of tensors) weights.set(tensorBytes(tensor), places.get(tensor.name)!);
+  for await (const tensor of tensors)
+    await setInPieces(weights, tensorBytes(tensor), places.get(tensor.name)!);
   return weights.buffer;
 }
 

@@ -10,6 +10,7 @@ import type { DecodedTensor } from "../file/decode-part.js";
 import { CorruptInputError } from "../file/errors.js";
 import { once } from "../file/once.js";
 import type { DecodeAnswer, DecodeRequest } from "./decode-request.js";
+import { pause } from "./pause.js";
 
 /** What is needed of a Worker, of the Web's kind or of node:worker_threads'. */
 export interface DecodeWorker {
@@ -103,18 +104,11 @@ function end(worker: DecodeWorker): void {
 const isAnswer = (message: unknown): boolean =>
   typeof message === "object" && message !== null && ("tensor" in message || "error" in message);
 
-/** How long this thread decodes in one go: a page is not to stand still. */
-const MAX_TASK_MS = 10;
-let pausedAt = 0;
-
 const ownThread = /* @__PURE__ */ once(() => import("./decode-request.js"));
 
 /** What this thread answers, after a pause for whatever else waits if it is time for one. */
 async function answered(request: DecodeRequest): Promise<DecodeAnswer> {
-  if (performance.now() - pausedAt > MAX_TASK_MS) {
-    await new Promise((resolve) => setTimeout(resolve));
-    pausedAt = performance.now();
-  }
+  await pause();
   // Pages whose Workers decode need not fetch it.
   const { answerTo } = await ownThread();
   return answerTo(request);
