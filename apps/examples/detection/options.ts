@@ -27,8 +27,8 @@ const DATA =
 export const DEFAULTS: Options = {
   bits: 6,
   weightBits: 6,
-  lambda: 0.2,
-  weightLambda: 0.2,
+  lambda: 0.15,
+  weightLambda: 0.15,
   seed: 1,
   backend: "wasm",
   json: false,
@@ -37,7 +37,7 @@ export const DEFAULTS: Options = {
   testSet: "val",
   features: join(DATA, "models/mobilenet-v1-025-imagenet-tfjs/model.json"),
   steps: 500,
-  fineTuneSteps: 120,
+  fineTuneSteps: 60,
   out: "out/detection",
   resume: false,
 };
