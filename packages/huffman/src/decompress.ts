@@ -39,6 +39,6 @@ export function decompress(bytes: Uint8Array, options: { maxLength?: number } = 
   if (start > bytes.length) corrupt("header: end");
   const expected = new DataView(bytes.buffer, bytes.byteOffset).getUint32(header.length, true);
   const symbols = decodeWords(lengths, cutting, width, bytes, start, count, []);
-  if (checksum(symbols, header) !== expected) corrupt("checksum");
+  if (checksum(header, bytes.subarray(start)) !== expected) corrupt("checksum");
   return symbols;
 }

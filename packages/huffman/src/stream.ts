@@ -37,23 +37,31 @@ interface Plan {
  * @param symbols up to 2^28 of them
  */
 export function compress(symbols: Symbols, options: CompressOptions = {}): Uint8Array {
-  const { header, lengths, cutting, streams, bits } = planOf(symbols, options);
+  const plan = planOf(symbols, options);
+  const { header, bits } = plan;
   const start = header.length + 4;
   const total = bits[0] + bits[1];
   const bytes = new Uint8Array(start + pairCapacity(total));
   bytes.set(header);
-  new DataView(bytes.buffer).setUint32(
-    header.length,
-    checksum(symbols, bytes.subarray(0, header.length)),
-    true,
-  );
-  if (total === 0) return bytes.subarray(0, start);
+  const whole = bytes.subarray(0, total === 0 ? start : writeStreams(symbols, plan, bytes, start));
+  const view = new DataView(bytes.buffer);
+  view.setUint32(header.length, checksum(whole.subarray(0, header.length), whole.subarray(start)), true);
+  return whole;
+}
+
+/** @returns where the streams end in `bytes`, in which they start at `start` */
+function writeStreams(
+  symbols: Symbols,
+  { lengths, cutting, streams, bits }: Plan,
+  bytes: Uint8Array,
+  start: number,
+): number {
   const uncut = streams[0].length + streams[1].length === symbols.length && cutting.groupSize === 2;
   const table = uncut
     ? buildGroupTable(lengths, cutting.alphabetSize)
     : buildEncodeTable(lengths, symbols.length);
   const rest = (left: Symbols) => (uncut ? cut(left, cutting) : left);
-  return bytes.subarray(0, encodePair(streams[0], streams[1], table, rest, total, bytes, start));
+  return encodePair(streams[0], streams[1], table, rest, bits[0] + bits[1], bytes, start);
 }
 
 /** Size in bits of what `compress` returns for the same arguments, exactly, without writing it. */
@@ -62,10 +70,9 @@ export function compressedBits(symbols: Symbols, options: CompressOptions = {}):
   return 8 * bits.reduce((sum, streamBits) => sum + Math.ceil(streamBits / 8), header.length + 4);
 }
 
-/** xxHash32 of the symbols (those of 16 bits little-endian), seeded with that of the header: it guards both. */
-export function checksum(symbols: Symbols, header: Uint8Array): number {
-  return xxHash32(new Uint8Array(symbols.buffer, symbols.byteOffset, symbols.byteLength), xxHash32(header));
-}
+/** xxHash32 of the streams, which are fewer bytes than symbols, seeded with that of the header: it guards both. */
+export const checksum = (header: Uint8Array, streams: Uint8Array): number =>
+  xxHash32(streams, xxHash32(header));
 
 function planOf(symbols: Symbols, { singleSymbols = false }: CompressOptions): Plan {
   checkSymbols(symbols);

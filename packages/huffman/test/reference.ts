@@ -121,14 +121,8 @@ export function headerBytes(
   ];
 }
 
-export function withChecksum(
-  header: number[],
-  symbols: number[],
-  shorts: boolean,
-  payload: number[],
-): Uint8Array {
-  const bytes = Uint8Array.from(shorts ? symbols.flatMap((s) => [s & 255, s >> 8]) : symbols);
-  const hash = xxHash32(bytes, xxHash32(Uint8Array.from(header)));
+export function withChecksum(header: number[], payload: number[]): Uint8Array {
+  const hash = xxHash32(Uint8Array.from(payload), xxHash32(Uint8Array.from(header)));
   return Uint8Array.from([
     ...header,
     hash & 255,

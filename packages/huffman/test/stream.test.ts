@@ -250,7 +250,7 @@ describe("against the reference coder", () => {
           symbols = [...symbols, ...symbols].slice(0, n);
         }
         const header = headerBytes(shorts, symbols.length, words, lengths);
-        const bytes = withChecksum(header, symbols, shorts, writePair(a, b, lengths));
+        const bytes = withChecksum(header, writePair(a, b, lengths));
         expect([...decompress(bytes)]).toEqual(symbols);
       }),
       { numRuns: 300 },
