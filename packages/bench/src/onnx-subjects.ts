@@ -101,6 +101,7 @@ export const calibrated: readonly Calibrated[] = [
         value: (x) => x / 127.5 - 1,
       }),
     qualities: [48, 42],
+    sizes: [250_000],
   },
   {
     name: "Tiny Darknet",

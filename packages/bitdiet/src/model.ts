@@ -64,14 +64,22 @@ export interface IntegerRows {
  * - `weight`: operand of a convolution, a matrix product or a recurrent layer; may be quantized, with a step for each channel
  * - `depthwise`: kernel of a depthwise convolution: few numbers that outputs depend on much; may be quantized, finely
  * - `embedding`: table whose rows are looked up; may be quantized, with a step for each row
+ *   Each of these three may have a grid that it was trained on.
  * - `integers`: any of these that somebody has quantized before: every bit is kept; coders of weights see its integers in rows
  * - `vector`: bias, or scale, shift or statistics of a normalization; may lose its last bits, no more
  * - `exact`: anything else, such as indices, grids, filter banks, quantization scales: every bit is kept
  */
 export type TensorUse =
-  | { kind: "weight" | "depthwise" | "embedding"; channelAxis: number; reason: string }
+  | { kind: "weight" | "depthwise" | "embedding"; channelAxis: number; reason: string; grid?: TrainedGrid }
   | { kind: "integers"; lie: IntegerRows; reason: string }
   | { kind: "vector" | "exact"; reason: string };
+
+/** Levels integer * step, with integers in bounds: one of each for all, or for each slice along the channel axis. */
+export interface TrainedGrid {
+  steps: Float32Array;
+  least: readonly number[];
+  most: readonly number[];
+}
 
 export interface ModelTensor {
   name: string;

@@ -17,7 +17,7 @@ export interface CompressedTensor {
   name: string;
   shape: number[];
   dtype: string;
-  /** Quantized; bit for bit the integers that somebody made before; rounded to a few significant bits more than weights have; or bit for bit. */
+  /** Quantized; bit for bit the integers that somebody made before, or those of the grid that it was trained on; rounded to a few significant bits more than weights have; or bit for bit. */
   kept: "quantized" | "quantized before" | "rounded" | "exact";
   /** Why so, in a few words. */
   why: string;
@@ -77,7 +77,7 @@ export function tensorReport(
     name,
     shape: [...shape],
     dtype,
-    kept: isQuantized ? "quantized" : decoded !== original ? "rounded" : keptExactly(use),
+    kept: isQuantized ? keptAsTrained(use) : decoded !== original ? "rounded" : keptExactly(use),
     why,
     byteLength,
     bits: (8 * byteLength) / Math.max(1, elementCount(shape)),
@@ -89,6 +89,7 @@ export function tensorReport(
   };
 }
 
+const keptAsTrained = (use: TensorUse) => ("grid" in use && use.grid ? "quantized before" : "quantized");
 const keptExactly = ({ kind }: TensorUse) => (kind === "integers" ? "quantized before" : "exact");
 
 function coderOf({ quantized, integers }: EncodedTensor["entry"]): string {

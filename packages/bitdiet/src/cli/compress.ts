@@ -14,7 +14,8 @@ import { openBitdiet } from "../loaders/open.js";
 import { openSource } from "../loaders/source.js";
 import type { Model } from "../model.js";
 import { dequantizedModel } from "../networks/onnx/dequantized.js";
-import { keeping } from "../quantize/exceptions.js";
+import { keeping, offGrid } from "../quantize/exceptions.js";
+import { onTrainedLevels } from "../quantize/on-grid.js";
 import { BLIND_QUALITY } from "../quantize/quantize.js";
 import type { CompressReport } from "../report.js";
 import { type Shard, shardOf } from "../shard.js";
@@ -59,10 +60,14 @@ export async function compress(path: string, command: CompressCommand, progress:
   await refuseOwnFiles(output, opened.files);
   if (command.curve !== undefined) await refuseOwnFiles(command.curve, opened.files);
 
-  const weights = requantize ? await dequantizedModel(opened.model) : opened.model;
+  const weights = requantize
+    ? ((await dequantizedModel(opened.model)) ?? offGrid(opened.model))
+    : opened.model;
   if (!weights)
-    throw new UsageError("--requantize: expected an ONNX model with weights behind DequantizeLinear");
-  const model = asUsage("--keep", () => keeping(weights, keep));
+    throw new UsageError(
+      "--requantize: expected an ONNX model with weights behind DequantizeLinear, or weights trained on a grid",
+    );
+  const model = onTrainedLevels(asUsage("--keep", () => keeping(weights, keep)));
   const folder = dirname(opened.path);
   const { shard: part, ...whole } = command;
   const choice: Choice = {

@@ -43,7 +43,7 @@ export function describeReport(result: CompressResult): string {
       : []),
     ...(before.length
       ? [
-          `${before.length} tensors of ${formatBytes(bytesOf(before))} were quantized before: kept, bit for bit.`,
+          `${before.length} tensors of ${formatBytes(bytesOf(before))} were quantized before: kept, integer for integer.`,
         ]
       : []),
     ...(exact.length

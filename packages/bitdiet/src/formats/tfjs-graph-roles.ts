@@ -2,6 +2,7 @@
  * What TensorFlow's operations do with their inputs, as far as it tells what a weight is for.
  * https://www.tensorflow.org/api_docs/python/tf/raw_ops
  */
+import { fakeQuantGrid } from "./grid.js";
 import { concatenated, inserted, permuted, reshaped, unmoved, withoutOnes } from "./moved.js";
 import {
   besideProduct,
@@ -26,6 +27,7 @@ export interface Node {
 interface Attribute {
   b?: boolean;
   s?: string;
+  i?: string | number;
   type?: string | number;
   list?: { i?: (string | number)[] };
   func?: { name?: string };
@@ -173,6 +175,14 @@ function rolesInContext({ isConstant, numbers, isProduct, becomesIndex }: Contex
     },
     Reshape: ({ inputs }) => [reshaped((shape) => filledShape(numbers(inputs[1]), shape))],
     Split: ({ outputs }) => [undefined, cut({ op: "", label: "", inputs: [], outputs }, undefined)[0]],
+    // TF.js runs it as Identity: weights are rounded already, or were to be.
+    FakeQuantWithMinMaxVars: ({ node, inputs }) => {
+      const [[min] = [], [max] = []] = [numbers(inputs[1]), numbers(inputs[2])];
+      const bits = Number(node?.attr?.["num_bits"]?.i ?? 8);
+      const isNarrow = isTrue(node, "narrow_range");
+      const grid = fakeQuantGrid({ min, max, bits, isNarrow });
+      return [{ ...unmoved, ...(grid && { grid: { grid } }) }];
+    },
     ConcatV2: ({ inputs }) => inputs.map((_, i) => (i + 1 < inputs.length ? concatenated : undefined)),
   };
 }

@@ -19,7 +19,7 @@ interface FunctionDef {
   /** Values of results. */
   returned: ReadonlyMap<string, string>;
 }
-/** @param numbers values of small weights of whole numbers: axes, permutations, shapes */
+/** @param numbers values of small weights: axes, permutations, shapes, bounds */
 export function graphUses(
   topology: Record<string, unknown>,
   numbers: ReadonlyMap<string, readonly number[]>,

@@ -137,15 +137,17 @@ async function readGroup(
   return weights;
 }
 
-/** More whole numbers than any permutation or shape has. */
+/** More numbers than any permutation or shape has. */
 const MAX_NUMBERS = 32;
 
-/** Values of the small weights of whole numbers, which say what operations do with others. */
+/** Values of the small weights of whole numbers, and of single ones, which say what operations do with others. */
 async function smallNumbers(weights: readonly StoredWeight[]): Promise<Map<string, number[]>> {
   const numbers = new Map<string, number[]>();
   for (const { name, dtype, shape, read } of weights)
     if (dtype === "int32" && elementCount(shape) <= MAX_NUMBERS)
       numbers.set(name, [...new Int32Array(new Uint8Array(await read()).buffer)]);
+    else if (dtype === "float32" && elementCount(shape) === 1)
+      numbers.set(name, [...floatValues(dtype, await read())]);
   return numbers;
 }
 

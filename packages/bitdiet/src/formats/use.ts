@@ -5,7 +5,7 @@
  *     const useOf = usesIn(operations, roleOf, new Set(["x"]));
  *     useOf("w", [8, 3, 3, 3]); // { kind: "weight", channelAxis: 0, reason: "kernel of Conv conv1" }
  */
-import type { TensorUse } from "../model.js";
+import type { TensorUse, TrainedGrid } from "../model.js";
 
 /** What an operation's place tells of a tensor, whatever its type is. */
 export type FollowedUse = TensorUse & { width?: number };
@@ -26,6 +26,11 @@ export interface Operation {
 /** Extents as far as they are known. */
 export type KnownShape = readonly number[] | undefined;
 
+export interface GridAlong {
+  grid: TrainedGrid;
+  axis?: number;
+}
+
 /** What an operation does with one of its inputs. */
 export type Role =
   /** Computes with it: a weight, whose `data` is the other operand. */
@@ -44,6 +49,8 @@ export type Role =
       outputs: readonly number[];
       back(axis: number, shape: KnownShape): number | undefined;
       forward(shape: KnownShape): KnownShape;
+      /** Levels to which it rounds them, along an axis of the input if there are several steps. */
+      grid?: GridAlong;
     }
   /** Looks at its shape alone. */
   | { kind: "ignored" }
@@ -91,19 +98,31 @@ export function usesIn<Op extends Operation>(
   return (value, shape) => {
     const found: Found[] = [];
     const seen = new Set<string>();
-    const follow = (at: string, known: KnownShape, toSource: (axis: number) => number | undefined) => {
+    const follow = (
+      at: string,
+      known: KnownShape,
+      toSource: (axis: number) => number | undefined,
+      along?: GridAlong,
+    ) => {
       if (seen.has(at)) return;
       seen.add(at);
       for (const [operation, input] of users.get(at) ?? []) {
         const role = roles.roleOf(operation, input, known);
         if (role.kind === "moved") {
           const next = role.forward(known);
+          const { grid, axis: channels } = role.grid ?? {};
+          const rounded = grid && { grid, axis: channels === undefined ? undefined : toSource(channels) };
           for (const output of role.outputs)
-            follow(operation.outputs[output] ?? "", next, (axis) => {
-              const before = role.back(axis, known);
-              return before === undefined ? undefined : toSource(before);
-            });
-        } else if (role.kind !== "ignored") found.push(foundUse(operation, role, known, toSource));
+            follow(
+              operation.outputs[output] ?? "",
+              next,
+              (axis) => {
+                const before = role.back(axis, known);
+                return before === undefined ? undefined : toSource(before);
+              },
+              rounded ?? along,
+            );
+        } else if (role.kind !== "ignored") found.push(foundUse(operation, role, known, toSource, along));
       }
     };
     const foundUse = (
@@ -111,6 +130,7 @@ export function usesIn<Op extends Operation>(
       role: Exclude<Role, { kind: "moved" | "ignored" }>,
       known: KnownShape,
       toSource: (axis: number) => number | undefined,
+      along: GridAlong | undefined,
     ): Found => {
       const reason = `${role.as} of ${operation.op} ${operation.label}`;
       if (role.kind === "vector" || role.kind === "exact") return { use: { kind: role.kind, reason } };
@@ -119,13 +139,20 @@ export function usesIn<Op extends Operation>(
       const axis = role.axis(known);
       const source = axis === undefined ? undefined : toSource(axis);
       const { kind, width } = role;
-      return { use: { kind, channelAxis: inShape(source, shape), reason, ...(width && { width }) } };
+      const channelAxis = inShape(source, shape);
+      const isAlong = along && (along.grid.steps.length === 1 || along.axis === channelAxis);
+      const use = { kind, channelAxis, reason, ...(width && { width }) };
+      return { use: isAlong ? { ...use, grid: along.grid } : use };
     };
     follow(value, shape, (axis) => axis);
     const uses = found.map(({ use }) => use);
     const exact = uses.find(({ kind }) => kind === "exact");
     if (exact || uses.length === 0) return exact ?? { kind: "exact", reason: "used by no operation" };
-    return uses.reduce((best, use) => (rankOf(use) > rankOf(best) ? use : best));
+    const best = uses.reduce((best, use) => (rankOf(use) > rankOf(best) ? use : best));
+    // What is also used as it is, or on another grid, has no grid of its own.
+    if ("grid" in best && uses.some((use) => !("grid" in use) || use.grid !== best.grid))
+      return { ...best, grid: undefined };
+    return best;
   };
 }
 

@@ -30,6 +30,14 @@ export function keeping(model: Model, patterns: readonly string[]): Model {
   return { ...model, tensors };
 }
 
+/** The model with weights that may leave the grid that they were trained on; undefined if there are none. */
+export function offGrid(model: Model): Model | undefined {
+  const isOnGrid = ({ use }: ModelTensor) => "grid" in use && use.grid !== undefined;
+  if (!model.tensors.some(isOnGrid)) return undefined;
+  const free = (tensor: ModelTensor) => ({ ...tensor, use: { ...tensor.use, grid: undefined } });
+  return { ...model, tensors: model.tensors.map((tensor) => (isOnGrid(tensor) ? free(tensor) : tensor)) };
+}
+
 export interface BitsRule {
   pattern: string;
   /** Mean coded bits of the tensor's numbers. */

@@ -6,6 +6,7 @@
 import type { QuantizedTensor } from "../file/quantized-tensor.js";
 import { floatValues } from "../formats/floats.js";
 import { channelAxis, elementCount, type FloatDtype, type Model, type ModelTensor } from "../model.js";
+import { onGrid } from "./on-grid.js";
 import { finenessOf, type Quantize } from "./quantize.js";
 import { quantizeWeights } from "./weights.js";
 
@@ -38,8 +39,9 @@ export function quantizedTensors(
   fineness: (tensor: ModelTensor) => number,
 ): Map<string, () => Promise<QuantizedTensor | undefined>> {
   const quantized = (tensor: ModelTensor, axis: number) => async () => {
-    const { dtype, shape } = tensor;
+    const { dtype, shape, use } = tensor;
     const values = floatValues(dtype as FloatDtype, await tensor.bytes());
+    if ("grid" in use && use.grid) return onGrid({ values, shape, axis }, use.grid);
     return quantizeWeights({ values, shape, axis }, fineness(tensor));
   };
   return new Map(

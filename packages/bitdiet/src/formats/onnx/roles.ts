@@ -2,6 +2,7 @@
  * What ONNX's operations do with their inputs, as far as it tells what a tensor is for.
  * https://onnx.ai/onnx/operators
  */
+import { linearGrid } from "../grid.js";
 import { concatenated, inserted, permuted, reshaped, unmoved, withoutOnes } from "../moved.js";
 import {
   besideProduct,
@@ -113,7 +114,6 @@ const byOperation: Record<string, Inputs> = {
   Identity: like(unmoved),
   Cast: ({ node }) => [isFloatType(int(node, "to")) ? unmoved : undefined],
   CastLike: () => [unmoved, ignored],
-  QuantizeLinear: like(unmoved),
   DequantizeLinear: like(unmoved),
   Transpose: ({ node }, shape) => {
     const order = node?.attributes.get("perm")?.ints ?? [];
@@ -152,6 +152,7 @@ const products = new Set(["MatMul", "FusedMatMul", "Gemm", "Conv", "ConvTranspos
 interface Context {
   /** Numbers of a small constant. */
   numbers(value: string | undefined): number[] | undefined;
+  dtypeOf(value: string | undefined): string | undefined;
   /** Whether a value is what a matrix or a kernel gives, moved or scaled perhaps. */
   isProduct(value: string): boolean;
   /** Whether what is looked up always is, or becomes indices. */
@@ -170,6 +171,7 @@ function contextOf({ operations, constants }: FlatModel): Context {
   });
   return {
     numbers: (value) => numbersOf(byValue.get(value ?? "")),
+    dtypeOf: (value) => byValue.get(value ?? "")?.dtype,
     isProduct,
     isIndexed: ({ inputs, outputs }) =>
       byValue.has(inputs[1]) ||
@@ -181,12 +183,20 @@ function numbersOf(constant: OnnxConstant | undefined): number[] | undefined {
   const data = constant?.tensor && inlineData(constant.tensor)?.bytes.slice().buffer;
   if (!data) return undefined;
   if (constant.dtype === "int64") return [...new BigInt64Array(data)].map(Number);
-  if (constant.dtype === "int32") return [...new Int32Array(data)];
-  return constant.dtype === "float32" ? [...new Float32Array(data)] : undefined;
+  const arrays = {
+    int32: Int32Array,
+    int16: Int16Array,
+    uint16: Uint16Array,
+    int8: Int8Array,
+    uint8: Uint8Array,
+    float32: Float32Array,
+  };
+  const Numbers = lookUp(arrays, constant.dtype ?? "");
+  return Numbers && [...new Numbers(data)];
 }
 
 /** Roles of inputs that more than their own operation tells. */
-function rolesInContext({ numbers, isProduct, isIndexed }: Context): Record<string, Inputs> {
+function rolesInContext({ numbers, dtypeOf, isProduct, isIndexed }: Context): Record<string, Inputs> {
   const scaled = besideProduct(isProduct);
   return {
     Reshape: ({ inputs }) => [
@@ -206,6 +216,13 @@ function rolesInContext({ numbers, isProduct, isIndexed }: Context): Record<stri
         ? embedding("table")
         : undefined,
     ],
+    QuantizeLinear: ({ node, inputs: [, scale, zero] }, shape) => {
+      const scales = numbers(scale) ?? [];
+      const grid = linearGrid(scales, numbers(zero) ?? [], zero ? (dtypeOf(zero) ?? "") : "uint8");
+      const axis = node?.attributes.get("axis")?.i ?? 1;
+      const along = { axis: axis < 0 ? axis + (shape?.length ?? 0) : axis };
+      return [{ ...unmoved, ...(grid && { grid: { grid, ...(scales.length > 1 && along) } }) }];
+    },
     Add: scaled,
     Mul: scaled,
   };
