@@ -155,7 +155,7 @@ export async function deploy(
     quantizer: (name) => (name in scales.weight ? quantizers.weight(name) : undefined),
     activationScales: scales.activation,
   });
-  const read = arrived(shipped.file, scales.activation);
+  const read = await arrived(shipped.file, scales.activation);
   const { activation } = uniformQuantizers({ weight: {}, activation: read.activationScales }, network);
   const inputs = await Promise.all(training.slice(0, CODE_IMAGES).map(wholeInput));
   const coders = learnMapCoders((hooks) => {
