@@ -1,14 +1,13 @@
 // The detection job, `npm run start:detection`: train a small SSD on marked pictures, fine-tune it quantized with and without
 // the entropy term, ship it as .bitdiet files, find boxes with what arrived, and report.
-import { existsSync, readFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import type { Parameters } from "@bitdiet/compression-aware";
 import { classesOf, type VocImage, vocImages } from "@bitdiet/zoo/data/voc";
 import { readLayers } from "@bitdiet/zoo/nets/read-layers";
-import { textTable } from "@bitdiet/zoo/report/text-table";
-import { writeWhole } from "@bitdiet/zoo/report/write";
-import { exitWith, FailedError, kebab, UsageError } from "@bitdiet/zoo/runner/command-line";
+import { printReport } from "@bitdiet/zoo/report/print";
+import { exitWith, FailedError, kebab } from "@bitdiet/zoo/runner/command-line";
 import { untilTold } from "@bitdiet/zoo/runner/interruption";
+import { checkResumed } from "@bitdiet/zoo/runner/resumed";
 import { useBackend } from "@bitdiet/zoo/training/backend";
 import type { Checkpoint } from "@bitdiet/zoo/training/loop";
 import * as tf from "@tensorflow/tfjs-core";
@@ -66,7 +65,7 @@ async function run(options: Options): Promise<void> {
   const report = reportOf(options, counts, { ...floatJudged, bytes: floatBytes }, deployments, seconds);
   await writeReport(options.out, report, { judged, names, float: floatJudged.found, deployments });
   tf.dispose(float);
-  print(options, report);
+  printReport(options, report, headlines(report));
 }
 
 /**
@@ -107,27 +106,6 @@ function dataOf({ data, trainSet, testSet }: Options) {
 
 const bytesOf = (parameters: Parameters): number =>
   4 * Object.values(parameters).reduce((total, { size }) => total + size, 0);
-
-/** A run goes on only as it began: the options that training depends on lie beside its state. */
-function checkResumed({ resume, out, json: _, backend: __, ...training }: Options): void {
-  const path = join(out, "training", "options.json");
-  const text = `${JSON.stringify(training, null, 2)}\n`;
-  if (resume && existsSync(path) && readFileSync(path, "utf8") !== text)
-    throw new UsageError(`--resume: ${path} says that the run began with other options`);
-  writeWhole(path, text);
-}
-
-function print(options: Options, report: ReturnType<typeof reportOf>): void {
-  if (options.json) {
-    console.log(JSON.stringify(report, null, 2));
-    return;
-  }
-  const html = relative(process.cwd(), join(options.out, "report.html"));
-  console.log(`\n${textTable(...headlines(report))}\n`);
-  console.log(
-    `${report.summary}\n\nReport: ${html}, with report.json and the networks' .bitdiet files beside it.`,
-  );
-}
 
 await exitWith("npm run start:detection", async () => {
   const options = parseOptions(process.argv.slice(2));

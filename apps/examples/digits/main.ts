@@ -1,9 +1,9 @@
 // The digits job, `npm start`: train a CNN on real digits, fine-tune it quantized with and without the entropy term, ship it
 // as a .bitdiet file, evaluate what arrived, and report.
-import { join, relative } from "node:path";
+
 import { loadDigits } from "@bitdiet/zoo/data/mnist";
 import { digitCnn } from "@bitdiet/zoo/nets/digit-cnn";
-import { textTable } from "@bitdiet/zoo/report/text-table";
+import { printReport } from "@bitdiet/zoo/report/print";
 import { exitWith } from "@bitdiet/zoo/runner/command-line";
 import { runJob } from "@bitdiet/zoo/runner/job";
 import { traceCurves } from "./curve.js";
@@ -54,21 +54,9 @@ function run(options: Options): Promise<void> {
       const digits = { training: training.count, test: test.count };
       const report = reportOf(options, floatAccuracy, float, deployments, digits, seconds(), curves);
       await writeReport(options.out, report, { float, deployments, test });
-      print(options, report);
+      printReport(options, report, headlines(report));
     },
   });
-}
-
-function print(options: Options, report: ReturnType<typeof reportOf>): void {
-  if (options.json) {
-    console.log(JSON.stringify(report, null, 2));
-    return;
-  }
-  const html = relative(process.cwd(), join(options.out, "report.html"));
-  console.log(`\n${textTable(...headlines(report))}\n`);
-  console.log(
-    `${report.summary}\n\nReport: ${html}, with report.json and the networks' .bitdiet files beside it.`,
-  );
 }
 
 await exitWith("npm start", async () => {

@@ -1,15 +1,15 @@
 // The mails job, `npm run start:mails` (mails come with the install; `-- --task …` for others): train or load a BERT, fine-tune it quantized with and without the entropy term, encode and decode everything, evaluate what was
 // decoded, and report.
-import { existsSync, readFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import type { BitWidths, Parameters } from "@bitdiet/compression-aware";
 import { encodeExamples, stepsPerEpoch } from "@bitdiet/zoo/data/text-batches";
 import { bert } from "@bitdiet/zoo/nets/bert";
 import { CheckpointError, writeBertCheckpoint } from "@bitdiet/zoo/nets/bert-checkpoint";
-import { textTable } from "@bitdiet/zoo/report/text-table";
+import { printReport } from "@bitdiet/zoo/report/print";
 import { writeWhole } from "@bitdiet/zoo/report/write";
 import { exitWith, kebab, UsageError } from "@bitdiet/zoo/runner/command-line";
 import { runJob } from "@bitdiet/zoo/runner/job";
+import { checkResumed } from "@bitdiet/zoo/runner/resumed";
 import { useBackend } from "@bitdiet/zoo/training/backend";
 import type { FineTuning } from "@bitdiet/zoo/training/bert";
 import type { Checkpoint } from "@bitdiet/zoo/training/loop";
@@ -102,7 +102,7 @@ async function report(
     deployments,
   );
   await writeReport(options.out, made, deployments);
-  print(options, made);
+  printReport(options, made, headlines(made));
 }
 
 /**
@@ -128,16 +128,6 @@ function tuningsOf(options: Options): Record<NetworkName, Omit<FineTuning, "chec
   };
 }
 
-function print(options: Options, report: ReturnType<typeof reportOf>): void {
-  if (options.json) {
-    console.log(JSON.stringify(report, null, 2));
-    return;
-  }
-  const html = relative(process.cwd(), join(options.out, "report.html"));
-  console.log(`\n${textTable(...headlines(report))}\n`);
-  console.log(`${report.summary}\n\nReport: ${html}, with report.json and the networks beside it.`);
-}
-
 /** What the options point to; what is wrong with it is the user's to mend. */
 async function input(options: Options): Promise<{ task: Task; start: Start }> {
   try {
@@ -152,16 +142,6 @@ async function input(options: Options): Promise<{ task: Task; start: Start }> {
       (error as NodeJS.ErrnoException).code === "ENOENT";
     throw isTheirs ? new UsageError((error as Error).message) : error;
   }
-}
-
-/** A run goes on only as it began: the options that training depends on lie beside its state. */
-function checkResumed({ resume, out, json: _, backend: __, ...training }: Options): void {
-  const path = join(out, "training", "options.json");
-  const text = `${JSON.stringify({ ...training }, null, 2)}\n`;
-  if (resume && existsSync(path) && readFileSync(path, "utf8") !== text) {
-    throw new UsageError(`--resume: ${path} says that the run began with other options`);
-  }
-  writeWhole(path, text);
 }
 
 /** Writes a network as a Hugging Face folder, its tokenizer included. */
