@@ -180,11 +180,17 @@ export interface Candidate {
   quantize: Quantize;
 }
 
+export interface Rival {
+  method: string;
+  divergence: number;
+  bytes: number;
+}
+
 export interface CheckedReport extends CompressReport {
   /** Name of the candidate whose integers these are. */
   method: string;
-  /** Divergence of the other candidates at this file's size. */
-  rivals: { method: string; divergence: number }[];
+  /** The other candidates, and what they were off in a file of about so many bytes. */
+  rivals: Rival[];
 }
 
 /**
@@ -223,10 +229,10 @@ export async function compressChecked(
     if (!rival) continue;
     const [mine, theirs] = [best.report.divergence!.value, rival.report.divergence!.value];
     if (!(theirs < mine)) {
-      rivals.push({ method: candidate.name, divergence: theirs });
+      rivals.push({ method: candidate.name, divergence: theirs, bytes: rival.report.bytes });
       continue;
     }
-    rivals.push({ method: best.method, divergence: mine });
+    rivals.push({ method: best.method, divergence: mine, bytes: best.report.bytes });
     const again = "divergence" in goal ? await compressed(goal, candidate, rival.report.lambda) : rival;
     best = { method: candidate.name, ...again };
   }

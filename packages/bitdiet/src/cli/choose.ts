@@ -13,6 +13,7 @@ import {
   defaultCandidates,
   heldOut,
   type OutputCheck,
+  type Rival,
   weightsOnly,
 } from "../compress-checked.js";
 import { openBitdiet } from "../loaders/open.js";
@@ -75,9 +76,9 @@ export interface Chosen {
   metadata: Model["metadata"];
   pieces: Uint8Array[];
   report: CompressReport;
-  /** What the integers were chosen from, and how far off other ways were at the same size. */
+  /** What the integers were chosen from, and how far off other ways were. */
   method: string;
-  rivals: { method: string; divergence: number }[];
+  rivals: Rival[];
   outputs: Outputs;
   /** Other sizes. */
   curve?: CurvePoint[];

@@ -61,8 +61,10 @@ export function describeReport(result: CompressResult): string {
 }
 
 function methodLine({ method, rivals }: CompressResult): string {
-  const others = rivals.map((rival) => `${rival.method} ${significant(rival.divergence)}`);
-  return `Integers chosen by ${method}${others.length ? ` (divergence at this size by ${others.join(", by ")})` : ""}.`;
+  const others = rivals.map(
+    (rival) => `by ${rival.method} ${significant(rival.divergence)} in ${formatBytes(rival.bytes)}`,
+  );
+  return `Integers chosen by ${method}${others.length ? ` (divergence ${others.join(", ")})` : ""}.`;
 }
 
 function outputLines({ unchecked, inputs, kind, divergence, agreement, limit, warning }: Outputs): string[] {
