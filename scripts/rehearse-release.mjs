@@ -23,8 +23,11 @@ const registry = `http://localhost:${port}/`;
 const npmrc = join(scratch, "npmrc");
 const env = { ...process.env, NPM_CONFIG_USERCONFIG: npmrc, NPM_CONFIG_REGISTRY: registry };
 delete env.npm_config_registry;
-const run = (command, args, cwd) =>
-  execFileSync(command, args, { cwd, env, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+const run = (command, args, cwd, more = {}) =>
+  execFileSync(command, args, {
+    ...{ cwd, env: { ...env, ...more }, encoding: "utf8" },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
 
 /** The committed tree with what was built here. */
 function copyOfTree() {
@@ -165,7 +168,9 @@ try {
     console.log(`ok ${name}@${version} alone, as ES module, as CommonJS and in TypeScript`);
   }
   const folder = emptyFolder("npx");
-  const help = run("npx", ["--yes", "bitdiet", "--help"], folder);
+  // What npx has of an earlier rehearsal has the same versions.
+  const npm_config_cache = emptyFolder("cache");
+  const help = run("npx", ["--yes", "bitdiet", "--help"], folder, { npm_config_cache });
   if (!/compress/.test(help)) throw new Error(`npx bitdiet --help: ${help}`);
   console.log("ok npx bitdiet in an empty folder");
   runReadmes(publishedPackages(copy).map(({ folder, manifest }) => ({ ...manifest, folder })));
