@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Parameters } from "@bitdiet/compression-aware";
 import { classesOf, type VocImage, vocImages } from "@bitdiet/zoo/data/voc";
 import { readLayers } from "@bitdiet/zoo/nets/read-layers";
+import { NETWORK_NAMES, NETWORK_TITLES, type NetworkName } from "@bitdiet/zoo/report/network-titles";
 import { printReport } from "@bitdiet/zoo/report/print";
 import { exitWith, FailedError, kebab } from "@bitdiet/zoo/runner/command-line";
 import { untilTold } from "@bitdiet/zoo/runner/interruption";
@@ -14,14 +15,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { trainFloat } from "./float.js";
 import { type Options, parseOptions } from "./options.js";
 import { BATCH, decoded } from "./pictures.js";
-import {
-  headlines,
-  NETWORK_NAMES,
-  NETWORK_TITLES,
-  type NetworkName,
-  reportOf,
-  writeReport,
-} from "./report.js";
+import { headlines, reportOf, writeReport } from "./report.js";
 import { type Deployment, deploy, fineTuneDetector, judge, type Tuning } from "./task.js";
 
 /** Scales of the entropy-trained network start at this multiple of those that hold the largest value. */

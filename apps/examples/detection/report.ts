@@ -4,26 +4,17 @@ import type { VocImage } from "@bitdiet/zoo/data/voc";
 import type { FoundBox, MeanAveragePrecision } from "@bitdiet/zoo/detection/average-precision";
 import { boxedPicture } from "@bitdiet/zoo/report/boxed-picture";
 import { commit } from "@bitdiet/zoo/report/commit";
+import { NETWORK_NAMES, NETWORK_TITLES, type NetworkName } from "@bitdiet/zoo/report/network-titles";
+import { bytes, percent } from "@bitdiet/zoo/report/numbers";
 import { page, type Section, table } from "@bitdiet/zoo/report/page";
 import { layerBitsPlot } from "@bitdiet/zoo/report/plots";
 import { writeWhole } from "@bitdiet/zoo/report/write";
 import { kebab } from "@bitdiet/zoo/runner/command-line";
-import { mapBits } from "@bitdiet/zoo/shipping/measured";
+import { mapBits, packedBytes } from "@bitdiet/zoo/shipping/measured";
 import type { Options } from "./options.js";
 import type { Deployment } from "./task.js";
 
-/** The quantized networks of a report, and what people read instead of their keys. */
-export const NETWORK_TITLES = {
-  quantized: "quantized",
-  quantizedWideRange: "quantized, wide range",
-  compressionAware: "compression-aware",
-};
-export type NetworkName = keyof typeof NETWORK_TITLES;
-export const NETWORK_NAMES = Object.keys(NETWORK_TITLES) as NetworkName[];
 export type Report = ReturnType<typeof reportOf>;
-
-const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
-const bytes = (count: number) => count.toLocaleString("en-US");
 
 /** Everything as plain data; `seconds` and `commit` aside it depends on the options alone. */
 export function reportOf(
@@ -41,9 +32,7 @@ export function reportOf(
     codedBytesPerPicture: maps.reduce((total, { codedBytes }) => total + codedBytes, 0) / counts.judged,
     bitsPerWeight: weights.coded,
     weightBytes: weights.bytes,
-    packedBrotliWeightBytes: Math.round(
-      (weights.packedBrotli * weights.layers.reduce((total, { values }) => total + values, 0)) / 8,
-    ),
+    packedBrotliWeightBytes: packedBytes(weights),
     maps: maps.map(({ name, values, codedBytes }) => ({ name, bits: (8 * codedBytes) / values })),
     weights: weights.layers.map((layer) => ({ name: layer.name, bits: (8 * layer.bytes) / layer.values })),
   });

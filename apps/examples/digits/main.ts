@@ -3,20 +3,14 @@
 
 import { loadDigits } from "@bitdiet/zoo/data/mnist";
 import { digitCnn } from "@bitdiet/zoo/nets/digit-cnn";
+import { NETWORK_NAMES, NETWORK_TITLES, type NetworkName } from "@bitdiet/zoo/report/network-titles";
 import { printReport } from "@bitdiet/zoo/report/print";
 import { exitWith } from "@bitdiet/zoo/runner/command-line";
 import { runJob } from "@bitdiet/zoo/runner/job";
 import { traceCurves } from "./curve.js";
 import { accuracy, trainFloat } from "./float.js";
 import { type Options, parseOptions } from "./options.js";
-import {
-  headlines,
-  NETWORK_NAMES,
-  NETWORK_TITLES,
-  type NetworkName,
-  reportOf,
-  writeReport,
-} from "./report.js";
+import { headlines, reportOf, writeReport } from "./report.js";
 import type { Deployment, Tuning } from "./task.js";
 
 /** Activation scales of the entropy-trained network start at this multiple of those that hold the largest value. */

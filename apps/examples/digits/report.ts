@@ -4,33 +4,21 @@ import { type Hooks, type Parameters, uniformQuantizers } from "@bitdiet/compres
 import type { Digits } from "@bitdiet/zoo/data/mnist";
 import { digitCnn } from "@bitdiet/zoo/nets/digit-cnn";
 import { commit } from "@bitdiet/zoo/report/commit";
+import { NETWORK_NAMES, NETWORK_TITLES, type NetworkName } from "@bitdiet/zoo/report/network-titles";
+import { bytes, percent } from "@bitdiet/zoo/report/numbers";
 import { page, type Section, table } from "@bitdiet/zoo/report/page";
 import { channelStrip } from "@bitdiet/zoo/report/pictures";
 import { layerBitsPlot, levelHistogramPlot, type RatePoint, ratePlot } from "@bitdiet/zoo/report/plots";
 import { writeWhole } from "@bitdiet/zoo/report/write";
 import { kebab } from "@bitdiet/zoo/runner/command-line";
-import { mapBits } from "@bitdiet/zoo/shipping/measured";
+import { mapBits, packedBytes } from "@bitdiet/zoo/shipping/measured";
 import { arrived } from "@bitdiet/zoo/shipping/ship";
 import * as tf from "@tensorflow/tfjs-core";
 import { imagesOf } from "./float.js";
 import type { Options } from "./options.js";
 import type { Deployment } from "./task.js";
 
-/** The quantized networks of a report, and what people read instead of their keys. */
-export const NETWORK_TITLES = {
-  quantized: "quantized",
-  quantizedWideRange: "quantized, wide range",
-  compressionAware: "compression-aware",
-};
-export type NetworkName = keyof typeof NETWORK_TITLES;
-export const NETWORK_NAMES = Object.keys(NETWORK_TITLES) as NetworkName[];
 export type Report = ReturnType<typeof reportOf>;
-
-const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
-const bytes = (count: number) => count.toLocaleString("en-US");
-/** Bytes of the bit-packed integers after brotli, everything else beside them. */
-const packedBytes = ({ packedBrotli, layers }: Deployment["weights"]) =>
-  Math.round((packedBrotli * layers.reduce((total, { values }) => total + values, 0)) / 8);
 
 /** Everything as plain data; `seconds` and `commit` aside it depends on the options alone. */
 export function reportOf(

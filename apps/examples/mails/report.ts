@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { BitWidths } from "@bitdiet/compression-aware";
 import type { BertConfig } from "@bitdiet/zoo/nets/bert";
 import { commit } from "@bitdiet/zoo/report/commit";
+import { bytes, percent } from "@bitdiet/zoo/report/numbers";
 import { page, type Section, table } from "@bitdiet/zoo/report/page";
 import { layerBitsPlot, levelHistogramPlot } from "@bitdiet/zoo/report/plots";
 import { writeWhole } from "@bitdiet/zoo/report/write";
@@ -25,9 +26,6 @@ export const NETWORK_NAMES = Object.keys(NETWORK_TITLES) as NetworkName[];
 /** Scores by development set, then by metric. */
 export type Scores = Record<string, Record<string, number>>;
 export type Report = ReturnType<typeof reportOf>;
-
-const bytes = (count: number) => count.toLocaleString("en-US");
-const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
 
 /** The scores of predictions on every development set. */
 export function scoresOf(task: Task, predictions: Record<string, ArrayLike<number>>): Scores {

@@ -1,6 +1,12 @@
 /** bitdiet: neural networks in the fewest bytes. Everything here runs in browsers; files on disk are behind `bitdiet/node`. */
 
-export { BudgetError, type CompressOptions, compressModel, compressToPieces } from "./compress.js";
+export {
+  BudgetError,
+  type Compressed,
+  type CompressOptions,
+  compressModel,
+  compressToPieces,
+} from "./compress.js";
 export {
   type DecodedMetadata,
   type DecodedTensor,

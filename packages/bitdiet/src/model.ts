@@ -119,6 +119,11 @@ export function isFloat(dtype: Dtype): dtype is FloatDtype {
 }
 export type FloatDtype = "float32" | "float16" | "bfloat16" | "float64";
 
+/** The grid that a tensor was trained on, if there is one. */
+export function trainedGrid({ use }: Pick<ModelTensor, "use">): TrainedGrid | undefined {
+  return "grid" in use ? use.grid : undefined;
+}
+
 /** Axis of the output channels of a tensor that may be quantized, along which steps may differ; undefined of any other. */
 export function channelAxis({ dtype, shape, use }: Omit<ModelTensor, "bytes" | "name">): number | undefined {
   return "channelAxis" in use && isFloat(dtype) && elementCount(shape) > 0 ? use.channelAxis : undefined;

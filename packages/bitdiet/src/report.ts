@@ -8,7 +8,7 @@ import type { EncodedTensor, SourceTensor } from "./file/encode.js";
 import { dequantize } from "./file/quantized-tensor.js";
 import { coders } from "./file/write-integers.js";
 import { floatBytes, floatValues } from "./formats/floats.js";
-import { elementCount, isFloat, type ModelTensor, type TensorUse } from "./model.js";
+import { elementCount, isFloat, type ModelTensor, type TensorUse, trainedGrid } from "./model.js";
 
 /** Why a weight is not quantized that was rounded before, or has few values. */
 export const NO_MORE_EXACTLY = "takes no more with every bit";
@@ -77,7 +77,13 @@ export function tensorReport(
     name,
     shape: [...shape],
     dtype,
-    kept: isQuantized ? keptAsTrained(use) : decoded !== original ? "rounded" : keptExactly(use),
+    kept: isQuantized
+      ? trainedGrid({ use })
+        ? "quantized before"
+        : "quantized"
+      : decoded !== original
+        ? "rounded"
+        : keptExactly(use),
     why,
     byteLength,
     bits: (8 * byteLength) / Math.max(1, elementCount(shape)),
@@ -89,7 +95,6 @@ export function tensorReport(
   };
 }
 
-const keptAsTrained = (use: TensorUse) => ("grid" in use && use.grid ? "quantized before" : "quantized");
 const keptExactly = ({ kind }: TensorUse) => (kind === "integers" ? "quantized before" : "exact");
 
 function coderOf({ quantized, integers }: EncodedTensor["entry"]): string {

@@ -7,7 +7,14 @@
 import { encodeTensor } from "../file/encode.js";
 import type { QuantizedTensor } from "../file/quantized-tensor.js";
 import { floatValues } from "../formats/floats.js";
-import { channelAxis, elementCount, type FloatDtype, type Model, type ModelTensor } from "../model.js";
+import {
+  channelAxis,
+  elementCount,
+  type FloatDtype,
+  type Model,
+  type ModelTensor,
+  trainedGrid,
+} from "../model.js";
 import { finenessOf, type Quantize } from "./quantize.js";
 import { search } from "./search.js";
 import { goalOf } from "./target.js";
@@ -32,7 +39,7 @@ export function keeping(model: Model, patterns: readonly string[]): Model {
 
 /** The model with weights that may leave the grid that they were trained on; undefined if there are none. */
 export function offGrid(model: Model): Model | undefined {
-  const isOnGrid = ({ use }: ModelTensor) => "grid" in use && use.grid !== undefined;
+  const isOnGrid = (tensor: ModelTensor) => trainedGrid(tensor) !== undefined;
   if (!model.tensors.some(isOnGrid)) return undefined;
   const free = (tensor: ModelTensor) => ({ ...tensor, use: { ...tensor.use, grid: undefined } });
   return { ...model, tensors: model.tensors.map((tensor) => (isOnGrid(tensor) ? free(tensor) : tensor)) };

@@ -5,7 +5,14 @@
  */
 import type { QuantizedTensor } from "../file/quantized-tensor.js";
 import { floatValues } from "../formats/floats.js";
-import { channelAxis, elementCount, type FloatDtype, type Model, type ModelTensor } from "../model.js";
+import {
+  channelAxis,
+  elementCount,
+  type FloatDtype,
+  type Model,
+  type ModelTensor,
+  trainedGrid,
+} from "../model.js";
 import { onGrid } from "./on-grid.js";
 import { finenessOf, type Quantize } from "./quantize.js";
 import { quantizeWeights } from "./weights.js";
@@ -39,9 +46,10 @@ export function quantizedTensors(
   fineness: (tensor: ModelTensor) => number,
 ): Map<string, () => Promise<QuantizedTensor | undefined>> {
   const quantized = (tensor: ModelTensor, axis: number) => async () => {
-    const { dtype, shape, use } = tensor;
+    const { dtype, shape } = tensor;
+    const grid = trainedGrid(tensor);
     const values = floatValues(dtype as FloatDtype, await tensor.bytes());
-    if ("grid" in use && use.grid) return onGrid({ values, shape, axis }, use.grid);
+    if (grid) return onGrid({ values, shape, axis }, grid);
     return quantizeWeights({ values, shape, axis }, fineness(tensor));
   };
   return new Map(

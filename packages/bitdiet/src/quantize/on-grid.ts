@@ -6,7 +6,14 @@
 import { dequantize, type QuantizedTensor } from "../file/quantized-tensor.js";
 import { rowsOf, toRows } from "../file/rows.js";
 import { floatBytes, floatValues } from "../formats/floats.js";
-import { channelAxis, type FloatDtype, type Model, type ModelTensor, type TrainedGrid } from "../model.js";
+import {
+  channelAxis,
+  type FloatDtype,
+  type Model,
+  type ModelTensor,
+  type TrainedGrid,
+  trainedGrid,
+} from "../model.js";
 
 /** @returns undefined if not all values are finite */
 export function onGrid(
@@ -27,10 +34,9 @@ export function onGrid(
 /** The model as its graph means it: weights on their grids, also where a runtime leaves that out, as TF.js does. */
 export function onTrainedLevels(model: Model): Model {
   const tensors = model.tensors.map((tensor): ModelTensor => {
-    const { dtype, shape, use } = tensor;
-    const axis = channelAxis(tensor);
-    if (axis === undefined || !("grid" in use) || !use.grid) return tensor;
-    const { grid } = use;
+    const { dtype, shape } = tensor;
+    const [axis, grid] = [channelAxis(tensor), trainedGrid(tensor)];
+    if (axis === undefined || !grid) return tensor;
     const bytes = async () => {
       const stored = await tensor.bytes();
       const made = onGrid({ values: floatValues(dtype as FloatDtype, stored), shape, axis }, grid);

@@ -92,3 +92,7 @@ export const mapCosts = (maps: readonly CodedMaps[]): MapCosts => ({
 
 const sum = <T>(items: readonly T[], of: (item: T) => number): number =>
   items.reduce((total, item) => total + of(item), 0);
+
+/** Bytes of the bit-packed integers after brotli, everything else beside them. */
+export const packedBytes = ({ packedBrotli, layers }: WeightCosts): number =>
+  Math.round((packedBrotli * layers.reduce((total, { values }) => total + values, 0)) / 8);
