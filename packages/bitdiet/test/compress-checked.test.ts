@@ -29,6 +29,7 @@ function runnerOf(steps: number, gain: number): Runner {
   return {
     inputs: [{ name: "x", dtype: "float32", shape }],
     outputs: ["y"],
+    layers: [],
     async run(feeds, replaced) {
       const [x, w] = [feeds.get("x")!.data as Float32Array, replaced?.get("w") ?? weights];
       const data = new Float32Array(steps * CLASSES);

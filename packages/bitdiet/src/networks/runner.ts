@@ -41,18 +41,22 @@ export interface RunInput {
 export interface Runner {
   readonly inputs: readonly RunInput[];
   readonly outputs: readonly string[];
+  /** Values inside the model that may be asked for, too, in the order in which they come: what convolutions and the like give. */
+  readonly layers: readonly string[];
   /**
    * Outputs for one batch, by name.
    *
    * @param feeds a tensor for each input, by name
    * @param replaced values to use in place of the model's, by the name of the model's tensor and in that tensor's own order. The
    *   arrays must not be written to while the runner lives: it knows by identity which ones it has already taken over
+   * @param wanted names of outputs or layers. Default: all outputs
    * @throws {RunError} if the model cannot be run with these feeds; {RangeError} if an input is missing, or what is replaced does
    *   not fit the model
    */
   run(
     feeds: ReadonlyMap<string, RunTensor>,
     replaced?: ReadonlyMap<string, Float32Array>,
+    wanted?: readonly string[],
   ): Promise<ReadonlyMap<string, RunTensor>>;
   /** The same runtime with another model; only where models of one origin may have another graph, as a folded ONNX graph is. */
   reopen?(model: Model): Promise<Runner>;
@@ -79,6 +83,16 @@ export function checkFeeds(inputs: readonly RunInput[], feeds: ReadonlyMap<strin
     if (!fits)
       throw new RangeError(`feeds: ${name}: expected ${wanted}, got ${feed.dtype} of [${feed.shape}]`);
   }
+}
+
+/** @throws {RangeError} unless each is an output or a layer */
+export function checkWanted(
+  { outputs, layers }: Pick<Runner, "outputs" | "layers">,
+  wanted: readonly string[],
+) {
+  for (const name of wanted)
+    if (!outputs.includes(name) && !layers.includes(name))
+      throw new RangeError(`wanted: expected outputs (${outputs}) or layers, got ${name}`);
 }
 
 /** @throws {RangeError} unless each replaced tensor is one of the model's and has as many values */

@@ -65,7 +65,9 @@ export function readGraph(
   };
 }
 
-const GRAPH = 7;
+/** Fields of a model, and of its graph. */
+export const GRAPH = 7;
+export const GRAPH_OUTPUT = 12;
 
 function valuesOf(values: OnnxProto["graph"]["inputs"]): GraphValue[] {
   return values.map(({ name, elementType = 0, shape }) => ({ name, dtype: dtypes[elementType], shape }));
@@ -118,7 +120,7 @@ export function writeGraph({ nodes, constants, inputs, outputs, modelFields }: C
     payloadField(2, "graph"),
     ...[...constants].map(([name, constant]) => payloadField(5, tensorFields(name, constant))),
     ...inputs.map((value) => payloadField(11, valueFields(value))),
-    ...outputs.map((value) => payloadField(12, valueFields(value))),
+    ...outputs.map((value) => payloadField(GRAPH_OUTPUT, valueFields(value))),
   ];
   return joinPieces([...modelFields, payloadField(GRAPH, graph)]);
 }

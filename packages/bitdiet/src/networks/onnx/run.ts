@@ -5,20 +5,24 @@
  *     const runner = await onnxRunner(await readModel(files, "model.onnx"), ort);
  *
  * A session's weights cannot be changed (those that are graph inputs could, but the runtime then folds and packs nothing), so other
- * weights are another session. The last one is kept: many batches with the same weights load them once.
+ * weights are another session, and so is a look at other values than its outputs. The last one is kept: many batches with the same
+ * weights load them once.
  */
 import { floatBytes } from "../../formats/floats.js";
 import { writeModel } from "../../formats/list.js";
+import { onnxProto } from "../../formats/onnx/graph.js";
 import { joinPieces } from "../../loaders/source.js";
 import type { Dtype, Model } from "../../model.js";
 import {
   checkFeeds,
   checkReplaced,
+  checkWanted,
   RunError,
   type RunInput,
   type Runner,
   type RunTensor,
 } from "../runner.js";
+import { GRAPH, GRAPH_OUTPUT, payloadField } from "./graph.js";
 
 /** What is used of onnxruntime-node and onnxruntime-web, from 1.22 on. `never` stands for types that only the runtime has. */
 export interface OnnxRuntime {
@@ -47,6 +51,9 @@ interface OnnxValue {
   shape?: readonly (number | string)[];
 }
 
+/** Nodes whose results one would look at. */
+const LAYERS = /Conv|^(Gemm|MatMul|LSTM|GRU|(Max|Average|GlobalAverage)Pool|(Leaky|P)?Relu|HardSwish)$/;
+
 /**
  * @param model of the format "onnx"
  * @param threads of one run; onnxruntime-web has its own setting, `env.wasm.numThreads`
@@ -60,40 +67,46 @@ export async function onnxRunner(
   if (model.format !== "onnx") throw new TypeError(`model: expected an ONNX model, got ${model.format}`);
   // Errors are thrown: they need not be printed, too.
   const options = { intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 4 };
-  const load = async (replaced: Replaced) => {
+  const load = async ({ replaced, added }: Change) => {
     const { bytes, externalData } = await onnxFiles(withValues(model, replaced));
-    return ort.InferenceSession.create(bytes, { ...options, externalData }).catch(asRunError);
+    const graph = withOutputs(bytes, added);
+    return ort.InferenceSession.create(graph, { ...options, externalData }).catch(asRunError);
   };
-  const original = await load(new Map());
+  const original = await load({ replaced: new Map(), added: [] });
   if (original.inputMetadata === undefined)
     throw new RunError("ort: expected ONNX Runtime 1.22 or newer, which says what a model's inputs are");
   const inputs = original.inputMetadata.map(inputOf);
   const outputs = original.outputMetadata.filter(({ isTensor }) => isTensor).map(({ name }) => name);
-  let other: { replaced: Replaced; session: OnnxSession } | undefined;
+  const layers = layersIn(model).filter((name) => !outputs.includes(name));
+  let other: (Change & { session: OnnxSession }) | undefined;
 
-  async function sessionWith(replaced: Replaced): Promise<OnnxSession> {
-    if (replaced.size === 0) return original;
-    if (other && isSame(other.replaced, replaced)) return other.session;
+  async function sessionWith(change: Change): Promise<OnnxSession> {
+    const { replaced, added } = change;
+    if (replaced.size === 0 && added.length === 0) return original;
+    if (other && isSame(other, change)) return other.session;
     checkReplaced(model.tensors, replaced);
     await other?.session.release();
     other = undefined;
-    other = { replaced: new Map(replaced), session: await load(replaced) };
+    other = { replaced: new Map(replaced), added, session: await load(change) };
     return other.session;
   }
 
   return {
     inputs,
     outputs,
-    async run(feeds, replaced = new Map()) {
+    layers,
+    async run(feeds, replaced = new Map(), wanted = outputs) {
       checkFeeds(inputs, feeds);
+      checkWanted({ outputs, layers }, wanted);
       const given = inputs.map(({ name, dtype }) => {
         const { data, shape } = feeds.get(name)!;
         return [name, new ort.Tensor(dtype as never, data as never, [...shape])];
       });
-      const session = await sessionWith(replaced);
-      const found = await session.run(Object.fromEntries(given) as never, outputs).catch(asRunError);
+      const added = wanted.filter((name) => !outputs.includes(name));
+      const session = await sessionWith({ replaced, added });
+      const found = await session.run(Object.fromEntries(given) as never, wanted).catch(asRunError);
       return new Map(
-        outputs.map((name) => {
+        wanted.map((name) => {
           const { type, dims, data } = found[name] as OnnxTensor;
           return [name, { dtype: type, shape: dims, data }];
         }),
@@ -108,8 +121,30 @@ export async function onnxRunner(
 
 type Replaced = ReadonlyMap<string, Float32Array>;
 
-function isSame(a: Replaced, b: Replaced): boolean {
-  return a.size === b.size && [...a].every(([name, values]) => b.get(name) === values);
+/** What a session has other than the model: weights, and values that are outputs, too. */
+interface Change {
+  replaced: Replaced;
+  added: readonly string[];
+}
+
+function isSame(a: Change, b: Change): boolean {
+  return (
+    String(a.added) === String(b.added) &&
+    a.replaced.size === b.replaced.size &&
+    [...a.replaced].every(([name, values]) => b.replaced.get(name) === values)
+  );
+}
+
+function layersIn({ metadata }: Model): string[] {
+  const { nodes } = onnxProto(metadata["graph.onnx"]).graph;
+  return nodes.flatMap(({ opType, outputs }) => (LAYERS.test(opType) ? outputs.slice(0, 1) : []));
+}
+
+/** Protobuf merges a message that is there twice: the graph then has these outputs, too, whose types a runtime infers. */
+function withOutputs(bytes: Uint8Array, names: readonly string[]): Uint8Array {
+  if (names.length === 0) return bytes;
+  const outputs = names.map((name) => payloadField(GRAPH_OUTPUT, [payloadField(1, name)]));
+  return joinPieces([bytes, payloadField(GRAPH, outputs)]);
 }
 
 function withValues(model: Model, replaced: Replaced): Model {

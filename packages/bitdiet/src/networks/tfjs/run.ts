@@ -16,6 +16,7 @@ import type { Dtype, Model } from "../../model.js";
 import {
   checkFeeds,
   checkReplaced,
+  checkWanted,
   type RunData,
   RunError,
   type RunInput,
@@ -26,7 +27,7 @@ import {
 /** The packages of TF.js that running takes: layers for a layers model, converter for a graph model. */
 export interface TfjsPackages {
   core: typeof import("@tensorflow/tfjs-core");
-  layers?: Pick<typeof import("@tensorflow/tfjs-layers"), "loadLayersModel">;
+  layers?: Pick<typeof import("@tensorflow/tfjs-layers"), "loadLayersModel" | "model">;
   converter?: Pick<typeof import("@tensorflow/tfjs-converter"), "loadGraphModel">;
 }
 
@@ -34,8 +35,9 @@ export interface TfjsPackages {
 interface LoadedModel {
   inputs: RunInput[];
   outputs: string[];
-  /** @returns a tensor for each output */
-  run(feeds: Record<string, tf.Tensor>): Promise<tf.Tensor[]>;
+  layers: string[];
+  /** @returns a tensor for each output or layer that is wanted */
+  run(feeds: Record<string, tf.Tensor>, wanted: readonly string[]): Promise<tf.Tensor[]>;
   /** Puts values in place of weights; takes the tensors over. */
   assign(weights: Record<string, tf.Tensor>): void;
   dispose(): void;
@@ -48,7 +50,7 @@ interface LoadedModel {
 export async function tfjsRunner(model: Model, packages: TfjsPackages): Promise<Runner> {
   const { core } = packages;
   const loaded = await loadModel(model, packages);
-  const { inputs, outputs } = loaded;
+  const { inputs, outputs, layers } = loaded;
   const originals = new Map(model.tensors.map((tensor) => [tensor.name, tensor]));
   /** Values that have taken the place of the model's own. */
   const current = new Map<string, Float32Array>();
@@ -75,19 +77,19 @@ export async function tfjsRunner(model: Model, packages: TfjsPackages): Promise<
   return {
     inputs,
     outputs,
-    async run(feeds, replaced = new Map()) {
+    layers,
+    async run(feeds, replaced = new Map(), wanted = outputs) {
       checkFeeds(inputs, feeds);
+      checkWanted({ outputs, layers }, wanted);
       await replace(replaced);
       const given = Object.fromEntries(inputs.map(({ name }) => [name, toTensor(core, feeds.get(name)!)]));
       try {
         const found = await loaded
-          .run(given)
-          .catch((error) => onPlainBackend(core, error, () => loaded.run(given)))
+          .run(given, wanted)
+          .catch((error) => onPlainBackend(core, error, () => loaded.run(given, wanted)))
           .catch(asRunError);
         const named = await Promise.all(
-          found.map(
-            async (tensor, i): Promise<[string, RunTensor]> => [outputs[i], await fromTensor(tensor)],
-          ),
+          found.map(async (tensor, i): Promise<[string, RunTensor]> => [wanted[i], await fromTensor(tensor)]),
         );
         // A model may give an input back as it is.
         core.dispose(found);
@@ -125,21 +127,38 @@ async function loadModel(model: Model, { core, layers, converter }: TfjsPackages
   const weightData = new Uint8Array(joinPieces(pieces)).buffer;
   const handler = { load: async () => ({ ...topology, weightSpecs: weights, weightData }) };
   if (isGraph) return fromGraphModel(core, await converter!.loadGraphModel(handler).catch(asRunError));
-  return fromLayersModel(core, await layers!.loadLayersModel(handler).catch(asRunError));
+  return fromLayersModel(core, layers!, await layers!.loadLayersModel(handler).catch(asRunError));
 }
 
-function fromLayersModel(core: TfjsPackages["core"], model: LayersModel): LoadedModel {
+function fromLayersModel(
+  core: TfjsPackages["core"],
+  { model: modelOf }: NonNullable<TfjsPackages["layers"]>,
+  model: LayersModel,
+): LoadedModel {
   // Those of the layers: the names of the tensors change with every loading.
   const [inputNames, outputNames] = [model.inputs, model.outputs].map((tensors) =>
     tensors.map(({ sourceLayer }) => sourceLayer.name),
   );
+  const outputs = outputNames.map((name, i) => (outputNames.indexOf(name) < i ? `${name}:${i}` : name));
+  // A layer that is used twice has two outputs.
+  const inner = model.layers.filter(({ name, inboundNodes }) => {
+    return inboundNodes.length === 1 && !inputNames.includes(name) && !outputNames.includes(name);
+  });
+  const symbolic = (name: string) =>
+    outputs.includes(name) ? model.outputs[outputs.indexOf(name)] : model.getLayer(name).output;
   return {
     inputs: model.inputs.map(({ shape, dtype }, i) => inputOf(inputNames[i], dtype, shape)),
-    outputs: outputNames.map((name, i) => (outputNames.indexOf(name) < i ? `${name}:${i}` : name)),
-    run: async (feeds) => {
+    outputs,
+    layers: inner.filter(({ output }) => !Array.isArray(output)).map(({ name }) => name),
+    run: async (feeds, wanted) => {
       const given = inputNames.map((name) => feeds[name]);
+      // It shares its layers with the model.
+      const running =
+        String(wanted) === String(outputs)
+          ? model
+          : modelOf({ inputs: model.inputs, outputs: wanted.flatMap(symbolic) });
       return core.tidy(() => {
-        const output = model.apply(given.length === 1 ? given[0] : given, { training: false });
+        const output = running.apply(given.length === 1 ? given[0] : given, { training: false });
         return [output as tf.Tensor | tf.Tensor[]].flat();
       });
     },
@@ -151,25 +170,37 @@ function fromLayersModel(core: TfjsPackages["core"], model: LayersModel): Loaded
   };
 }
 
+/** Operations of a graph whose results one would look at. */
+const LAYERS = /Conv|MatMul|^(Leaky)?Relu6?$|MaxPool|AvgPool/;
+
 function fromGraphModel(core: TfjsPackages["core"], model: GraphModel): LoadedModel {
   const outputs = model.outputs.map(({ name }) => name);
   // Not public, but the only way to the weights of a graph model; so since TF.js 1.
-  const { executor } = model as unknown as { executor: { weightMap: Record<string, tf.Tensor[]> } };
+  const { executor } = model as unknown as {
+    executor: {
+      weightMap: Record<string, tf.Tensor[]>;
+      graph: { nodes: Record<string, { name: string; op: string }> };
+    };
+  };
+  const nodes = Object.values(executor.graph.nodes);
   let isDynamic = false;
   return {
     inputs: model.inputs.map(({ name, shape, dtype }) => inputOf(name, dtype, shape)),
     outputs,
-    run: async (feeds) => {
+    layers: nodes
+      .filter(({ name, op }) => LAYERS.test(op) && !outputs.includes(name))
+      .map(({ name }) => name),
+    run: async (feeds, wanted) => {
       if (!isDynamic) {
         try {
-          return [model.execute(feeds, outputs)].flat();
+          return [model.execute(feeds, [...wanted])].flat();
         } catch (error) {
           // Control flow, or shapes that depend on values: TF.js says so, and how it can be run.
           if (!(error as Error).message.includes("executeAsync")) throw error;
           isDynamic = true;
         }
       }
-      return [await model.executeAsync(feeds, outputs)].flat();
+      return [await model.executeAsync(feeds, [...wanted])].flat();
     },
     assign: (weights) => {
       const before = executor.weightMap;

@@ -221,6 +221,7 @@ test("pictures of any size are made smaller until a run is quick, as far as the 
     const runner: Runner = {
       inputs: [{ name: "x", dtype: "float32", shape: [1, extent, extent, 3] }],
       outputs: ["y"],
+      layers: [],
       async run(feeds) {
         const [, height, width] = feeds.get("x")!.shape;
         if (height < least) throw new RunError("too small");

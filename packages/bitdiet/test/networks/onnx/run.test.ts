@@ -79,6 +79,25 @@ test("replaced weights count for their run alone, and those of half of a layer's
   expect(valuesOf(await runner.run(feeds))).toEqual(before);
 });
 
+test("layers give what the rest of the model makes its outputs of", async () => {
+  const model = await read(onnxModel({ external: true }));
+  runner = await onnxRunner(model, ort);
+  expect(runner.layers).toEqual(["c", "r"]);
+  const found = await runner.run(feeds, undefined, ["r", "y", "c"]);
+  expect([...found.keys()]).toEqual(["r", "y", "c"]);
+  expect(found.get("c")!.shape).toEqual([1, 8, 4, 4]);
+  expect(valuesOf(found, "r")).toEqual(valuesOf(found, "c").map((value) => Math.max(0, value)));
+  expect(valuesOf(found)).toEqual(valuesOf(await runner.run(feeds)));
+  const kernel = normals(8 * 3 * 9, 1, 0.3).map((value) => -value);
+  const other = await runner.run(feeds, new Map([["kernel", kernel]]), ["c"]);
+  const bias = normals(8, 2);
+  const mirrored = valuesOf(found, "c").map((value, i) => 2 * bias[Math.floor(i / 16)] - value);
+  for (const [i, value] of valuesOf(other, "c").entries()) expect(value).toBeCloseTo(mirrored[i], 5);
+  await expect(runner.run(feeds, undefined, ["f"])).rejects.toThrow(
+    "wanted: expected outputs (y) or layers, got f",
+  );
+});
+
 test("int64 ids, a state, axes of any extent and several outputs are fed and found by name", async () => {
   const model = await read(stateModel());
   runner = await onnxRunner(model, ort);

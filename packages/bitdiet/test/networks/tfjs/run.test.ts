@@ -112,6 +112,28 @@ test("several inputs and outputs of a layers model, ids among them, go by name",
   net.dispose();
 });
 
+test("layers give what the rest of the model makes its outputs of, and no tensor stays", async () => {
+  const both = [graphModelFiles(), await layersModelFiles()];
+  const before = core.memory().numTensors;
+  for (const files of both) {
+    const runner = await tfjsRunner(await read(files), packages);
+    const own = core.memory().numTensors;
+    const [{ name, shape }] = runner.inputs;
+    const feeds = new Map([[name, feed([2, ...(shape!.slice(1) as number[])]).get("x")!]]);
+    const last = runner.outputs[0];
+    const [convolution] = runner.layers;
+    const found = await runner.run(feeds, undefined, [last, convolution]);
+    expect(found.get(last)!.data).toEqual(firstOf(await runner.run(feeds)));
+    expect(found.get(convolution)!.shape).toHaveLength(4);
+    for (const layer of runner.layers)
+      expect(firstOf(await runner.run(feeds, undefined, [layer])).every(Number.isFinite)).toBe(true);
+    await expect(runner.run(feeds, undefined, ["nothing"])).rejects.toThrow("got nothing");
+    expect(core.memory().numTensors).toBe(own);
+    await runner.dispose();
+  }
+  expect(core.memory().numTensors).toBe(before);
+});
+
 test("findRunner loads TF.js by itself", async () => {
   const runner = (await findRunner(await read(graphModelFiles()))) as Runner;
   expect(firstOf(await runner.run(feed([2, 6, 6, 2]))).length).toBe(10);
