@@ -4,6 +4,7 @@
  *
  *     const runner = await onnxRunner(model, ort);
  *     const inputs = madeUpInputs(runner.inputs, { count: 16, seed: 1 });
+ *     const { feeds } = pictureInput(runner.inputs, await pictureHints(model));
  *
  * And models compressed so that their outputs stay:
  *
@@ -18,6 +19,13 @@ export {
 } from "./compress-checked.js";
 export { type Divergence, divergence } from "./networks/divergence.js";
 export { type Feeds, madeUpInputs } from "./networks/inputs/made-up.js";
+export {
+  type PictureInput,
+  type PictureOrder,
+  pictureHints,
+  pictureInput,
+} from "./networks/inputs/picture-input.js";
+export type { InputHints } from "./networks/inputs/shapes.js";
 export { type OnnxRuntime, onnxRunner } from "./networks/onnx/run.js";
 export { RunError, type RunInput, type Runner, type RunTensor } from "./networks/runner.js";
 export { type TfjsPackages, tfjsRunner } from "./networks/tfjs/run.js";

@@ -107,7 +107,7 @@ test("pictures become what preprocessor_config.json or the user says", async () 
   // Pixels of 0 to 255, as some models take them.
   expect((await valuesOf({ std: [1 / 255] }))[1]).toEqual(four(0, 102, 255));
   await expect(valuesOf({ layout: "NHWC" })).rejects.toThrow(
-    "--layout NHWC: the model takes pictures of [1,3,2,2]",
+    "--calibrate: layout NHWC: the model takes pictures of [1,3,2,2]",
   );
   await expect(load(folder, runnerOf({ ...input, shape: [1, 5] }))).rejects.toThrow("takes no pictures");
 });
