@@ -15,6 +15,7 @@ import {
   storedOnce,
 } from "./file/encode.js";
 import { dequantize, type QuantizedTensor } from "./file/quantized-tensor.js";
+import { leastLossless } from "./file/write-lossless.js";
 import { floatBytes } from "./formats/floats.js";
 import { FORMAT_ENTRY } from "./loaders/open.js";
 import { plainBytes } from "./loaders/source.js";
@@ -128,7 +129,7 @@ async function smallest(
   if (lossy && !lossy.isWeight) return { ...lossy, encoded: encodeTensor(lossy.source) };
   if (lossy) {
     const encoded = encodeTensor(lossy.source, options);
-    if (losslessLength(tensor, exact) > lengthOf(encoded)) return { ...lossy, encoded };
+    if (takesMore(tensor, exact, lengthOf(encoded))) return { ...lossy, encoded };
     return {
       source: exact,
       why: NO_MORE_EXACTLY,
@@ -158,7 +159,7 @@ export function roundedModel(
     if (!lossy) return bytes;
     if (!("quantized" in lossy.source)) return lossy.source.bytes;
     const { quantized: made } = lossy.source;
-    if (losslessLength(tensor, exactOf(tensor, bytes)) <= likelyLength(made)) return bytes;
+    if (!takesMore(tensor, exactOf(tensor, bytes), likelyLength(made))) return bytes;
     return floatBytes(tensor.dtype as FloatDtype, dequantize(made));
   };
   return {
@@ -174,14 +175,20 @@ function likelyLength({ integers }: QuantizedTensor): number {
   return (integers.length / 8) * Math.log2(1 + 2 * Math.E * (sum / integers.length));
 }
 
-/** What tensors take with every bit: each trial of a search asks for it. */
+/** What tensors take with every bit, and at least: each trial of a search asks for it. */
 const losslessLengths = new WeakMap<ModelTensor, number>();
+const leastLengths = new WeakMap<ModelTensor, number>();
 const keptExactly = new WeakMap<ModelTensor, { encoded: EncodedTensor; minGain?: number }>();
 
-function losslessLength(tensor: ModelTensor, exact: LosslessTensor): number {
+/** Whether a tensor takes more than so many bytes if every bit is kept. */
+function takesMore(tensor: ModelTensor, exact: LosslessTensor, than: number): boolean {
+  const { bytes, dtype, shape } = exact;
+  const least = leastLengths.get(tensor) ?? leastLossless(bytes, dtype, shape);
+  leastLengths.set(tensor, least);
+  if (least > than) return true;
   const length = losslessLengths.get(tensor) ?? encodeTensor(exact).bytes.length;
   losslessLengths.set(tensor, length);
-  return length;
+  return length > than;
 }
 
 /** For tensors that end in the file so: trials then share their bytes. */

@@ -9,7 +9,7 @@ import { blockOf, join, writeNumber } from "./numbers.js";
 import { packBytes } from "./pack-bytes.js";
 import { widthOf } from "./planes.js";
 import { writePalette } from "./write-palette.js";
-import { shorter, writePlanes } from "./write-planes.js";
+import { leastOfPlanes, shorter, writePlanes } from "./write-planes.js";
 
 /** @param bytes little-endian elements of this type @param shape whose last extent may be a period of the values */
 export function writeLossless(bytes: Uint8Array, dtype: Dtype, shape: readonly number[] = []): Uint8Array {
@@ -17,6 +17,11 @@ export function writeLossless(bytes: Uint8Array, dtype: Dtype, shape: readonly n
   const { coded, isGrid } = writeForm(bytes, dtype, shape, isRepetitive);
   const apart = isRepetitive && !isGrid && isFloat(dtype) ? writeSigns(bytes, dtype, shape) : undefined;
   return apart ? shorter(coded, apart) : coded;
+}
+
+/** Bytes that `writeLossless` takes at least; found in a quarter of the time where nothing repeats, 0 where something does. */
+export function leastLossless(bytes: Uint8Array, dtype: Dtype, shape: readonly number[] = []): number {
+  return repeats(bytes, widthOf(dtype)) ? 0 : leastOfPlanes(bytes, dtype, shape.at(-1) ?? 1);
 }
 
 /** Rows of a Fourier basis are those of others but for signs. */

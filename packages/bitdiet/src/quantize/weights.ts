@@ -73,7 +73,10 @@ export function quantizeWeights(
   return { shape, integers, axis, steps };
 }
 
-/** The integer with the least (exact - integer)^2 + rate * bits: one of the two neighbours, or 0. */
+/**
+ * The integer with the least (exact - integer)^2 + rate * bits: one of the two neighbours, or 0. Bits are never below 0, and take the
+ * time: nobody asks for those of an integer whose error alone is too much.
+ */
 export function cheapest(exact: number, rate: number, model: WeightRateModel): number {
   const nearest = Math.round(exact);
   if (nearest === 0) return 0;
@@ -82,12 +85,16 @@ export function cheapest(exact: number, rate: number, model: WeightRateModel): n
   let integer = nearest;
   // The neighbour towards 0: never the one away from it, which is farther and dearer.
   const other = nearest - Math.sign(nearest);
-  const cost = (exact - other) ** 2 + rate * model.bits(other);
-  if (cost < least) {
-    least = cost;
-    integer = other;
+  const farther = (exact - other) * (exact - other);
+  if (farther < least) {
+    const cost = farther + rate * model.bits(other);
+    if (cost < least) {
+      least = cost;
+      integer = other;
+    }
   }
-  if (other !== 0 && exact * exact + rate * model.bits(0) < least) integer = 0;
+  const square = exact * exact;
+  if (other !== 0 && square < least && square + rate * model.bits(0) < least) integer = 0;
   return integer;
 }
 

@@ -3,7 +3,7 @@ import { brotliCompressSync, constants } from "node:zlib";
 import { expect, test } from "vitest";
 import { CorruptInputError } from "../../src/file/errors.js";
 import { readLossless } from "../../src/file/lossless.js";
-import { writeLossless } from "../../src/file/write-lossless.js";
+import { leastLossless, writeLossless } from "../../src/file/write-lossless.js";
 import type { Dtype } from "../../src/model.js";
 import { bytesOf, random, roundedBefore } from "../samples.js";
 
@@ -89,8 +89,14 @@ test.each(tables)("%s", async (_name, dtype, shape, bytes) => {
   const reader = { bytes: coded, position: 0 };
   expect(Buffer.compare(await readLossless(reader, dtype, bytes.length, shape), bytes)).toBe(0);
   expect(reader.position).toBe(coded.length);
+  expect(leastLossless(bytes, dtype, shape)).toBeLessThanOrEqual(coded.length);
   const params = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 24 };
   expect(coded.length).toBeLessThanOrEqual(brotliCompressSync(bytes, { params }).length + OVERHEAD);
+});
+
+test("floats whose last bits are noise are known to take a byte each", () => {
+  const bytes = floats(8192, () => next() + next() - 1);
+  expect(leastLossless(bytes, "float32", [64, 128])).toBeGreaterThan(8100);
 });
 
 test("weights that were rounded before take less than brotli makes of their integers: rows tell how large they are", async () => {
