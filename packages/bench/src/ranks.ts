@@ -1,6 +1,7 @@
 /**
  * Data-parallel training over ranks: seconds of a step of ResNet-20 on one process and on two of this machine, in turn, and, by
  * simulation, on up to 64 machines of a stated network. Measured are a share's gradients, what a step takes beside them, and bytes.
+ * Two trainings at a time that know nothing of each other say how much more than one the machine itself can do.
  */
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -17,6 +18,13 @@ interface Timing {
   values: number;
 }
 
+interface Round {
+  one: Timing;
+  two: Timing;
+  /** Two at a time, of one rank each. */
+  apart: [Timing, Timing];
+}
+
 const ROUNDS = 5;
 const NETWORKS: [name: string, network: Network][] = [
   ["1 Gbit/s, 0.1 ms", { bitsPerSecond: 1e9, latency: 1e-4 }],
@@ -27,22 +35,30 @@ const MANY = 64;
 
 export async function run({ quick }: { quick: boolean }): Promise<unknown> {
   const [rounds, steps] = quick ? [1, 5] : [ROUNDS, 40];
-  const timings: [one: Timing, two: Timing][] = [];
-  for (let round = 0; round < rounds; round++)
-    timings.push([await trained(1, steps), await trained(2, steps)]);
-  const middle = (of: (timing: [Timing, Timing]) => number) =>
-    timings.map(of).sort((a, b) => a - b)[rounds >> 1];
-  const [one, two] = [middle(([one]) => one.step), middle(([, two]) => two.step)];
-  const ratio = middle(([one, two]) => one.step / two.step);
+  const timings: Round[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const [one, two] = [await trained(1, steps), await trained(2, steps)];
+    timings.push({ one, two, apart: await Promise.all([trained(1, steps), trained(1, steps)]) });
+  }
+  const middle = (of: (round: Round) => number) => timings.map(of).sort((a, b) => a - b)[rounds >> 1];
+  const apartOf = ({ apart: [a, b] }: Round) => (a.step + b.step) / 2;
+  const [one, two, apart] = [middle(({ one }) => one.step), middle(({ two }) => two.step), middle(apartOf)];
+  const ratio = middle(({ one, two }) => one.step / two.step);
+  const limit = middle((round) => (2 * round.one.step) / apartOf(round));
+  const reached = middle((round) => apartOf(round) / (2 * round.two.step));
   console.log(
     `ResNet-20, ${BATCH} images a step in ${SHARES} shares, median of ${rounds} × ${steps} steps, in turn`,
   );
   console.log(
     `1 rank ${one.toFixed(3)} s a step, 2 ranks ${two.toFixed(3)} s: ${ratio.toFixed(2)} times as fast`,
   );
-  const share = middle(([one]) => one.gradients) / SHARES;
-  const rest = middle(([one]) => one.step - one.gradients);
-  const bytes = 4 * timings[0][0].values;
+  console.log(
+    `2 trainings apart ${apart.toFixed(3)} s a step each: ${limit.toFixed(2)} times as much as one; ` +
+      `ranks reach ${(100 * reached).toFixed(0)} % of that`,
+  );
+  const share = middle(({ one }) => one.gradients) / SHARES;
+  const rest = middle(({ one }) => one.step - one.gradients);
+  const bytes = 4 * timings[0].one.values;
   const simulated = simulate({ share, rest, bytes });
   console.log(
     `\nSimulated: ${MANY} shares of ${BATCH / SHARES} images; measured ${share.toFixed(4)} s a share, ` +
@@ -51,7 +67,7 @@ export async function run({ quick }: { quick: boolean }): Promise<unknown> {
   console.log(
     textTable(["ranks", ...NETWORKS.flatMap(([name]) => [`s a step, ${name}`, "times as fast"])], simulated),
   );
-  return { timings, one, two, ratio, share, rest, bytes, simulated };
+  return { timings, one, two, apart, ratio, limit, reached, share, rest, bytes, simulated };
 }
 
 function simulate({ share, rest, bytes }: { share: number; rest: number; bytes: number }): string[][] {

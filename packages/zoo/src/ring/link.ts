@@ -118,7 +118,9 @@ class Pieces {
   }
   /** The first bytes, that stay. */
   peek(count: number): Buffer {
-    if (this.#pieces[0].length < count) this.#pieces = [Buffer.concat(this.#pieces)];
+    let [enough, length] = [1, this.#pieces[0].length];
+    while (length < count) length += this.#pieces[enough++].length;
+    if (enough > 1) this.#pieces.unshift(Buffer.concat(this.#pieces.splice(0, enough), length));
     return this.#pieces[0].subarray(0, count);
   }
   take(count: number): Buffer {

@@ -8,7 +8,15 @@ import type * as tf from "@tensorflow/tfjs-core";
 import { oneRank, type Ranks } from "../ring/ranks.js";
 import { nextMessage } from "../runner/next-message.js";
 import type { Backend } from "./backend.js";
-import { assignValues, asTensors, checksum, copyValues, sharedFloats, sizeOf } from "./flat-values.js";
+import {
+  assignValues,
+  asTensors,
+  checksum,
+  copyValues,
+  divide,
+  sharedFloats,
+  sizeOf,
+} from "./flat-values.js";
 import type { Gradients, Loss, Training } from "./loop.js";
 import { gather } from "./share-results.js";
 
@@ -154,14 +162,15 @@ function gradientsBy(
       const answers = await order(thread, { step, progress, values, gradients: found.filter(ofThread(i)) });
       answers.forEach((result, k) => void (results[i + k * threads.length] = result));
     });
+    const check = checksum(values); // while the threads compute
     await ranks.orLost(Promise.all(finding));
     await ranks.sum(found, total);
-    for (let i = 0; i < size; i++) total[i] /= count;
+    divide(total, count);
     const gathered = await gather(ranks, {
       results,
       own,
       step,
-      checksum: checksum(values),
+      checksum: check,
       isTold: told?.aborted === true,
     });
     return { ...gathered, gradients: asTensors(total, variables, results[0].found) };

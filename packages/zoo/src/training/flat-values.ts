@@ -43,9 +43,15 @@ export function asTensors(
   });
 }
 
+export function divide(values: Float32Array, by: number): void {
+  for (let i = 0; i < values.length; i++) values[i] /= by;
+}
+
 /** 32 bits that hardly ever agree where two arrays differ: FNV-1a over words of four bytes. */
 export function checksum({ buffer, byteOffset, length }: Float32Array): number {
+  const words = new Uint32Array(buffer, byteOffset, length);
   let state = 0x811c9dc5;
-  for (const word of new Uint32Array(buffer, byteOffset, length)) state = Math.imul(state ^ word, 0x01000193);
+  // By index: engines iterate over shared memory ten times as slowly.
+  for (let i = 0; i < words.length; i++) state = Math.imul(state ^ words[i], 0x01000193);
   return state >>> 0;
 }

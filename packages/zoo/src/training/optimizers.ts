@@ -41,23 +41,35 @@ export function adam({
     return {
       state: [power1, power2, ...first, ...second],
       update(gradients, learningRate) {
-        tf.tidy(() => {
+        const scalars = tf.tidy(() => {
           power1.assign(tf.mul(power1, beta1));
           power2.assign(tf.mul(power2, beta2));
+          return {
+            decay1: tf.scalar(beta1),
+            decay2: tf.scalar(beta2),
+            gain1: tf.scalar(1 - beta1),
+            gain2: tf.scalar(1 - beta2),
+            bias1: tf.sub(1, power1),
+            bias2: tf.sub(1, power2),
+            epsilon: tf.scalar(epsilon),
+            rate: tf.scalar(-learningRate),
+          };
         });
+        const { decay1, decay2, gain1, gain2, bias1, bias2, rate } = scalars;
         for (const [i, variable] of variables.entries()) {
           const gradient = gradients[i];
           if (gradient === undefined) continue;
           tf.tidy(() => {
-            first[i].assign(tf.add(tf.mul(first[i], beta1), tf.mul(gradient, 1 - beta1)));
-            second[i].assign(tf.add(tf.mul(second[i], beta2), tf.mul(tf.square(gradient), 1 - beta2)));
-            const mean = tf.div(first[i], tf.sub(1, power1));
-            const deviation = tf.sqrt(tf.div(second[i], tf.sub(1, power2)));
-            const step = tf.mul(tf.div(mean, tf.add(deviation, epsilon)), -learningRate);
+            first[i].assign(tf.add(tf.mul(first[i], decay1), tf.mul(gradient, gain1)));
+            second[i].assign(tf.add(tf.mul(second[i], decay2), tf.mul(tf.square(gradient), gain2)));
+            const mean = tf.div(first[i], bias1);
+            const deviation = tf.sqrt(tf.div(second[i], bias2));
+            const step = tf.mul(tf.div(mean, tf.add(deviation, scalars.epsilon)), rate);
             const kept = weightDecay > 0 ? tf.mul(variable, 1 - learningRate * weightDecay) : variable;
             variable.assign(tf.add(step, kept));
           });
         }
+        tf.dispose(scalars);
       },
     };
   };
