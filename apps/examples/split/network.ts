@@ -3,7 +3,7 @@
 import { splitLayers } from "@bitdiet/zoo/nets/split-layers";
 import * as tf from "@tensorflow/tfjs-core";
 import { type LayersModel, loadLayersModel } from "@tensorflow/tfjs-layers";
-import { startBackend } from "../web/network.js";
+import { startBackend } from "../web/backend.js";
 import type { Facts } from "./messages.js";
 
 export interface HalvedNetwork {

@@ -7,13 +7,16 @@ import * as tf from "@tensorflow/tfjs-core";
 import { loadLayersModel } from "@tensorflow/tfjs-layers";
 import { compressModel, memoryFiles, readModel } from "bitdiet";
 import { decodeModel } from "bitdiet/decode";
+import { onnxFromBitdiet } from "bitdiet/onnx";
 import { encode } from "fast-png";
+import * as ort from "onnxruntime-web";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright";
 import { build, type PreviewServer, preview } from "vite";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { scaledDigits } from "../web/pictures.js";
 import { bytesText, percentText } from "../web/text.js";
 import { uint8Levels } from "../web/uint8.js";
+import { onnxDigits, onnxHead, onnxMaps, type Weight } from "./onnx-digits.js";
 
 const web = join(import.meta.dirname, "../web");
 const executablePath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
@@ -28,6 +31,36 @@ const bundled = {
 const samples = readFileSync(join(web, "model/samples.bin"));
 const COUNT = 200;
 const pixels = samples.subarray(COUNT);
+
+/** The bundled network's tensors. */
+function bundledWeights(): Weight[] {
+  const json = JSON.parse(new TextDecoder().decode(bundled["digits.json"]));
+  let at = 0;
+  return json.weightsManifest[0].weights.map(({ name, shape }: { name: string; shape: number[] }) => {
+    const bytes = 4 * shape.reduce((a, b) => a * b, 1);
+    const values = new Float32Array(bundled["digits.bin"].slice(at, (at += bytes)).buffer);
+    return { name, shape, values };
+  });
+}
+
+/** Digits as files that a visitor has. */
+function pngs(count: number): { name: string; mimeType: string; buffer: Buffer }[] {
+  return Array.from({ length: count }, (_, i) => {
+    const data = new Uint8Array(pixels.subarray(784 * i, 784 * i + 784));
+    const png = encode({ width: 28, height: 28, data, channels: 1, depth: 8 });
+    return { name: `${i}.png`, mimeType: "image/png", buffer: Buffer.from(png) };
+  });
+}
+
+/** What ONNX Runtime makes of the samples in Node: rows of ten probabilities. */
+async function onnxAnswers(model: Uint8Array, externalData: object[] = []): Promise<Float32Array> {
+  ort.env.wasm.numThreads = 1;
+  const session = await ort.InferenceSession.create(model, { externalData: externalData as never });
+  const x = Float32Array.from(pixels, (pixel) => pixel / 255);
+  const { y } = await session.run({ x: new ort.Tensor("float32", x, [COUNT, 1, 28, 28]) });
+  await session.release();
+  return y.data as Float32Array;
+}
 
 /** The bundled network as a graph model, as the converter writes one. */
 function graphFiles(): { name: string; bytes: Uint8Array }[] {
@@ -165,7 +198,7 @@ describe.skipIf(!hasChromium)("the page", () => {
   });
 
   /** Waits until the page has nothing more to do for the slider's position. */
-  async function settled(pattern = /^[\d.]+ [kM]?B(ytes)?, .* smaller\. ./): Promise<string> {
+  async function settled(pattern = /^[\d.]+ (kB|MB|bytes), .* smaller\. ./): Promise<string> {
     await page.waitForFunction(
       (source) =>
         document.getElementById("opening")!.textContent === "" &&
@@ -261,6 +294,11 @@ describe.skipIf(!hasChromium)("the page", () => {
       { name: "digits.bin", bytes: bundled["digits.bin"].subarray(0, 200_000) },
     );
     await expect.poll(() => error.textContent()).toContain("200000");
+    const onnx = onnxDigits(bundledWeights());
+    await choose({ name: "cut.onnx", bytes: onnx.subarray(0, 90_000) });
+    await expect.poll(() => error.textContent()).toMatch(/^cut\.onnx could not be opened: cut\.onnx: /);
+    await choose({ name: "maps.onnx", bytes: onnxMaps(bundledWeights())["maps.onnx"] });
+    await expect.poll(() => error.textContent()).toContain("maps.data: no such file");
     await choose({ name: "package.json", bytes: new TextEncoder().encode("{}") });
     await expect.poll(() => error.textContent()).toContain("modelTopology");
     expect(await slideTo(20)).toContain("of 200 right");
@@ -305,6 +343,113 @@ describe.skipIf(!hasChromium)("the page", () => {
     await expect.poll(() => page.getAttribute("#maps-before", "aria-label")).toContain("r3, 7 by 7");
   });
 
+  /** Opens files and waits until their network is the one that is shown. */
+  async function opened(name: string, ...files: { name: string; bytes: Uint8Array }[]): Promise<string> {
+    await choose(...files);
+    await page.waitForFunction(
+      (text) => document.getElementById("lead")!.textContent!.includes(text),
+      `Your network: ${name}.`,
+    );
+    return settled();
+  }
+
+  it("runs an ONNX model, and gives a file that ONNX Runtime reads as the page says, with and without a network", async () => {
+    const bytes = onnxDigits(bundledWeights());
+    const before = /before, \d+/.exec((await page.textContent("#verdict"))!)![0];
+    expect(await opened("digits", { name: "digits.onnx", bytes })).toContain(before);
+    expect(await page.textContent("#snippet")).toContain("onnxFromBitdiet");
+    await page.selectOption("#layer", "r3");
+    await expect
+      .poll(() => page.getAttribute("#maps-before", "aria-label"))
+      .toContain("64 of 64 feature maps of r3, 7 by 7");
+    expect(await page.getAttribute("#maps-now", "aria-label")).toMatch(/off by [\d.]+ %/);
+    await slideTo(20);
+    const downloading = page.waitForEvent("download");
+    await page.click("#download");
+    const file = new Uint8Array(readFileSync(await (await downloading).path()));
+    const { model, externalData } = await onnxFromBitdiet(file);
+    const answers = await onnxAnswers(model, externalData);
+    const labels = await page
+      .locator("#tiles input")
+      .evaluateAll((inputs) => inputs.map((input) => input.getAttribute("aria-label")));
+    for (const [picture, label] of labels.entries())
+      expect(label).toContain(`, a ${samples[picture]}, read as ${likeliest(answers, picture)}, `);
+    const wrong = await page.locator("#tiles .wrong").count();
+    expect(wrong).toBeGreaterThan(3);
+    expect(file.length).toBeLessThan(bytes.length / 15);
+    await context.setOffline(true);
+    const right = Array.from(samples.subarray(0, COUNT), (label, i) => label === likeliest(answers, i));
+    expect(await opened("small", { name: "small.bitdiet", bytes: file })).toContain(
+      `before, ${right.filter(Boolean).length}.`,
+    );
+  }, 150_000);
+
+  it("says how far outputs that are no answers are off, and calibrates on half of the visitor's pictures", async () => {
+    const files = Object.entries(onnxMaps(bundledWeights()));
+    await page.setInputFiles("#files", [
+      ...files.map(([name, bytes]) => ({ name, mimeType: "", buffer: Buffer.from(bytes) })),
+      ...pngs(24),
+    ]);
+    await page.waitForFunction(() => document.getElementById("lead")!.textContent!.includes("maps"));
+    const off = (verdict: string) => Number(/Outputs off by ([\d.]+) % on 12 pictures/.exec(verdict)![1]);
+    const safe = off(await settled());
+    expect(safe).toBeGreaterThan(0);
+    expect(safe).toBeLessThan(10);
+    const alone = await slideTo(18);
+    expect(off(alone)).toBeGreaterThan(safe);
+    expect(await page.textContent("#calibration")).toContain("Calibrate on your other 12 pictures");
+    expect(await page.locator("#tiles input").first().getAttribute("aria-label")).toMatch(
+      /^0\.png, outputs off by [\d.]+ %$/,
+    );
+    expect(await page.locator("#answers").isVisible()).toBe(false);
+    await page.check("#calibrate");
+    await page.waitForFunction((text) => document.getElementById("verdict")!.textContent !== text, alone);
+    const calibrated = await settled();
+    expect(off(calibrated)).toBeLessThan(0.8 * off(alone));
+    expect(Number.parseFloat(calibrated)).toBeLessThan(1.02 * Number.parseFloat(alone));
+  }, 150_000);
+
+  it("takes the range of pixels from preprocessor_config.json, until the visitor says otherwise", async () => {
+    const config = { do_normalize: false, rescale_factor: 1 };
+    const told = await opened(
+      "model",
+      { name: "preprocessor_config.json", bytes: new TextEncoder().encode(JSON.stringify(config)) },
+      { name: "model.onnx", bytes: onnxDigits(bundledWeights()) },
+    );
+    expect(await page.inputValue("#range")).toBe("told");
+    expect(await page.locator("#answers tbody tr").first().textContent()).toMatch(/^\d(0|100) %(0|100) %$/);
+    await page.selectOption("#range", "unit");
+    await page.waitForFunction((text) => document.getElementById("verdict")!.textContent !== text, told);
+    expect(await settled()).toMatch(/Reads 19\d of 200 right/);
+    expect(await page.inputValue("#range")).toBe("unit");
+  });
+
+  it("lets go of what it is opening when something else is chosen", async () => {
+    const slow = new Uint8Array(readFileSync(join(web, "model/samples.bin")));
+    await page.evaluate(() => {
+      const spawned = Object.assign(window, { ended: 0 });
+      const { terminate } = Worker.prototype;
+      Worker.prototype.terminate = function () {
+        spawned.ended++;
+        terminate.call(this);
+      };
+    });
+    await choose({ name: "slow.onnx", bytes: onnxDigits(bundledWeights()) }, { name: "a.bin", bytes: slow });
+    expect(
+      await opened(
+        "digits",
+        { name: "digits.json", bytes: bundled["digits.json"] },
+        {
+          name: "digits.bin",
+          bytes: bundled["digits.bin"],
+        },
+      ),
+    ).toContain("of 200 right");
+    expect(await page.textContent("#lead")).toContain("digits");
+    // The one that was being opened, and the one that was open.
+    expect(await page.evaluate(() => (window as unknown as { ended: number }).ended)).toBe(2);
+  });
+
   it("says why a network is not tried on pictures, and shrinks it nevertheless", async () => {
     const [json, ...shards] = graphFiles();
     const noPictures = new TextDecoder()
@@ -316,6 +461,11 @@ describe.skipIf(!hasChromium)("the page", () => {
     expect(await settled()).toMatch(/Not tried on pictures. It takes \[7,7,16\]/);
     expect(await page.locator("#layers tbody tr").count()).toBe(6);
     expect(await page.locator("#pictures").isVisible()).toBe(false);
+    const head = await opened("head", { name: "head.onnx", bytes: onnxHead(bundledWeights()) });
+    expect(head).toMatch(
+      /It takes \[64\], not pictures. On made-up inputs (100|99|9\d\.\d) % of its answers/,
+    );
+    expect(await page.locator("#layers tbody th").first().textContent()).toBe("dense/kernel");
   });
 
   it("tries a network on pictures that are added, which then read as the same digits do", async () => {
@@ -385,9 +535,11 @@ describe("what the page counts with", () => {
       labels: Uint8Array.of(1, 2),
       pixels: Uint8Array.of(0, 255, 0, 255, 51, 51, 51, 51),
     };
-    expect(scaledDigits(digits, [2, 2, 1], 1)).toEqual(Float32Array.of(0, 1, 0, 1));
-    expect(scaledDigits(digits, [1, 3, 1], 1)).toEqual(Float32Array.of(0, 0.5, 1));
-    expect(scaledDigits(digits, [1, 1, 3], 2).slice(3)).toEqual(Float32Array.of(0.2, 0.2, 0.2));
+    const at = (height: number, width: number, channels: number, count: number) =>
+      scaledDigits(digits, { height, width, channels }, count);
+    expect(at(2, 2, 1, 1)).toEqual([Float32Array.of(0, 1, 0, 1)]);
+    expect(at(1, 3, 1, 1)).toEqual([Float32Array.of(0, 0.5, 1)]);
+    expect(at(1, 1, 3, 2)[1]).toEqual(Float32Array.of(0.2, 0.2, 0.2));
   });
 
   it("writes sizes and shares in three digits at most", () => {

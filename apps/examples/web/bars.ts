@@ -1,5 +1,5 @@
 // Two tables whose numbers are also bars: the network's size in several formats, and what each of its tensors takes.
-import type { Opened, Squeezed } from "./messages.js";
+import type { Squeezed, SqueezedTensor } from "./messages.js";
 import { bytesText, element } from "./text.js";
 
 export interface SizeRow {
@@ -26,34 +26,36 @@ export function showSizes(rows: SizeRow[]): void {
 const FULL_BITS = 8;
 
 /** Weights only: what is kept as it was is summed up in the last row. */
-export function showLayers({ tensors }: Opened, squeezed: Squeezed): void {
-  const rows: HTMLTableRowElement[] = [];
-  const rest = { tensors: 0, weights: 0, bytes: 0, float32Bytes: 0 };
-  for (const [i, { name, shape, float32Bytes }] of tensors.entries()) {
-    const { byteLength, bits, isWeight } = squeezed.tensors[i];
-    if (isWeight) {
-      const row = document.createElement("tr");
-      const title = cell("th", name);
-      title.title = `${name} [${shape.join(" × ")}]`;
-      row.append(title, barCell(bits / FULL_BITS, bits.toFixed(2)));
-      row.append(cell("td", bytesText(byteLength)), cell("td", bytesText(float32Bytes)));
-      rows.push(row);
-    } else {
-      rest.tensors++;
-      rest.weights += shape.reduce((a, b) => a * b, 1);
-      rest.bytes += byteLength;
-      rest.float32Bytes += float32Bytes;
-    }
-  }
-  if (rest.tensors > 0) {
-    const row = document.createElement("tr");
+export function showLayers({ tensors }: Squeezed): void {
+  const weights = tensors.filter(({ isWeight }) => isWeight);
+  const others = tensors.filter(({ isWeight }) => !isWeight);
+  const rows = weights.map((tensor) => {
+    const row = rowOf(tensor.name, [tensor]);
+    row.querySelector("th")!.title = `${tensor.name} [${tensor.shape.join(" × ")}]`;
+    return row;
+  });
+  if (others.length > 0) {
+    const row = rowOf(`${others.length} biases and the like`, others);
     row.className = "rest";
-    const bits = (8 * rest.bytes) / Math.max(1, rest.weights);
-    row.append(cell("th", `${rest.tensors} biases and the like`), barCell(bits / FULL_BITS, bits.toFixed(2)));
-    row.append(cell("td", bytesText(rest.bytes)), cell("td", bytesText(rest.float32Bytes)));
     rows.push(row);
   }
   fill("layers", rows);
+}
+
+function rowOf(title: string, tensors: SqueezedTensor[]): HTMLTableRowElement {
+  const sum = (value: (tensor: SqueezedTensor) => number) =>
+    tensors.reduce((total, tensor) => total + value(tensor), 0);
+  const bytes = sum(({ byteLength }) => byteLength);
+  const bits =
+    (8 * bytes) /
+    Math.max(
+      1,
+      sum(({ shape }) => shape.reduce((a, b) => a * b, 1)),
+    );
+  const row = document.createElement("tr");
+  row.append(cell("th", title), barCell(bits / FULL_BITS, bits.toFixed(2)));
+  row.append(cell("td", bytesText(bytes)), cell("td", bytesText(sum(({ originalBytes }) => originalBytes))));
+  return row;
 }
 
 function fill(table: string, rows: HTMLTableRowElement[]): void {

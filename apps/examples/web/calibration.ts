@@ -1,21 +1,31 @@
-// Compression that looks at what the network does with 64 training digits: bitdiet/calibrate on TF.js's wasm backend, with the
-// gradient kernels that it lacks. A part of the page that is loaded when it is asked for.
-// Example: `compressModel(model, { bits: 1 }, { quantize: await calibrateOnDigits(model, [0, 1], report) })` gives a file of about 8 kB.
+// Compression that looks at what the network does with some of its pictures: bitdiet/calibrate on TF.js's wasm backend, with the gradient
+// kernels that it lacks, or bitdiet/calibrate-onnx. A part of the page that is loaded when it is asked for.
+// Example: `compressModel(model, { bits: 1 }, { quantize: await calibrateOn(feeds, model, undefined, report) })` gives a file of about 8 kB.
 import "@tensorflow/tfjs-core/dist/register_all_gradients.js";
 import { registerTrainingKernels } from "@bitdiet/wasm-training";
-import type { Model, Quantize } from "bitdiet";
+import { fromWeights, type Model, type Quantize } from "bitdiet";
 import { calibrate } from "bitdiet/calibrate";
-import type { PixelRange } from "./messages.js";
-import { calibrationDigits } from "./pictures.js";
+import { calibrateOnnx } from "bitdiet/calibrate-onnx";
+import { defaultCandidates, type Feeds, type OutputCheck } from "bitdiet/run";
+import { onnxRuntime } from "./runtimes.js";
 
-/** @param model a layers model of 28×28 digits */
-export async function calibrateOnDigits(
+/**
+ * @param feeds a run for each picture
+ * @param check tells how tensors are rounded that calibration does not reach. Default: by their weights alone
+ */
+export async function calibrateOn(
+  feeds: readonly Feeds[],
   model: Model,
-  [black, white]: PixelRange,
+  check: OutputCheck | undefined,
   onProgress: (doing: string, done: number, total: number) => void,
 ): Promise<Quantize> {
+  const rest = (of: Model) => (check ? defaultCandidates(of, check)[0].quantize : fromWeights(of));
+  if (model.format === "onnx") return calibrateOnnx(model, await onnxRuntime(), feeds, { rest, onProgress });
   registerTrainingKernels();
-  const { side, labels, pixels } = await calibrationDigits();
-  const inputs = Float32Array.from(pixels, (pixel) => black + ((white - black) * pixel) / 255);
-  return calibrate(model, { inputs, shape: [labels.length, side, side, 1] }, { onProgress });
+  const options = { rest: rest(model), onProgress };
+  return calibrate(model, { feeds }, options).catch((error) => {
+    // An operation without a gradient: what outputs lose by each tensor tells what matters, too, if less finely.
+    if (!check?.losses.size) throw error;
+    return calibrate(model, { feeds }, { ...options, losses: check.losses });
+  });
 }

@@ -1,5 +1,5 @@
 // What the network makes of one picture, before and now: its most likely answers, and the feature maps of a layer.
-import { type Answers, mostLikely } from "./answers.js";
+import { type Answers, type Findings, mostLikely } from "./answers.js";
 import { barCell } from "./bars.js";
 import type { FeatureMaps, Picture, Trial } from "./messages.js";
 import { element, percentText } from "./text.js";
@@ -8,17 +8,24 @@ import { draw } from "./tiles.js";
 /** Answers shown of a network with many classes: its favourites, before or now. */
 const SHOWN_ANSWERS = 10;
 
-export function showChosen({ before, isInk }: Trial, picture: Picture, index: number, now: Answers): void {
+export function showChosen({ before, isInk }: Trial, picture: Picture, index: number, now: Findings): void {
   const canvas = element<HTMLCanvasElement>("chosen");
   draw(canvas, picture.bitmap);
   canvas.classList.toggle("ink", isInk);
-  const reading = mostLikely(now, index);
-  const was = mostLikely(before, index);
+  const isAnswered = "classes" in before && "classes" in now;
+  element("answers").hidden = !isAnswered;
+  const words = isAnswered
+    ? wordsOn(mostLikely(now, index).answer, mostLikely(before, index).answer)
+    : `outputs off by ${percentText("errors" in now ? now.errors[index] : 0)}`;
   element("chosen-caption").textContent =
-    `${picture.name}${picture.label === undefined ? "" : `, a ${picture.label}`}: ` +
-    (reading.answer === was.answer
-      ? `read as ${reading.answer}`
-      : `read as ${reading.answer}, before as ${was.answer}`);
+    `${picture.name}${picture.label === undefined ? "" : `, a ${picture.label}`}: ${words}`;
+  if (isAnswered) showAnswers(before, now, index);
+}
+
+const wordsOn = (answer: number, was: number): string =>
+  answer === was ? `read as ${answer}` : `read as ${answer}, before as ${was}`;
+
+function showAnswers(before: Answers, now: Answers, index: number): void {
   const shares = ({ classes, probabilities }: Answers) =>
     probabilities.subarray(index * classes, (index + 1) * classes);
   const [first, second] = [shares(before), shares(now)];
@@ -54,7 +61,12 @@ export function showMaps(layer: string, before: FeatureMaps, now: FeatureMaps | 
     "aria-label",
     `${shown} of ${channels} feature maps of ${layer}, ${height} by ${width} each, before`,
   );
-  if (!now) return;
+  if (!now || now.values.length !== before.values.length) {
+    element("maps-now-caption").textContent = "Now: folded into its neighbour";
+    element<HTMLCanvasElement>("maps-now").width = 1;
+    element("maps-now").setAttribute("aria-label", "Nothing");
+    return;
+  }
   drawMaps(element<HTMLCanvasElement>("maps-now"), now, shown, largest);
   let [error, energy] = [0, 1e-30];
   for (const [i, value] of before.values.entries()) {

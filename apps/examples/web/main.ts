@@ -1,17 +1,24 @@
 // The page: one slider, one number that falls, and what the network still knows. Work is the worker's (messages.ts).
 /// <reference types="vite/client" />
-import type { Answers } from "./answers.js";
 import { showLayers, showSizes } from "./bars.js";
 import { type Cliff, showCliff } from "./cliff.js";
 import { countTo } from "./count-to.js";
 import { droppedFiles } from "./dropped-files.js";
 import { showChosen, showMaps } from "./inside.js";
-import { ask, isPicture, type Opened, type PixelRange, type Squeezed, type Trial } from "./messages.js";
+import {
+  type Clerk,
+  clerkOf,
+  isPicture,
+  type Opened,
+  type PixelRange,
+  type Squeezed,
+  type Trial,
+} from "./messages.js";
 import facts from "./model/facts.json" with { type: "json" };
 import { bytesText, element, timesText } from "./text.js";
-import { markTiles, score, showTiles } from "./tiles.js";
+import { markTiles, shareKept, showTiles } from "./tiles.js";
+import { hintOn, leadOn, legendOf, snippetFor, verdictOn } from "./words.js";
 
-const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
 const slider = element<HTMLInputElement>("squeeze");
 const calibrating = element<HTMLInputElement>("calibrate");
 const range = element<HTMLSelectElement>("range");
@@ -31,6 +38,8 @@ function bitsAt(position: number): number {
 
 /** What is open. A later one replaces the whole object, so that answers about an earlier one are told apart. */
 interface State {
+  /** Who has the network. */
+  clerk: Clerk;
   files: File[];
   isBundled: boolean;
   opened: Opened;
@@ -56,8 +65,10 @@ const keyOf = ({ position, isCalibrated }: Wish): Key => `${position} ${isCalibr
 const settingOf = ({ position, isCalibrated }: Wish) => ({ bits: bitsAt(position), isCalibrated });
 const wishFor = ({ opened }: State): Wish => ({
   position: slider.valueAsNumber,
-  isCalibrated: opened.canCalibrate && calibrating.checked,
+  isCalibrated: opened.calibratesOn !== undefined && calibrating.checked,
 });
+
+const startClerk = () => clerkOf(new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }));
 
 async function openBundled(): Promise<void> {
   const urls = {
@@ -67,32 +78,37 @@ async function openBundled(): Promise<void> {
   const files = Object.entries(urls).map(
     async ([name, url]) => new File([await (await fetch(url)).blob()], name),
   );
-  await open(await Promise.all(files), [0, 1], true);
+  await open(await Promise.all(files), RANGES.unit, true);
 }
 
-/** What was asked to be opened, one after the other: only then is it known which network answers are about. */
-let opening: Promise<void> = Promise.resolve();
+/** Who is opening a network; a later one takes the place of one that is not open yet, whatever that was doing. */
+let opening: Clerk | undefined;
 
 /** Opens files that a visitor chose; if they are no network, says so and stays with the one before. */
-async function open(files: File[], range: PixelRange, isBundled = false): Promise<void> {
+async function open(files: File[], pixels?: PixelRange, isBundled = false): Promise<void> {
   const what = files.length > 3 ? `these ${files.length} files` : files.map(({ name }) => name).join(", ");
   element("error").textContent = "";
   if (!isBundled) element("opening").textContent = `Opening ${what} …`;
-  const opened = opening.then(async () => {
-    const answer = await ask(worker, "open", { files, range, isBundled }, (progress) => {
+  opening?.end();
+  const clerk = startClerk();
+  opening = clerk;
+  try {
+    const opened = await clerk.ask("open", { files, range: pixels, isBundled }, (progress) => {
       if (!isBundled) element("opening").textContent = `Opening ${what}: ${progress}`;
     });
-    const trial = "problem" in answer.trial ? undefined : answer.trial;
-    state = { files, isBundled, opened: answer, trial, picture: 0, known: new Map() };
-    showOpened(state);
-  });
-  opening = opened.catch(() => {});
-  try {
-    await opened;
+    opening = undefined;
     element("opening").textContent = "";
+    state?.clerk.end();
+    const trial = "problem" in opened.trial ? undefined : opened.trial;
+    state = { clerk, files, isBundled, opened, trial, picture: 0, known: new Map() };
+    showOpened(state);
+    if (!pixels) range.value = opened.isRangeTold ? TOLD : "unit";
     if (!isBundled) element("title").scrollIntoView();
     await squeeze();
   } catch (error) {
+    if ((error as Error).name === "AbortError") return; // who took its place has the word
+    clerk.end();
+    opening = undefined;
     element("opening").textContent = "";
     element("error").textContent = `${sentence(what)} could not be opened: ${(error as Error).message}`;
   }
@@ -100,11 +116,20 @@ async function open(files: File[], range: PixelRange, isBundled = false): Promis
 
 /** Pictures alone are for the network that is open. */
 function openChosen(files: File[]): Promise<void> {
-  if (!state || !files.every(isPicture)) return open(files, chosenRange());
+  if (!state || !files.every(isPicture)) return open(files);
   const network = state.files.filter((file) => !isPicture(file));
   return open([...network, ...files], chosenRange(), state.isBundled);
 }
-const chosenRange = () => range.value.split(",").map(Number) as unknown as PixelRange;
+
+/** Ranges of pixels that networks are often given; and what the model's files say. */
+const RANGES: Record<string, PixelRange> = {
+  unit: { mean: [0], deviation: [1] },
+  symmetric: { mean: [0.5], deviation: [0.5] },
+  bytes: { mean: [0], deviation: [1 / 255] },
+  imagenet: { mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] },
+};
+const TOLD = "told";
+const chosenRange = (): PixelRange | undefined => RANGES[range.value];
 
 const sentence = (text: string) => text.replace(/^these/, "These");
 
@@ -113,39 +138,25 @@ function showOpened(current: State): void {
   document.body.classList.toggle("untried", !trial);
   element("bundled").hidden = isBundled;
   element("range-choice").hidden = isBundled || !trial;
-  element("lead").textContent = isBundled
-    ? "This one reads handwritten digits. Drag the slider: its weights are rounded, entropy-coded, decoded and put to work again, here in your browser."
-    : `Your network: ${opened.name}. Drag the slider: its weights are rounded, entropy-coded, decoded and put to work again, here in your browser.`;
-  element("was").textContent = bytesText(opened.float32Bytes);
+  range.querySelector<HTMLOptionElement>(`[value=${TOLD}]`)!.hidden = !opened.isRangeTold;
+  element("lead").textContent = leadOn(opened, isBundled);
+  element("was").textContent = bytesText(opened.tensorBytes);
   element("snippet").textContent = snippetFor(opened);
-  element("calibration").hidden = !opened.canCalibrate;
+  element("calibration").hidden = opened.calibratesOn === undefined;
+  element("calibration-data").textContent = `Calibrate on ${opened.calibratesOn} (slower)`;
   if (trial) {
     showTiles(trial, (picture) => {
       current.picture = picture;
       void look(current);
     });
     element("layer").replaceChildren(...trial.layers.map((layer) => new Option(layer)));
-    element("pictures-legend").textContent =
-      trial.pictures[0].label === undefined
-        ? `${trial.pictures.length} pictures: marked where the answer changed`
-        : `${trial.pictures.length} pictures it never saw in training: marked where it is wrong`;
-    element("pictures-hint").textContent =
-      trial.isInk && !isBundled ? "These are digits, for want of better: drop pictures that it knows." : "";
+    element("pictures-legend").textContent = legendOf(trial);
+    element("pictures-hint").textContent = hintOn(opened, trial, isBundled);
   }
   element("verdict").textContent = "Squeezing …";
   slider.disabled = false;
   slider.value = `${START}`;
   element("most-bits").textContent = bitsText(bitsAt(0));
-}
-
-function snippetFor({ name, format }: Opened): string {
-  const load = format === "tfjs-layers" ? "loadLayersModel" : "loadGraphModel";
-  return [
-    'import * as tf from "@tensorflow/tfjs";',
-    'import { fromBitdiet } from "bitdiet/tfjs";',
-    "",
-    `const model = await tf.${load}(fromBitdiet("${name}.bitdiet"));`,
-  ].join("\n");
 }
 
 /** Follows the slider: of the positions that come while one is worked on, only the newest counts. */
@@ -158,13 +169,14 @@ async function squeeze(): Promise<void> {
   isSqueezing = true;
   try {
     for (let done: Key | undefined; ; ) {
-      await opening;
       const current = state;
       if (!current || (current.squeezed && done === keyOf(wishFor(current)))) break;
       const wish = wishFor(current);
       done = keyOf(wish);
-      const squeezed = await ask(worker, "squeeze", settingOf(wish), showProgress);
-      if (current !== state) continue;
+      const squeezed = await current.clerk.ask("squeeze", settingOf(wish), showProgress).catch((error) => {
+        if (current === state) throw error;
+      });
+      if (!squeezed || current !== state) continue;
       current.known.set(done, squeezed);
       // Results on the way are worth showing until the one that is waited for is there.
       const newest = keyOf(wishFor(current));
@@ -210,21 +222,22 @@ function showSqueezed(current: State, squeezed: Squeezed): void {
   clearTimeout(waiting);
   waiting = 0;
   const { bytes, now, compressMs, decodeMs } = squeezed;
-  const isOther = Math.abs(opened.fileBytes / opened.float32Bytes - 1) > 0.05;
-  countTo(bytes.length, opened.float32Bytes);
+  const { tensorBytes } = opened;
+  const isOther = Math.abs(opened.fileBytes / tensorBytes - 1) > 0.05;
+  countTo(bytes.length, tensorBytes);
   showSizes([
-    { name: "float32", bytes: opened.float32Bytes },
+    { name: opened.dtype, bytes: tensorBytes },
     { name: "uint8 + deflate", bytes: opened.uint8DeflatedBytes },
     ...(isBundled ? [{ name: "uint8 + brotli-11", bytes: facts.uint8BrotliBytes }] : []),
     ...(isOther ? [{ name: "as you have it", bytes: opened.fileBytes }] : []),
     { name: "bitdiet", bytes: bytes.length, isNow: true },
   ]);
-  showLayers(opened, squeezed);
+  showLayers(squeezed);
   const heard = document.createElement("span");
   heard.className = "unseen";
   heard.textContent = `${bytesText(bytes.length)}, `;
-  const smaller = `${timesText(opened.float32Bytes / bytes.length)} smaller. `;
-  const verdict = `${smaller}${verdictOn(opened, trial, now)}`;
+  const smaller = `${timesText(tensorBytes / bytes.length)} smaller. `;
+  const verdict = `${smaller}${verdictOn(opened, squeezed)}`;
   // What is said once more is read out once more.
   if (element("verdict").textContent !== `${heard.textContent}${verdict}`)
     element("verdict").replaceChildren(heard, verdict);
@@ -247,26 +260,17 @@ function download({ opened, shown }: State): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // browsers take their time
 }
 
-function verdictOn(opened: Opened, trial: Trial | undefined, now: Answers | undefined): string {
-  if ("problem" in opened.trial) return `Not tried on pictures. ${opened.trial.problem}`;
-  if (!trial || !now) return "";
-  const all = trial.pictures.length;
-  const right = score(trial, now);
-  return trial.pictures[0].label === undefined
-    ? `Same answer as before on ${right} of ${all} pictures.`
-    : `Reads ${right} of ${all} right; before, ${score(trial, trial.before)}.`;
-}
-
 /** Looks into the network with the chosen picture, before and now. */
 async function look(current: State): Promise<void> {
-  await opening;
-  if (state !== current) return;
   const { trial, squeezed, picture } = current;
   const layer = element<HTMLSelectElement>("layer").value;
   if (!trial || !squeezed?.now) return;
   showChosen(trial, trial.pictures[picture], picture, squeezed.now);
   if (!layer) return;
-  const maps = await ask(worker, "look", { picture, layer });
+  const maps = await current.clerk.ask("look", { picture, layer }).catch((error) => {
+    if (state === current) throw error;
+  });
+  if (!maps) return;
   if (state === current && current.picture === picture) showMaps(layer, maps.before, maps.now);
 }
 
@@ -275,8 +279,8 @@ function showCliffs(current: State): void {
   const { position, isCalibrated } = wishFor(current);
   const cliff = (isCalibrated: boolean): Cliff =>
     Array.from({ length: positions }, (_, position) => {
-      const now = known.get(keyOf({ position, isCalibrated }))?.now;
-      return trial && now && score(trial, now) / trial.pictures.length;
+      const squeezed = known.get(keyOf({ position, isCalibrated }));
+      return squeezed && shareKept(trial, squeezed);
     });
   showCliff(cliff(isCalibrated), cliff(!isCalibrated), position);
 }
@@ -286,19 +290,17 @@ const QUICK = 2500;
 
 /** Tries the positions that nobody has been to yet, nearest first, while the visitor does nothing. */
 async function surveyCliff(current: State): Promise<void> {
-  const { trial, squeezed, known } = current;
-  if (!trial || !squeezed || squeezed.compressMs > QUICK) return;
+  const { squeezed, known } = current;
+  if (!squeezed || squeezed.compressMs > QUICK) return;
   const { position: here, isCalibrated } = wishFor(current);
-  const isIdle = async () => {
-    await opening;
-    return state === current && !isSqueezing && current.squeezed === squeezed && !document.hidden;
-  };
+  const isIdle = () =>
+    state === current && !isSqueezing && !opening && current.squeezed === squeezed && !document.hidden;
   for (let distance = 1; distance < positions; distance++) {
     for (const position of [here + distance, here - distance]) {
       const key = keyOf({ position, isCalibrated });
       if (position < 0 || position >= positions || known.has(key)) continue;
-      if (!(await isIdle())) return;
-      const passed = await ask(worker, "squeeze", {
+      if (!isIdle()) return;
+      const passed = await current.clerk.ask("squeeze", {
         ...settingOf({ position, isCalibrated }),
         inPassing: true,
       });

@@ -1,30 +1,29 @@
 // What the page and its worker say to each other. Everything that takes time (reading, compressing, decoding, running
 // networks) is the worker's, so that the page never freezes; the page only draws.
-// Example: `const { bytes } = await ask(worker, "squeeze", { bits: 3, isCalibrated: false })` compresses the opened network to 3 bits a weight.
+// Example: `const { bytes } = await clerk.ask("squeeze", { bits: 3, isCalibrated: false })` compresses the opened network to 3 bits a weight.
 
-import type { Answers } from "./answers.js";
+import type { InputHints } from "bitdiet/run";
+import type { Findings } from "./answers.js";
+import type { Format } from "./open-model.js";
 
 /** A network that was opened, and how it does as it came. */
 export interface Opened {
   name: string;
-  format: "tfjs-layers" | "tfjs-graph";
-  /** All tensors in memory; the files they came in; each float32 tensor as uint8, deflated. */
-  float32Bytes: number;
+  format: Format;
+  /** The type that most of its numbers have. */
+  dtype: string;
+  /** All tensors in memory; the files they came in; each tensor of floats as uint8, deflated. */
+  tensorBytes: number;
   fileBytes: number;
   uint8DeflatedBytes: number;
-  tensors: TensorSummary[];
   /** Mean bits of a weight in the smallest file whose outputs stay; absent where that is not known. */
   safeBits?: number;
-  /** Whether it can be calibrated: a layers model that reads digits. */
-  canCalibrate: boolean;
+  /** What it can be calibrated on, in words: pictures that have no part in the trial. */
+  calibratesOn?: string;
+  /** Whether the model's files say which range pixels have. */
+  isRangeTold: boolean;
   /** What the network was tried on, or why it was not. */
   trial: Trial | { problem: string };
-}
-
-export interface TensorSummary {
-  name: string;
-  shape: readonly number[];
-  float32Bytes: number;
 }
 
 /** Pictures, and what the network made of them as it came. */
@@ -32,9 +31,9 @@ export interface Trial {
   pictures: Picture[];
   /** Whether the pictures are ink on nothing, to be drawn in the page's own colour. */
   isInk: boolean;
-  before: Answers;
-  /** Layers whose outputs are feature maps, by name. */
-  layers: string[];
+  before: Findings;
+  /** Values inside the network that can be looked at, by name. */
+  layers: readonly string[];
 }
 
 export interface Picture {
@@ -44,18 +43,35 @@ export interface Picture {
   label?: number;
 }
 
-/** What black and white are for a network. */
-export type PixelRange = readonly [black: number, white: number];
+/** What becomes of a pixel of 0 to 1 on its way into a network: (pixel - mean) / deviation. */
+export type PixelRange = NonNullable<InputHints["range"]>;
 
 /** A network after compression: the file, and how the network does that was decoded from it. */
 export interface Squeezed {
   bytes: Uint8Array;
-  /** In the order of `Opened.tensors`. */
-  tensors: { byteLength: number; bits: number; isWeight: boolean }[];
+  tensors: SqueezedTensor[];
   /** How long it took to compress, and to decode what was compressed, ms. */
   compressMs: number;
   decodeMs: number;
-  now?: Answers;
+  now?: Findings;
+  /** Where there are no pictures: how far outputs are off on made-up inputs. */
+  madeUp?: MadeUp;
+}
+
+export interface SqueezedTensor {
+  name: string;
+  shape: readonly number[];
+  isWeight: boolean;
+  /** Coded, and as it came. */
+  byteLength: number;
+  originalBytes: number;
+}
+
+export interface MadeUp {
+  /** Share of the answers that are what they were, where outputs are answers. */
+  agreement?: number;
+  /** Root mean square of the errors over the outputs' deviation, elsewhere. */
+  error: number;
 }
 
 /** Channels of one layer's output for one picture, [height, width, channels]. */
@@ -64,7 +80,7 @@ export interface FeatureMaps {
   values: Float32Array;
 }
 
-/** How to compress: to how many bits a weight, and whether with a look at what the network does with digits. */
+/** How to compress: to how many bits a weight, and whether with a look at what the network does with pictures. */
 export interface Setting {
   bits: number;
   isCalibrated: boolean;
@@ -75,8 +91,8 @@ export const isPicture = (file: File): boolean => file.type.startsWith("image/")
 
 /** What may be asked, and what comes back. */
 export interface Questions {
-  /** Closes what was open before, unless the files turn out to be none of ours. */
-  open(given: { files: File[]; range: PixelRange; isBundled: boolean }): Opened;
+  /** A worker opens one network. Without a range, pixels have the one that the model's files tell, else 0 to 1. */
+  open(given: { files: File[]; range?: PixelRange; isBundled: boolean }): Opened;
   /** To so many bits a weight. What came out is what `look` looks into, unless that is only tried in passing. */
   squeeze(how: Setting & { inPassing?: boolean }): Squeezed;
   look(at: { picture: number; layer: string }): { before: FeatureMaps; now?: FeatureMaps };
@@ -96,41 +112,55 @@ export type Reply =
   | { id: number; answer: unknown }
   | { id: number; error: string };
 
-let last = 0;
+/** A worker that can be asked. */
+export interface Clerk {
+  /**
+   * @param onProgress is told what the worker is doing: "encoding 40 %"
+   * @throws {Error} with a message for people; named "AbortError" if the worker was ended before it had an answer
+   */
+  ask<Q extends Question>(
+    question: Q,
+    about: Asked<Q>,
+    onProgress?: (progress: string) => void,
+  ): Promise<Answer<Q>>;
+  /** Whatever it is doing, it stops. */
+  end(): void;
+}
 
-/**
- * @param onProgress is told what the worker is doing: "encoding 40 %"
- * @throws {Error} with a message for people
- */
-export function ask<Q extends Question>(
-  worker: Worker,
-  question: Q,
-  about: Asked<Q>,
-  onProgress: (progress: string) => void = () => {},
-): Promise<Answer<Q>> {
-  const id = ++last;
-  return new Promise((resolve, reject) => {
-    const done = new AbortController();
-    const { signal } = done;
-    worker.addEventListener(
-      "message",
-      ({ data }: MessageEvent<Reply>) => {
-        if (data.id !== id) return;
-        if ("progress" in data) return onProgress(data.progress);
-        done.abort();
-        if ("error" in data) reject(new Error(data.error));
-        else resolve(data.answer as Answer<Q>);
-      },
-      { signal },
-    );
-    worker.addEventListener(
-      "error",
-      (event) => {
-        done.abort();
-        reject(new Error(event.message || "the worker could not start"));
-      },
-      { signal },
-    );
-    worker.postMessage({ id, question, about } satisfies Request<Q>);
+interface Waiting {
+  resolve(answer: unknown): void;
+  reject(error: Error): void;
+  onProgress(progress: string): void;
+}
+
+export function clerkOf(worker: Worker): Clerk {
+  const waiting = new Map<number, Waiting>();
+  let last = 0;
+  const failAll = (error: Error) => {
+    for (const { reject } of waiting.values()) reject(error);
+    waiting.clear();
+  };
+  worker.addEventListener("message", ({ data }: MessageEvent<Reply>) => {
+    const asked = waiting.get(data.id);
+    if (!asked) return;
+    if ("progress" in data) return asked.onProgress(data.progress);
+    waiting.delete(data.id);
+    if ("error" in data) asked.reject(new Error(data.error));
+    else asked.resolve(data.answer);
   });
+  worker.addEventListener("error", ({ message }) =>
+    failAll(new Error(message || "the worker could not start")),
+  );
+  return {
+    ask: (question, about, onProgress = () => {}) =>
+      new Promise((resolve, reject) => {
+        const id = ++last;
+        waiting.set(id, { resolve: resolve as Waiting["resolve"], reject, onProgress });
+        worker.postMessage({ id, question, about } satisfies Request);
+      }),
+    end() {
+      worker.terminate();
+      failAll(new DOMException("another network was opened", "AbortError"));
+    },
+  };
 }

@@ -1,72 +1,85 @@
-// What a visitor chose, as a model: a TF.js model.json with its shards, or a .bitdiet file.
+// What a visitor chose, as a model: a TF.js model.json with its shards, an .onnx file with what belongs to it, or a .bitdiet file.
 // Example: `(await openModel([json, shard])).format` is "tfjs-layers".
-import { io } from "@tensorflow/tfjs-core";
-import { type Model, memoryFiles, openBitdiet, openSource, readModel } from "bitdiet";
-import { fromBitdiet } from "bitdiet/tfjs";
+import {
+  floatValues,
+  isFloat,
+  type Model,
+  memoryFiles,
+  openBitdiet,
+  openSource,
+  readModel,
+  writeModel,
+} from "bitdiet";
 import { deflatedBytes, uint8Levels } from "./uint8.js";
+
+export type Format = "tfjs-layers" | "tfjs-graph" | "onnx";
 
 export interface OpenedModel {
   /** Name of the file, without what follows the last dot. */
   name: string;
-  format: "tfjs-layers" | "tfjs-graph";
+  format: Format;
   model: Model;
-  /** The weights' files together, in bytes. */
+  /** The files with the weights together, in bytes. */
   fileBytes: number;
-  /** Loads it as it came: by TF.js itself from its own files. */
-  original(): io.IOHandler;
+  /** Text of a preprocessor_config.json that came with it. */
+  preprocessor?: string;
 }
 
-/** @throws {Error} with a message for people if these files are no TF.js model, or damaged */
+/** @throws {Error} with a message for people if these files are no model that can be run here, or damaged */
 export async function openModel(files: File[]): Promise<OpenedModel> {
+  const preprocessor = await files.find(({ name }) => name === "preprocessor_config.json")?.text();
   const packed = files.find(({ name }) => name.endsWith(".bitdiet"));
   if (packed) {
     const { model } = await openBitdiet(await openSource(packed));
-    return opened(packed, model, [packed], () => fromBitdiet(packed));
+    return { ...named(packed, model), fileBytes: packed.size, preprocessor };
   }
-  // A folder may hold more than the model, other JSON files among it.
-  const json =
-    files.find(({ name }) => name === "model.json") ?? files.find(({ name }) => name.endsWith(".json"));
-  if (!json) throw new Error("Expected a model.json with its weight files, or a .bitdiet file.");
+  // A folder may hold more than the model, other models and JSON files among it.
+  const byEnding = (ending: string) =>
+    files.find(({ name }) => name === `model${ending}`) ?? files.find(({ name }) => name.endsWith(ending));
+  const main = byEnding(".onnx") ?? byEnding(".json");
+  if (!main)
+    throw new Error("Expected a model.json with its weight files, an .onnx file, or a .bitdiet file.");
   const byName = Object.fromEntries(files.map((file) => [file.name, file]));
-  const model = await readModel(memoryFiles(byName), json.name);
-  const { weightsManifest } = JSON.parse(await json.text()) as { weightsManifest: { paths: string[] }[] };
-  const weights = weightsManifest.flatMap(({ paths }) => paths).map((path) => byName[path]);
-  return opened(json, model, weights, () => io.browserFiles([json, ...weights]));
+  const model = await readModel(memoryFiles(byName), main.name);
+  return { ...named(main, model), fileBytes: await bytesOf(model), preprocessor };
 }
 
-function opened(main: File, model: Model, weights: File[], original: () => io.IOHandler): OpenedModel {
+function named(main: File, model: Model): { name: string; format: Format; model: Model } {
   const { format } = model;
-  if (format !== "tfjs-layers" && format !== "tfjs-graph")
-    throw new Error(`This page runs TensorFlow.js models, and this is one of ${format}.`);
-  return {
-    name: main.name.replace(/\.[^.]*$/, ""),
-    format,
-    model,
-    fileBytes: weights.reduce((sum, { size }) => sum + size, 0),
-    original,
-  };
+  if (format !== "tfjs-layers" && format !== "tfjs-graph" && format !== "onnx")
+    throw new Error(`This page runs TensorFlow.js and ONNX models, and this is one of ${format}.`);
+  return { name: main.name.replace(/\.[^.]*$/, ""), format, model };
 }
 
-/** What a model weighs in memory, tensor by tensor, and what the usual way of shrinking it makes of it; bytes. */
+/** The model's files, of TF.js without the topology, in which weights may be text. */
+async function bytesOf(model: Model): Promise<number> {
+  let total = 0;
+  for await (const { file, bytes } of writeModel(model)) if (!file.endsWith(".json")) total += bytes.length;
+  return total;
+}
+
+/** What a model's tensors weigh in memory, and what the usual way of shrinking them makes of it; bytes. */
 export interface ModelSizes {
-  tensors: number[];
   total: number;
-  /** Each float32 tensor as uint8, all together deflated. */
+  /** The type that most of them have, by bytes. */
+  dtype: string;
+  /** Each tensor of floats as uint8, all together deflated. */
   uint8Deflated: number;
 }
 
 /** @throws {Error} if the files are damaged: every tensor is read once */
 export async function sizesOf({ tensors }: Model): Promise<ModelSizes> {
-  const lengths: number[] = [];
+  const byType = new Map<string, number>();
   const parts: Uint8Array[] = [];
   for (const { dtype, bytes } of tensors) {
     const own = await bytes();
-    lengths.push(own.length);
-    parts.push(dtype === "float32" ? uint8Levels(new Float32Array(own.slice().buffer)) : own);
+    byType.set(dtype, (byType.get(dtype) ?? 0) + own.length);
+    parts.push(isFloat(dtype) ? uint8Levels(floatValues(dtype, own)) : own);
   }
+  const [[dtype] = ["nothing"]] = [...byType].sort(([, a], [, b]) => b - a);
   return {
-    tensors: lengths,
-    total: lengths.reduce((a, b) => a + b, 0),
+    total: [...byType.values()].reduce((a, b) => a + b, 0),
+    dtype,
     uint8Deflated: await deflatedBytes(parts),
   };
 }

@@ -1,6 +1,10 @@
 // The pictures that a network is tried on: the bundled digits, or the visitor's own, as pixels in the network's shape.
-// Example: `scaledDigits(await sampleDigits(), [32, 32, 3])` gives 200 pictures of 3,072 values, 0 .. 1.
+// Example: `scaledDigits(await sampleDigits(), { height: 32, width: 32, channels: 3 }, 200)` gives 200 pictures of 3,072 values, 0 .. 1.
+import type { PictureInput } from "bitdiet/run";
 import type { Picture } from "./messages.js";
+
+/** What a network takes. */
+export type PictureSize = Pick<PictureInput, "height" | "width" | "channels">;
 
 /** Grey pictures, 0 (paper) .. 255 (ink), one after another. */
 export interface Digits {
@@ -29,14 +33,14 @@ async function fetchDigits(url: URL): Promise<Digits> {
 /** The first digits at a network's size, bilinear, the same in all its channels. */
 export function scaledDigits(
   { side, pixels }: Digits,
-  [height, width, channels]: [number, number, number],
+  { height, width, channels }: PictureSize,
   count: number,
-): Float32Array {
+): Float32Array[] {
   const rows = Array.from({ length: height }, (_, y) => between(y, height, side));
   const columns = Array.from({ length: width }, (_, x) => between(x, width, side));
-  const scaled = new Float32Array(count * height * width * channels);
-  let at = 0;
-  for (let picture = 0; picture < count; picture++) {
+  return Array.from({ length: count }, (_, picture) => {
+    const scaled = new Float32Array(height * width * channels);
+    let at = 0;
     const digit = pixels.subarray(picture * side * side, (picture + 1) * side * side);
     for (const [top, bottom, down] of rows) {
       for (const [left, right, along] of columns) {
@@ -45,8 +49,8 @@ export function scaledDigits(
         scaled.fill(((1 - down) * above + down * below) / 255, at, (at += channels));
       }
     }
-  }
-  return scaled;
+    return scaled;
+  });
 }
 
 /** The pixels around a position, and how far it is from the first: the outermost pixels stay the outermost. */
@@ -75,10 +79,10 @@ export async function digitPictures({ side, labels, pixels }: Digits): Promise<P
 /** Longest side of a visitor's picture as it is shown. */
 const SHOWN = 128;
 
-/** A visitor's picture: cut to a square in the middle for the network, whole for the eye. */
+/** A visitor's picture: as much of its middle as the network's frame holds, and a square of it for the eye. */
 export async function ownPicture(
   file: File,
-  [height, width, channels]: [number, number, number],
+  { height, width, channels }: PictureSize,
 ): Promise<{ picture: Picture; pixels: Float32Array }> {
   let bitmap: ImageBitmap;
   try {
@@ -86,14 +90,14 @@ export async function ownPicture(
   } catch {
     throw new Error(`${file.name} is not a picture that this browser can read.`);
   }
-  const side = Math.min(bitmap.width, bitmap.height);
+  const [across, down] = middle(bitmap, width / height);
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })!;
   context.drawImage(
     bitmap,
-    (bitmap.width - side) / 2,
-    (bitmap.height - side) / 2,
-    side,
-    side,
+    (bitmap.width - across) / 2,
+    (bitmap.height - down) / 2,
+    across,
+    down,
     0,
     0,
     width,
@@ -104,8 +108,9 @@ export async function ownPicture(
   for (let p = 0; p < height * width; p++) {
     const [red, green, blue] = data.subarray(4 * p, 4 * p + 3);
     if (channels === 1) pixels[p] = (0.299 * red + 0.587 * green + 0.114 * blue) / 255;
-    else pixels.set([red / 255, green / 255, blue / 255], 3 * p);
+    else pixels.set([red / 255, green / 255, blue / 255, 1].slice(0, channels), channels * p);
   }
+  const [side] = middle(bitmap, 1);
   const shown = await createImageBitmap(
     bitmap,
     (bitmap.width - side) / 2,
@@ -120,4 +125,9 @@ export async function ownPicture(
   );
   bitmap.close();
   return { picture: { name: file.name, bitmap: shown }, pixels };
+}
+
+/** Width and height of the largest frame of this shape in a picture. */
+function middle({ width, height }: ImageBitmap, shape: number): [number, number] {
+  return width > height * shape ? [height * shape, height] : [width, width / shape];
 }

@@ -1,7 +1,9 @@
-// Keeps the page for use without a network: all of its files when it is first opened, answered from that copy from then on.
+// Keeps the page for use without a network: nearly all of its files when it is first opened, those that few need once they were fetched;
+// answered from that copy from then on.
 // A build with other files has another VERSION, and replaces the copy once the last tab is closed. vite.config.ts fills both in.
 const VERSION = "";
 const FILES = [];
+const LATER = [];
 
 self.addEventListener("install", (event) => {
   const fresh = FILES.map((file) => new Request(file, { cache: "reload" }));
@@ -25,5 +27,14 @@ self.addEventListener("fetch", (event) => {
   const cached = caches
     .open(VERSION)
     .then((cache) => cache.match(event.request, { ignoreSearch: true, ignoreVary: true }));
-  event.respondWith(cached.then((response) => response ?? fetch(event.request)));
+  event.respondWith(cached.then((response) => response ?? fetched(event.request)));
 });
+
+async function fetched(request) {
+  const response = await fetch(request);
+  if (!response.ok || !LATER.some((file) => request.url === new URL(file, self.location.href).href))
+    return response;
+  const copy = response.clone();
+  await caches.open(VERSION).then((cache) => cache.put(request, copy));
+  return response;
+}

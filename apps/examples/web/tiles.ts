@@ -1,15 +1,26 @@
 // The sample pictures as tiles, one of which is looked at. They are radio buttons: one stop for the tab key, arrow keys within.
 // A tile says what the network now reads where that is wrong, or other than before.
-import { type Answers, mostLikely } from "./answers.js";
-import type { Picture, Trial } from "./messages.js";
+import { type Findings, mostLikely, rootMeanSquare } from "./answers.js";
+import type { Picture, Squeezed, Trial } from "./messages.js";
 import { element, percentText } from "./text.js";
 
+/** A picture whose outputs are off by more is marked: about where `bitdiet compress` warns, at 5 % of the variance. */
+const FAR_OFF = 0.22;
+
 /** How many pictures are read as they should be: as labelled, or where there are no labels, as before. */
-export function score({ pictures, before }: Trial, now: Answers): number {
+export function score({ pictures, before }: Trial, now: Findings): number {
   return pictures.filter((_, i) => isAsItShould(pictures[i], i, before, now)).length;
 }
 
-function isAsItShould({ label }: Picture, i: number, before: Answers, now: Answers): boolean {
+/** What is left of the answers, or of the variance that outputs have: 1 of all, 0 of nothing; undefined where that is not known. */
+export function shareKept(trial: Trial | undefined, { now, madeUp }: Squeezed): number | undefined {
+  if (trial && now && !("errors" in now)) return score(trial, now) / trial.pictures.length;
+  const error = now && "errors" in now ? rootMeanSquare(now) : madeUp?.error;
+  return madeUp?.agreement ?? (error === undefined ? undefined : Math.max(0, 1 - error ** 2));
+}
+
+function isAsItShould({ label }: Picture, i: number, before: Findings, now: Findings): boolean {
+  if ("errors" in now || "errors" in before) return "errors" in now && now.errors[i] <= FAR_OFF;
   return mostLikely(now, i).answer === (label ?? mostLikely(before, i).answer);
 }
 
@@ -41,21 +52,26 @@ export function draw(canvas: HTMLCanvasElement, bitmap: ImageBitmap): void {
   canvas.getContext("2d")!.drawImage(bitmap, 0, 0);
 }
 
-/** Marks what is read wrongly or otherwise than before. */
-export function markTiles({ pictures, before }: Trial, now: Answers): void {
+/** Marks what is read wrongly or otherwise than before, or is far off. */
+export function markTiles({ pictures, before }: Trial, now: Findings): void {
   for (const [i, tile] of [...element("tiles").children].entries()) {
-    const { answer, share } = mostLikely(now, i);
-    const { name, label } = pictures[i];
     const isFine = isAsItShould(pictures[i], i, before, now);
     tile.classList.toggle("wrong", !isFine);
-    tile.querySelector("span")!.textContent = isFine ? "" : `${answer}`;
-    const truth = label === undefined ? "" : `, a ${label}`;
-    const was = isFine
-      ? ""
-      : label === undefined
-        ? `, before as ${mostLikely(before, i).answer}`
-        : ", wrongly";
-    const description = `${name}${truth}, read as ${answer}${was}, ${percentText(share)} sure`;
-    tile.querySelector("input")!.setAttribute("aria-label", description);
+    const { mark, words } = findingsOn(pictures[i], i, before, now);
+    tile.querySelector("span")!.textContent = isFine ? "" : mark;
+    tile.querySelector("input")!.setAttribute("aria-label", `${pictures[i].name}${words}`);
   }
+}
+
+function findingsOn({ label }: Picture, i: number, before: Findings, now: Findings) {
+  if ("errors" in now || "errors" in before) {
+    const off = percentText("errors" in now ? now.errors[i] : 0);
+    return { mark: off, words: `, outputs off by ${off}` };
+  }
+  const { answer, share } = mostLikely(now, i);
+  const was = mostLikely(before, i).answer;
+  const isFine = answer === (label ?? was);
+  const truth = label === undefined ? "" : `, a ${label}`;
+  const instead = isFine ? "" : label === undefined ? `, before as ${was}` : ", wrongly";
+  return { mark: `${answer}`, words: `${truth}, read as ${answer}${instead}, ${percentText(share)} sure` };
 }

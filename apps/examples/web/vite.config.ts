@@ -5,6 +5,9 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, sep } from "node:path";
 import { defineConfig, type Plugin } from "vite";
 
+/** ONNX Runtime, many times as large as the rest: kept for use without a network once a model has needed it. */
+const LATER = /\/(ort-|onnx-runtime-)/;
+
 /** Writes service-worker.js beside the page, with the names of all files that were built and a hash of what is in them. */
 function offline(): Plugin {
   return {
@@ -22,7 +25,8 @@ function offline(): Plugin {
       const names = ["./", ...files.map((file) => `./${file.split(sep).join("/")}`)];
       const source = readFileSync(join(import.meta.dirname, "service-worker.js"), "utf8")
         .replace('VERSION = ""', `VERSION = "bitdiet-${hash.digest("hex").slice(0, 16)}"`)
-        .replace("FILES = []", `FILES = ${JSON.stringify(names)}`);
+        .replace("FILES = []", `FILES = ${JSON.stringify(names.filter((name) => !LATER.test(name)))}`)
+        .replace("LATER = []", `LATER = ${JSON.stringify(names.filter((name) => LATER.test(name)))}`);
       writeFileSync(join(dir, "service-worker.js"), source);
     },
   };

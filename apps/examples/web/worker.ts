@@ -1,68 +1,75 @@
-// The worker: opens a network, compresses it, decodes what it compressed, and asks both what they see.
-// Example: { id: 1, question: "squeeze", about: { bits: 3, isCalibrated: false } } is answered by { id: 1, answer: { bytes, bits, tensors, now } }.
+// The worker: opens one network, compresses it, decodes what it compressed, and asks both what they see. Another network is another worker.
+// Example: { id: 1, question: "squeeze", about: { bits: 3, isCalibrated: false } } is answered by { id: 1, answer: { bytes, tensors, now } }.
 
-import { type CompressReport, compressModel, type Quantize } from "bitdiet";
-import { fromBitdiet } from "bitdiet/tfjs";
+import {
+  type CompressReport,
+  compressModel,
+  type Model,
+  openBitdiet,
+  openSource,
+  type Quantize,
+} from "bitdiet";
+import type { OutputCheck, Runner } from "bitdiet/run";
 import {
   type Answer,
   type Asked,
   isPicture,
-  type PixelRange,
+  type MadeUp,
   type Question,
   type Reply,
   type Request,
   type Setting,
   type Squeezed,
+  type SqueezedTensor,
 } from "./messages.js";
-import { answersTo, loadNetwork, mapsOf, type Network } from "./network.js";
 import { type OpenedModel, openModel, sizesOf } from "./open-model.js";
+import { answersOf, errorsOf, mapsOf, outputsFor } from "./outputs.js";
+import { startRunner } from "./runtimes.js";
 import { safePoint } from "./safe-point.js";
 import { messageOf, type TriedOut, tryOut } from "./try-out.js";
 
 /** What is open: the model, what it is tried on, and how it runs as it came and as it is now. */
 interface Subject extends TriedOut {
   opened: OpenedModel;
-  range: PixelRange;
-  now?: Network;
-  /** Chooses integers by what outputs depend on, where the network could be run. */
+  now?: Runner;
+  /** What is known of the outputs, where the network could be run. */
+  check?: OutputCheck;
+  /** Chooses integers by what outputs depend on, where that is known. */
   quantize?: Quantize;
-  /** The same with a look at digits, once that was asked for. */
+  /** The same with a look at pictures, once that was asked for. */
   calibrated?: Quantize;
 }
 let subject: Subject | undefined;
 
+type OnProgress = (doing: string, share: number) => void;
 type Handlers = {
-  [Q in Question]: (
-    about: Asked<Q>,
-    onProgress: (doing: string, share: number) => void,
-  ) => Promise<Answer<Q>>;
+  [Q in Question]: (about: Asked<Q>, onProgress: OnProgress) => Promise<Answer<Q>>;
 };
 
 const handlers: Handlers = {
   async open({ files, range, isBundled }, onProgress) {
     const opened = await openModel(files.filter((file) => !isPicture(file)));
     const sizes = await sizesOf(opened.model);
-    const triedOut = await tryOut(opened, files.filter(isPicture), range, (share) =>
-      onProgress("looking at pictures", share),
-    );
-    subject?.before?.dispose();
-    subject?.now?.dispose();
-    const safe = isBundled ? undefined : await safePoint(opened.model, onProgress);
-    subject = { opened, range, quantize: safe?.quantize, ...triedOut };
+    const triedOut = await tryOut(opened, files.filter(isPicture), range, onProgress);
+    const { runner, trial, feeds, others, othersAre, isRangeTold } = triedOut;
+    const isOwn = othersAre === "pictures" && others.length > 0;
+    const safe =
+      isBundled || !runner
+        ? undefined
+        : await safePoint(opened.model, runner, isOwn ? [...others, ...feeds] : undefined, onProgress);
+    subject = { opened, check: safe?.check, quantize: safe?.quantize, ...triedOut };
     return {
       name: opened.name,
       format: opened.format,
-      float32Bytes: sizes.total,
+      dtype: sizes.dtype,
+      tensorBytes: sizes.total,
       fileBytes: opened.fileBytes,
       uint8DeflatedBytes: sizes.uint8Deflated,
-      tensors: opened.model.tensors.map(({ name, shape }, i) => ({
-        name,
-        shape,
-        float32Bytes: sizes.tensors[i],
-      })),
       safeBits: safe?.bits,
-      canCalibrate: opened.format === "tfjs-layers" && readsDigits(triedOut),
-      trial: triedOut.trial,
+      calibratesOn:
+        others.length > 0 ? `${isOwn ? "your other " : ""}${others.length} ${othersAre}` : undefined,
+      isRangeTold,
+      trial,
     };
   },
 
@@ -71,37 +78,38 @@ const handlers: Handlers = {
     const start = performance.now();
     const { bytes, report } = await compress(current, setting, onProgress);
     const compressed = performance.now();
-    const tensors = report.tensors.map(({ shape, byteLength, bits, kept }) => ({
-      byteLength,
-      bits,
-      isWeight: kept === "quantized" && shape.length > 1,
-    }));
-    const squeezed: Squeezed = { bytes, tensors, compressMs: compressed - start, decodeMs: 0 };
-    if (!current.before) return squeezed;
-    const network = await loadNetwork(fromBitdiet(bytes), current.opened.format);
+    const squeezed: Squeezed = {
+      bytes,
+      tensors: report.tensors.map(summary),
+      compressMs: compressed - start,
+      decodeMs: 0,
+    };
+    const { model } = await openBitdiet(await openSource(bytes));
+    if ("problem" in current.trial) {
+      if (current.check?.areMoved) squeezed.madeUp = await judged(current.check, model);
+      return squeezed;
+    }
+    const network = await startRunner(model);
     squeezed.decodeMs = performance.now() - compressed;
-    squeezed.now = await answersTo(network, current.pixels, (share) =>
+    const outputs = await outputsFor(network, current.feeds, (share) =>
       onProgress("looking at pictures", share),
     );
+    squeezed.now = answersOf(outputs) ?? errorsOf(outputs, current.outputs);
     const done = inPassing ? network : current.now;
     if (!inPassing) current.now = network;
-    done?.dispose();
+    await done?.dispose();
     return squeezed;
   },
 
   async look({ picture, layer }) {
-    const { before, now, pixels } = openSubject();
-    if (!before) throw new Error("This network looks at no pictures.");
-    const size = before.input[0] * before.input[1] * before.input[2];
-    const one = pixels.subarray(picture * size, (picture + 1) * size);
-    return {
-      before: await mapsOf(before, layer, one),
-      now: now && (await mapsOf(now, layer, one)),
-    };
+    const { runner, now, feeds, opened } = openSubject();
+    if (!runner || !feeds[picture]) throw new Error("This network looks at no pictures.");
+    const maps = (network: Runner) => mapsOf(network, layer, feeds[picture], opened.format === "onnx");
+    const before = await maps(runner);
+    // Calibration of ONNX folds batch norms: a value in between may be gone.
+    return { before, now: now?.layers.includes(layer) ? await maps(now) : undefined };
   },
 };
-
-type OnProgress = Parameters<Handlers["squeeze"]>[1];
 
 async function compress(
   current: Subject,
@@ -113,16 +121,32 @@ async function compress(
   if (!isCalibrated)
     return compressModel(model, { bits }, { quantize: current.quantize, onProgress: report });
   if (!current.calibrated) {
-    const { calibrateOnDigits } = await import("./calibration.js");
-    current.calibrated = await calibrateOnDigits(model, current.range, report);
+    const { calibrateOn } = await import("./calibration.js");
+    current.calibrated = await calibrateOn(current.others, model, current.check, report);
   }
   onProgress("rounding with care", 0);
   return compressModel(model, { bits }, { quantize: current.calibrated });
 }
 
-/** Whether pictures have labels, which only digits have, and fit without being scaled. */
-const readsDigits = ({ trial, before }: TriedOut) =>
-  "pictures" in trial && trial.pictures[0].label !== undefined && String(before?.input) === "28,28,1";
+/** Bytes of an element by its type's name. */
+const elementBytes = (dtype: string): number => (dtype === "bool" ? 1 : Number(/\d+/.exec(dtype) ?? 8) / 8);
+
+function summary({
+  name,
+  shape,
+  dtype,
+  byteLength,
+  kept,
+}: CompressReport["tensors"][number]): SqueezedTensor {
+  const elements = shape.reduce((a, b) => a * b, 1);
+  const isWeight = kept.startsWith("quantized") && shape.length > 1;
+  return { name, shape, isWeight, byteLength, originalBytes: elements * elementBytes(dtype) };
+}
+
+async function judged(check: OutputCheck, decoded: Model): Promise<MadeUp> {
+  const { value, agreement } = await check.judge(decoded);
+  return { agreement, error: Math.sqrt(value) };
+}
 
 function openSubject(): Subject {
   if (!subject) throw new Error("No network is open.");
