@@ -6,7 +6,7 @@
  */
 import { corrupt } from "@bitdiet/stream";
 import { OCTAVES } from "./weights-contexts.js";
-import { ESCAPE, type FrozenTables, ownTable, RARE } from "./weights-tables.js";
+import { ESCAPE, ownTable, RARE } from "./weights-tables.js";
 
 export interface LowBits {
   bytes: Uint8Array;
@@ -41,7 +41,8 @@ function takeExcess(low: LowBits): number {
 /** The value of a word from RARE - 64 on. @param table by scale, and class of the expected value where there are kernels */
 export function rareValue(
   low: LowBits,
-  { isMatrix, limits }: FrozenTables,
+  limits: Uint8Array,
+  isMatrix: boolean,
   symbol: number,
   table: number,
 ): number {

@@ -1,11 +1,9 @@
 /**
- * Decoding tables of the frozen frequencies, one set a kind and profile, built when first needed and kept: 49 or 200 tables of 2^10 words.
+ * Decoding tables of the frozen frequencies, one set a kind and profile: 49 or 200 tables of 2^10 words.
  *
  * A word is as in tables.ts, but for the symbol, which is the signed value it stands for. Values that need more bits from elsewhere have
- * RARE added: the escape, and all of scales beyond the last octave, whose tables are those of the octave and class before. As many
- * zeros follow: words of rows that there are not, which stand for 0 and read no bits.
+ * RARE added: the escape, and all of scales beyond the last octave, whose tables are those of the octave and class before.
  */
-
 import { fillDecodeTable } from "./tables.js";
 import { EXPECTED_CLASSES, OCTAVES, TABLE_LOG, ZERO_SYMBOL } from "./weights-contexts.js";
 import { byProfile, frozenTable } from "./weights-frozen.js";
@@ -25,22 +23,34 @@ export function ownTable(isMatrix: boolean, table: number, beyond: number): numb
 }
 
 export interface FrozenTables {
-  isMatrix: boolean;
   words: Int32Array;
-  /** Where the zeros start. */
-  absent: number;
   /** The largest magnitude without an escape, of each table with `OCTAVES` octaves. */
   limits: Uint8Array;
 }
 
-export const frozenTables = /* @__PURE__ */ byProfile(build);
+/** Tables an octave of scale. */
+const octaveOf = (isMatrix: boolean) => (isMatrix ? 4 : 2 * EXPECTED_CLASSES);
 
-function build(isMatrix: boolean, profile: number): FrozenTables {
+/** Numbers of words and of limits. */
+export function sizeOfTables(isMatrix: boolean): { words: number; limits: number } {
+  const octave = octaveOf(isMatrix);
+  return {
+    words: (ALL_OCTAVES * octave + (isMatrix ? 1 : EXPECTED_CLASSES)) << TABLE_LOG,
+    limits: OCTAVES * octave,
+  };
+}
+
+export const frozenTables = /* @__PURE__ */ byProfile((isMatrix, profile): FrozenTables => {
+  const { words, limits } = sizeOfTables(isMatrix);
+  const tables = { words: new Int32Array(words), limits: new Uint8Array(limits) };
+  fillTables(tables, isMatrix, profile);
+  return tables;
+});
+
+/** @param tables as large as `sizeOfTables` says */
+export function fillTables({ words, limits }: FrozenTables, isMatrix: boolean, profile: number): void {
   const classes = isMatrix ? 1 : EXPECTED_CLASSES;
-  const octave = classes * (isMatrix ? 4 : 2);
-  const all = (ALL_OCTAVES * octave + classes) << TABLE_LOG;
-  const words = new Int32Array(2 * all);
-  const limits = new Uint8Array(OCTAVES * octave);
+  const octave = octaveOf(isMatrix);
   for (let table = 0; table < limits.length; table++) {
     const { frequencies, limit } = frozenTable(
       isMatrix,
@@ -56,7 +66,7 @@ function build(isMatrix: boolean, profile: number): FrozenTables {
     const isEscape = words[at] >>> 20 === 0;
     words[at] += ((isEscape ? ESCAPE : -ZERO_SYMBOL) << 20) | 0;
   }
-  for (let table = limits.length; table << TABLE_LOG < all; table++) {
+  for (let table = limits.length; table << TABLE_LOG < words.length; table++) {
     // A scale an octave larger, a class of expected values further.
     const from = (table - octave - (table % classes > 0 ? 1 : 0)) << TABLE_LOG;
     for (let slot = 0; slot < 1 << TABLE_LOG; slot++) {
@@ -64,5 +74,4 @@ function build(isMatrix: boolean, profile: number): FrozenTables {
       words[(table << TABLE_LOG) + slot] = word >> 20 >= ESCAPE ? word : (word + (RARE << 20)) | 0;
     }
   }
-  return { isMatrix, words, absent: all, limits };
 }

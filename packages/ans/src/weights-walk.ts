@@ -1,6 +1,6 @@
 /**
- * The surroundings of every weight of a group of rows, for the encoder: plain loops that the decoders unroll. Nothing here depends on
- * how means are weighted, so that an encoder may try several ways.
+ * The surroundings of every weight of a group of rows, for the encoder, and of one, for the plain decoder: assembly/ does the same
+ * on four rows at once. Nothing here depends on how means are weighted, so that an encoder may try several ways.
  */
 import { asNeighbour, columnRate, LANES, meanOfClass } from "./weights-contexts.js";
 
@@ -59,17 +59,51 @@ export function walkGroup(walk: Walk, integers: Int32Array, start: number, rows:
   walk.group++;
 }
 
+/** A row's mean after a weight of this size, 0 .. 63. */
+export const movedMean = (mean: number, size: number): number => mean + (((size << 10) - mean) >> 4);
+
+const sizeAt = (row: Int32Array, j: number): number => Math.abs(asNeighbour(row[j])) << 6;
+
+/** Mean around weight j of a row without kernels. @param absent size of what is before the row */
+export function matrixMean(row: Int32Array, j: number, mean: number, absent: number): number {
+  const left = j > 0 ? sizeAt(row, j - 1) : absent;
+  const second = j > 1 ? sizeAt(row, j - 2) : absent;
+  return ((mean >> 2) + 2 * (left + second)) >> 3;
+}
+
+/** Mean around weight j of a row, number x of line y of a kernel. @param absent size of what is outside the kernel */
+export function kernelMean(
+  row: Int32Array,
+  j: number,
+  x: number,
+  y: number,
+  width: number,
+  mean: number,
+  absent: number,
+): number {
+  const above = j - width;
+  const left = x > 0 ? sizeAt(row, j - 1) : absent;
+  const up = y > 0 ? sizeAt(row, above) : absent;
+  const corner = y > 0 && x > 0 ? sizeAt(row, above - 1) : absent;
+  const right = y > 0 && x + 1 < width ? sizeAt(row, above + 1) : absent;
+  return ((mean >> 3) + 2 * (left + up) + corner + right) >> 3;
+}
+
+/** What the neighbours in the kernel make likely: 2 left + 2 up - corner. */
+export function expectedOf(row: Int32Array, j: number, x: number, y: number, width: number): number {
+  const above = j - width;
+  const left = x > 0 ? asNeighbour(row[j - 1]) : 0;
+  const up = y > 0 ? asNeighbour(row[above]) : 0;
+  const corner = y > 0 && x > 0 ? asNeighbour(row[above - 1]) : 0;
+  return 2 * (left + up) - corner;
+}
+
 /** @returns the row's mean at its end */
 function walkMatrixRow({ local, rowStart }: Walk, row: Int32Array, rows: number, k: number): number {
   let mean = rowStart;
-  let left = mean >> 4;
-  let second = left;
   for (let j = 0; j < row.length; j++) {
-    local[j * rows + k] = ((mean >> 2) + 2 * (left + second)) >> 3;
-    const size = Math.abs(asNeighbour(row[j]));
-    second = left;
-    left = size << 6;
-    mean += ((size << 10) - mean) >> 4;
+    local[j * rows + k] = matrixMean(row, j, mean, rowStart >> 4);
+    mean = movedMean(mean, Math.abs(asNeighbour(row[j])));
   }
   return mean;
 }
@@ -78,24 +112,12 @@ function walkMatrixRow({ local, rowStart }: Walk, row: Int32Array, rows: number,
 function walkKernelRow(walk: Walk, row: Int32Array, rows: number, k: number): number {
   const { local, expected, rowStart, kernelHeight, kernelWidth } = walk;
   let mean = rowStart;
-  let absent = 0;
-  const valueAt = (j: number, exists: boolean) => (exists ? asNeighbour(row[j]) : 0);
-  const sizeAt = (j: number, exists: boolean) => (exists ? Math.abs(asNeighbour(row[j])) << 6 : absent);
   for (let j = 0, y = 0; j < row.length; y = y + 1 === kernelHeight ? 0 : y + 1) {
-    absent = mean >> 4;
+    const absent = mean >> 4;
     for (let x = 0; x < kernelWidth; x++, j++) {
-      const above = j - kernelWidth;
-      const hasUp = y > 0;
-      const hasLeft = x > 0;
-      const hasCorner = hasUp && hasLeft;
-      const around =
-        2 * (sizeAt(j - 1, hasLeft) + sizeAt(above, hasUp)) +
-        sizeAt(above - 1, hasCorner) +
-        sizeAt(above + 1, hasUp && x + 1 < kernelWidth);
-      local[j * rows + k] = (around + (mean >> 3)) >> 3;
-      expected[j * rows + k] =
-        2 * (valueAt(j - 1, hasLeft) + valueAt(above, hasUp)) - valueAt(above - 1, hasCorner);
-      mean += ((Math.abs(asNeighbour(row[j])) << 10) - mean) >> 4;
+      local[j * rows + k] = kernelMean(row, j, x, y, kernelWidth, mean, absent);
+      expected[j * rows + k] = expectedOf(row, j, x, y, kernelWidth);
+      mean = movedMean(mean, Math.abs(asNeighbour(row[j])));
     }
   }
   return mean;

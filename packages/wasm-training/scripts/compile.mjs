@@ -1,29 +1,8 @@
 // Compiles assembly/index.ts to WebAssembly with SIMD and writes it, base64, as src/generated/kernels.ts.
-import { mkdir, writeFile } from "node:fs/promises";
-import asc from "assemblyscript/asc";
+import { compiled, writeModule } from "../../../scripts/compile-assembly.mjs";
 
 const folder = new URL("../", import.meta.url);
-const outputs = new Map();
-const { error, stderr } = await asc.main(
-  [
-    "assembly/index.ts",
-    "--outFile=kernels.wasm",
-    "--enable=simd",
-    "--importMemory",
-    "--runtime=stub",
-    "--noAssert",
-    "-O3",
-    "--converge",
-    `--baseDir=${decodeURIComponent(folder.pathname)}`,
-  ],
-  { writeFile: (name, contents) => outputs.set(name, contents) },
-);
-if (error) {
-  console.error(stderr.toString());
-  process.exit(1);
-}
-
-const binary = outputs.get("kernels.wasm");
+const binary = await compiled(folder, ["--importMemory"]);
 const module = new WebAssembly.Module(binary);
 // The memory belongs to tfjs-backend-wasm: data, globals or imported functions of our own would write into it.
 const imports = WebAssembly.Module.imports(module);
@@ -36,12 +15,7 @@ if (imports.length !== 1 || imports[0].kind !== "memory" || sections.has(6) || s
   process.exit(1);
 }
 
-await mkdir(new URL("src/generated/", folder), { recursive: true });
-await writeFile(
-  new URL("src/generated/kernels.ts", folder),
-  `/** assembly/index.ts, ${binary.length} bytes; written by scripts/compile.mjs. */\n` +
-    `export const kernelsBase64 =\n  "${Buffer.from(binary).toString("base64")}";\n`,
-);
+await writeModule(folder, binary, "base64");
 
 /** The ids of a module's sections: 6 holds globals, 11 data. */
 function sectionIds(bytes) {

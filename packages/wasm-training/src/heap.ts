@@ -5,7 +5,7 @@
  */
 import type { DataId, KernelBackend, TensorInfo } from "@tensorflow/tfjs-core";
 import { util } from "@tensorflow/tfjs-core";
-import { kernelsBase64 } from "./generated/kernels.js";
+import { kernels } from "./generated/kernels.js";
 
 /** Exports of assembly/index.ts. Addresses and sizes are 32-bit integers. */
 type KernelName =
@@ -108,7 +108,7 @@ function open(backend: SharedBackend): Heap | null {
 /** Null where the engine has no SIMD or forbids synchronous compilation. */
 function instantiate(memory: WebAssembly.Memory): Heap["kernels"] | null {
   try {
-    const bytes = Uint8Array.from(atob(kernelsBase64), (character) => character.charCodeAt(0));
+    const bytes = Uint8Array.from(atob(kernels), (character) => character.charCodeAt(0));
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
     return instance.exports as unknown as Heap["kernels"];
   } catch (error) {

@@ -1,0 +1,32 @@
+/** What decoders of weights get, and what they give. */
+import type { Rows } from "./weights-shape.js";
+
+/** What the bytes say, and where their bits are. */
+export interface CodedWeights extends Rows {
+  count: number;
+  isMatrix: boolean;
+  profile: number;
+  meanClass: number;
+  /** How much the means of row and column count, in eighths. */
+  gains: readonly [row: number, column: number];
+  /** Of each lane, before its first weight. */
+  states: Int32Array;
+  /** The first bit of a symbol is that of this number. */
+  position: number;
+  payload: Uint8Array;
+  low: Uint8Array;
+}
+
+/** How far a decoder has come when all integers are there. */
+export interface DecodedWeights {
+  integers: Int32Array;
+  states: Int32Array;
+  position: number;
+  lowPosition: number;
+}
+
+/** At least 17 bits from this one on; behind the end are zeros. */
+export function bitsAt(bytes: Uint8Array, position: number): number {
+  const at = Math.floor(position / 8);
+  return (bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16)) >>> (position & 7);
+}
