@@ -1,5 +1,5 @@
-// The bundled network as ONNX models: one that answers, and one with several outputs that are no answers.
-import { bytesOf, onnxMessage } from "../../../packages/bitdiet/test/formats/small-models.js";
+// The bundled network as ONNX models: one that answers, its last layer alone, and one with outputs that are no answers. Written field by
+// field, as onnx.proto numbers them.
 
 /** A tensor of the bundled network. */
 export interface Weight {
@@ -8,16 +8,74 @@ export interface Weight {
   values: Float32Array;
 }
 
+/** Fields of a message, in their order: numbers, texts, bytes, and messages that are fields themselves. */
+type Fields = (readonly [id: number, value: number | string | Uint8Array | Fields])[];
+
+function message(fields: Fields): Uint8Array {
+  const pieces = fields.map(([id, value]) => {
+    if (typeof value === "number") return Buffer.from([...varint(8 * id), ...varint(value)]);
+    const payload =
+      typeof value === "string" ? Buffer.from(value) : Array.isArray(value) ? message(value) : value;
+    return Buffer.concat([Buffer.from([...varint(8 * id + 2), ...varint(payload.length)]), payload]);
+  });
+  return new Uint8Array(Buffer.concat(pieces));
+}
+
+function varint(value: number): number[] {
+  return value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))];
+}
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array) =>
+  new Uint8Array(buffer, byteOffset, byteLength);
+
 const FLOAT = 1;
-const floats = (name: string, dims: (number | string)[]) => ({
-  name,
-  type: {
-    tensor: {
-      elementType: FLOAT,
-      shape: { dim: dims.map((size) => (typeof size === "string" ? { param: size } : { value: size })) },
-    },
-  },
-});
+const INTS = 7;
+
+function floats(name: string, extents: (number | string)[]): Fields {
+  const shape = extents.map((extent): Fields[number] => [1, [[typeof extent === "number" ? 1 : 2, extent]]]);
+  const tensor: Fields = [
+    [1, FLOAT],
+    [2, shape],
+  ];
+  return [
+    [1, name],
+    [2, [[1, tensor]]],
+  ];
+}
+
+function node(kind: string, inputs: string[], output: string, ints: Record<string, number[]> = {}): Fields {
+  const attributes = Object.entries(ints).map(([name, values]): Fields[number] => [
+    5,
+    [[1, name], ...values.map((value) => [8, value] as const), [20, INTS]],
+  ]);
+  return [...inputs.map((input) => [1, input] as const), [2, output], [4, kind], ...attributes];
+}
+
+function model(nodes: Fields[], initializers: Fields[], inputs: Fields[], outputs: Fields[]): Uint8Array {
+  const graph: Fields = [
+    ...nodes.map((each) => [1, each] as const),
+    [2, "graph"],
+    ...initializers.map((each) => [5, each] as const),
+    ...inputs.map((each) => [11, each] as const),
+    ...outputs.map((each) => [12, each] as const),
+  ];
+  const opset: Fields = [
+    [1, ""],
+    [2, 13],
+  ];
+  return message([
+    [1, 8],
+    [7, graph],
+    [8, opset],
+  ]);
+}
+
+const tensor = ({ name, shape }: Weight, data: Fields): Fields => [
+  ...shape.map((extent) => [1, extent] as const),
+  [2, FLOAT],
+  [8, name],
+  ...data,
+];
 
 /** Kernels as ONNX has them, channels first: outputs, inputs, height, width. */
 function channelsFirst({ name, shape, values }: Weight): Weight {
@@ -33,84 +91,57 @@ function channelsFirst({ name, shape, values }: Weight): Weight {
 }
 
 /** As TF.js pads them: where strides leave one pixel over, it is at the end. */
-function convolutions() {
+function convolutions(): Fields[] {
   const [even, second] = [
     [1, 1, 1, 1],
     [0, 0, 1, 1],
   ];
-  return [[1, 1, 2, 2], even, second, even].flatMap((pads, i) => [
-    {
-      opType: "Conv",
-      input: [i === 0 ? "x" : `r${i - 1}`, `conv${i + 1}/kernel`, `conv${i + 1}/bias`],
-      output: [`c${i}`],
-      attribute: [
-        { name: "strides", ints: pads === even ? [1, 1] : [2, 2], type: 7 },
-        { name: "pads", ints: pads, type: 7 },
-      ],
-    },
-    { opType: "Relu", input: [`c${i}`], output: [`r${i}`] },
-  ]);
+  return [[1, 1, 2, 2], even, second, even].flatMap((pads, i) => {
+    const inputs = [i === 0 ? "x" : `r${i - 1}`, `conv${i + 1}/kernel`, `conv${i + 1}/bias`];
+    const strides = pads === even ? [1, 1] : [2, 2];
+    return [node("Conv", inputs, `c${i}`, { strides, pads }), node("Relu", [`c${i}`], `r${i}`)];
+  });
 }
 
-const model = (graph: object) =>
-  onnxMessage("Model", {
-    irVersion: 8,
-    opset: [{ domain: "", version: 13 }],
-    graph: { name: "g", ...graph },
-  });
-
-const HEAD = [
-  { opType: "Gemm", input: ["flat", "dense/kernel", "dense/bias"], output: ["sum"] },
-  { opType: "Softmax", input: ["sum"], output: ["y"] },
-];
+const HEAD = [node("Gemm", ["flat", "dense/kernel", "dense/bias"], "sum"), node("Softmax", ["sum"], "y")];
 
 const inside = (weights: Weight[]) =>
-  weights
-    .map(channelsFirst)
-    .map(({ name, shape, values }) => ({ name, dims: shape, dataType: FLOAT, rawData: bytesOf(values) }));
+  weights.map(channelsFirst).map((weight) => tensor(weight, [[9, bytesOf(weight.values)]]));
 
 /** What the last layer makes of 64 numbers. */
 export function onnxHead(weights: Weight[]): Uint8Array {
-  return model({
-    node: HEAD,
-    initializer: inside(weights.filter(({ name }) => name.startsWith("dense"))),
-    input: [floats("flat", ["n", 64])],
-    output: [floats("y", ["n", 10])],
-  });
+  const own = weights.filter(({ name }) => name.startsWith("dense"));
+  return model(HEAD, inside(own), [floats("flat", ["n", 64])], [floats("y", ["n", 10])]);
 }
 
 /** Any number of pictures at once; rows of ten probabilities. */
 export function onnxDigits(weights: Weight[]): Uint8Array {
-  return model({
-    node: [
-      ...convolutions(),
-      { opType: "GlobalAveragePool", input: ["r3"], output: ["pool"] },
-      { opType: "Flatten", input: ["pool"], output: ["flat"] },
-      ...HEAD,
-    ],
-    initializer: inside(weights),
-    input: [floats("x", ["n", 1, 28, 28])],
-    output: [floats("y", ["n", 10])],
-  });
+  const pool = [node("GlobalAveragePool", ["r3"], "pool"), node("Flatten", ["pool"], "flat")];
+  const nodes = [...convolutions(), ...pool, ...HEAD];
+  return model(nodes, inside(weights), [floats("x", ["n", 1, 28, 28])], [floats("y", ["n", 10])]);
 }
 
 /** One picture at a time, weights in a file beside it; maps and what is left of them after a sigmoid. */
 export function onnxMaps(all: Weight[]): { "maps.onnx": Uint8Array; "maps.data": Uint8Array } {
   const weights = all.filter(({ name }) => name.startsWith("conv")).map(channelsFirst);
   let offset = 0;
-  const initializer = weights.map(({ name, shape, values }) => {
-    const external = { location: "maps.data", offset: `${offset}`, length: `${values.byteLength}` };
-    offset += values.byteLength;
-    const entries = Object.entries(external).map(([key, value]) => ({ key, value }));
-    return { name, dims: shape, dataType: FLOAT, location: 1, external: entries };
+  const beside = weights.map((weight) => {
+    const { byteLength } = weight.values;
+    const external = { location: "maps.data", offset: `${offset}`, length: `${byteLength}` };
+    offset += byteLength;
+    const entry = ([key, value]: [string, string]): Fields[number] => [
+      13,
+      [
+        [1, key],
+        [2, value],
+      ],
+    ];
+    return tensor(weight, [...Object.entries(external).map(entry), [14, 1]]);
   });
+  const nodes = [...convolutions(), node("Sigmoid", ["c3"], "s")];
+  const maps = [1, 64, 7, 7];
   return {
-    "maps.onnx": model({
-      node: [...convolutions(), { opType: "Sigmoid", input: ["c3"], output: ["s"] }],
-      initializer,
-      input: [floats("x", [1, 1, 28, 28])],
-      output: [floats("c3", [1, 64, 7, 7]), floats("s", [1, 64, 7, 7])],
-    }),
+    "maps.onnx": model(nodes, beside, [floats("x", [1, 1, 28, 28])], [floats("c3", maps), floats("s", maps)]),
     "maps.data": new Uint8Array(Buffer.concat(weights.map(({ values }) => bytesOf(values)))),
   };
 }
