@@ -30,15 +30,15 @@ function callerDecoder(
   count: number,
 ): DecodeStretch<Uint8Array | Uint16Array> {
   const mask = stateCount(count) - 1;
+  const starts = Int32Array.from(tables.tableOf, (index) => index << tables.tableLog);
   return (reader, out, from, to) => {
     const { view, states, end } = reader;
     let { position } = reader;
     for (let i = from; i < to && position <= end; i++) {
-      const start = tables.tableOf[checkedContext(contexts, out, i)] << tables.tableLog;
-      const entry = table[start + states[i & mask]];
+      const entry = table[starts[checkedContext(contexts, out, i)] + states[i & mask]];
       const word = view.getInt32(position >>> 3, true) >>> (position & 7);
       states[i & mask] = ((entry >>> 6) & 0x3fff) + (word & ~(-1 << entry));
-      position += entry & 31;
+      position = (position + (entry & 31)) | 0;
       out[i] = values[entry >>> 20];
     }
     reader.position = position;

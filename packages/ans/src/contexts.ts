@@ -204,7 +204,8 @@ export function checkMaps(count: number, { height, width, channels }: MapShape):
 
 export function checkedContext(contexts: CallerContexts, symbols: ArrayLike<number>, index: number): number {
   const context = contexts.contextOf(symbols, index);
-  if (!(Number.isInteger(context) && context >= 0 && context < contexts.count)) {
+  // What is no integer differs from itself as one.
+  if ((context | 0) !== context || context < 0 || context >= contexts.count) {
     throw new RangeError(`contextOf(symbols, ${index}): expected 0..${contexts.count - 1}, got ${context}`);
   }
   return context;

@@ -18,7 +18,7 @@ import {
 import { type FeatureModel, MAX_ADDED, MAX_COARSENESS, MIN_COARSENESS, scaled } from "./model.js";
 import { skippedCode } from "./skipped.js";
 import { ALPHABET, ESCAPE, MAX_MAGNITUDE, PLAIN_TOKENS, putExtra, takeInteger, tokenOf } from "./tokens.js";
-import { type FixedTransform, fixedTransform, fromFixed, toFixed } from "./transform.js";
+import { type FixedTransform, fixedTransform, fromFixed, meanPixels, toFixed } from "./transform.js";
 
 const ALONE = 0xf4;
 const PREDICTED = 0xf5;
@@ -30,6 +30,8 @@ const MAX_LIKENESS = 63;
 export interface FrameCoder {
   model: FeatureModel;
   transform: FixedTransform;
+  /** The mean pixel everywhere. */
+  mean: Float64Array;
   contexts: FrameContexts;
   /** Of tokens: decoding asks `contexts`, encoding what it has asked before and kept in `known`. */
   decoder: AnsCode;
@@ -50,6 +52,7 @@ export function frameCoder(model: FeatureModel, seed: number): FrameCoder {
   return {
     model,
     transform: fixedTransform(model),
+    mean: meanPixels(model),
     contexts,
     decoder: contextAnsCode(model.tables, contexts),
     encoder: contextAnsCode(model.tables, { count: CONTEXTS, contextOf: (_, index) => known[index] }),
@@ -62,11 +65,8 @@ export function frameCoder(model: FeatureModel, seed: number): FrameCoder {
 }
 
 /** The pixels that a frame is predicted from: the reference's, or the mean one everywhere. */
-function predicted({ model }: FrameCoder, reference: Float32Array | undefined): Float64Array {
-  if (reference !== undefined) return toFixed(reference, model.fraction);
-  const pixels = new Float64Array(model.height * model.width * model.channels);
-  for (let at = 0; at < pixels.length; at += model.channels) pixels.set(model.mean, at);
-  return pixels;
+function predicted({ model, mean }: FrameCoder, reference: Float32Array | undefined): Float64Array {
+  return reference === undefined ? mean : toFixed(reference, model.fraction);
 }
 
 /** @param reference finite, as many values as features */
@@ -77,9 +77,7 @@ export function encodeFrame(
   reference?: Float32Array,
 ): Uint8Array {
   const { model } = coder;
-  const differences = toFixed(features, model.fraction);
-  const from = predicted(coder, reference);
-  for (let i = 0; i < differences.length; i++) differences[i] -= from[i];
+  const differences = toFixed(features, model.fraction, predicted(coder, reference));
   const steps = coder.transform.analyse(differences, coarseness);
   const header = [reference === undefined ? ALONE : PREDICTED];
   writeNumber(header, zigzag(coarseness));
@@ -218,7 +216,7 @@ export function decodeFrame(coder: FrameCoder, bytes: Uint8Array, reference?: Fl
   if (checksum(coder, header, steps, from) !== stored) {
     corrupt("frame: checksum; altered, or of another codec or reference");
   }
-  const pixels = predicted(coder, from);
+  const pixels = predicted(coder, from).slice();
   coder.transform.synthesise(steps, coarseness, pixels);
   return fromFixed(pixels, model.fraction);
 }

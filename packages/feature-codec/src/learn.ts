@@ -9,7 +9,7 @@ import { encodeModel, MAX_RANGE } from "./codec-file.js";
 import { learnTables, modelledBits } from "./learn-tables.js";
 import { type LinearTransform, linearModel, type Spread, spreadOf } from "./learn-transform.js";
 import type { FeatureModel } from "./model.js";
-import { fixedTransform, fromFixed, toFixed } from "./transform.js";
+import { fixedTransform, fromFixed, meanPixels, toFixed } from "./transform.js";
 
 export interface LearnOptions {
   /** Height, width and channels of a frame. */
@@ -104,12 +104,10 @@ function fixedRange(range: LearnOptions["range"], fraction: number): { least: nu
 
 /** A frame as it would be decoded. */
 function quantized(model: FeatureModel, frame: Float32Array): Float32Array {
-  const { mean, channels, fraction } = model;
+  const { fraction } = model;
   const { analyse, synthesise } = fixedTransform(model);
-  const differences = toFixed(frame, fraction);
-  for (let i = 0; i < differences.length; i++) differences[i] -= mean[i % channels];
-  const pixels = Float64Array.from(differences, (_, i) => mean[i % channels]);
-  synthesise(analyse(differences, 0), 0, pixels);
+  const pixels = meanPixels(model);
+  synthesise(analyse(toFixed(frame, fraction, pixels), 0), 0, pixels);
   return fromFixed(pixels, fraction);
 }
 

@@ -25,9 +25,9 @@ const extraOf = (magnitudeClass: number) =>
 /** @param integer −65,535 .. 65,535 */
 export function tokenOf(integer: number): number {
   const magnitude = Math.abs(integer);
+  if (magnitude < PLAIN) return integer > 0 ? 2 * magnitude - 1 : 2 * magnitude;
   const octave = octaveOf(magnitude);
-  const magnitudeClass =
-    magnitude < PLAIN ? magnitude : PLAIN + 2 * (octave - 3) + ((magnitude >> (octave - 1)) & 1);
+  const magnitudeClass = PLAIN + 2 * (octave - 3) + ((magnitude >> (octave - 1)) & 1);
   return integer > 0 ? 2 * magnitudeClass - 1 : 2 * magnitudeClass;
 }
 

@@ -226,18 +226,31 @@ function settle(
   }
 }
 
-/** Features as integers: rounded to the nearest, halves up; clipped. @throws {RangeError} for NaN and infinities */
-export function toFixed(features: Float32Array, fraction: number): Float64Array {
+/**
+ * Features as integers, rounded to the nearest, halves up, and clipped, less others.
+ *
+ * @param less what they are predicted from; zeros where absent
+ * @throws {RangeError} for NaN and infinities
+ */
+export function toFixed(features: Float32Array, fraction: number, less?: Float64Array): Float64Array {
   const unit = 2 ** fraction;
   const out = new Float64Array(features.length);
   for (let i = 0; i < out.length; i++) {
-    const value = features[i];
-    if (!(Math.abs(value) < Infinity)) {
-      throw new RangeError(`features: expected finite numbers, got ${value} at ${i}`);
-    }
-    out[i] = Math.max(-MAX_FEATURE, Math.min(MAX_FEATURE, Math.floor(value * unit + 0.5)));
+    const value = features[i] * unit;
+    if (Math.abs(value) < MAX_FEATURE) out[i] = Math.floor(value + 0.5);
+    else if (Math.abs(value) < Infinity) out[i] = value < 0 ? -MAX_FEATURE : MAX_FEATURE;
+    else throw new RangeError(`features: expected finite numbers, got ${features[i]} at ${i}`);
   }
+  if (less) for (let i = 0; i < out.length; i++) out[i] -= less[i];
   return out;
+}
+
+/** The mean pixel everywhere. */
+export function meanPixels({ height, width, channels, mean }: FeatureModel): Float64Array {
+  const pixels = new Float64Array(height * width * channels);
+  pixels.set(mean);
+  for (let set = channels; set < pixels.length; set *= 2) pixels.copyWithin(set, 0, set);
+  return pixels;
 }
 
 /** The features that integers stand for, exactly: they have at most 24 bits. */
