@@ -64,13 +64,19 @@ export interface IntegerRows {
  * - `weight`: operand of a convolution, a matrix product or a recurrent layer; may be quantized, with a step for each channel
  * - `depthwise`: kernel of a depthwise convolution: few numbers that outputs depend on much; may be quantized, finely
  * - `embedding`: table whose rows are looked up; may be quantized, with a step for each row
- *   Each of these three may have a grid that it was trained on.
+ *   Each of these three may have a grid that it was trained on. `isConvolution` where its kernels see inputs side by side.
  * - `integers`: any of these that somebody has quantized before: every bit is kept; coders of weights see its integers in rows
  * - `vector`: bias, or scale, shift or statistics of a normalization; may lose its last bits, no more
  * - `exact`: anything else, such as indices, grids, filter banks, quantization scales: every bit is kept
  */
 export type TensorUse =
-  | { kind: "weight" | "depthwise" | "embedding"; channelAxis: number; reason: string; grid?: TrainedGrid }
+  | {
+      kind: "weight" | "depthwise" | "embedding";
+      channelAxis: number;
+      reason: string;
+      isConvolution?: boolean;
+      grid?: TrainedGrid;
+    }
   | { kind: "integers"; lie: IntegerRows; reason: string }
   | { kind: "vector" | "exact"; reason: string };
 

@@ -3,7 +3,7 @@
  *
  *     const conv: Inputs<Operation> = () => [undefined, weight("kernel", first), vector("bias")];
  */
-import type { KnownShape, Operation, Role } from "./use.js";
+import type { KnownShape, Operation, Role, WeightRole } from "./use.js";
 
 /** Roles of inputs by their places; others need the very values. */
 export type Inputs<Op extends Operation> = (
@@ -17,7 +17,11 @@ export const last = (shape: KnownShape): number | undefined => shape && shape.le
 export const lastButOne = (shape: KnownShape): number | undefined => shape && Math.max(0, shape.length - 2);
 
 /** @param data place of the other operand */
-export const weight = (as: string, axis: (shape: KnownShape) => number | undefined, data = 0): Role => ({
+export const weight = (
+  as: string,
+  axis: (shape: KnownShape) => number | undefined,
+  data = 0,
+): WeightRole => ({
   kind: "weight",
   as,
   axis,

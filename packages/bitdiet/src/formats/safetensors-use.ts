@@ -46,8 +46,15 @@ export function safetensorsUses(tensors: readonly Named[]): (name: string) => Fo
     if (EMBEDDING.test(name) && shape.length === 2)
       return { kind: "embedding", channelAxis: 0, reason: "embedding by its name" };
     if (shape.length >= 3 && shape[1] === 1)
-      return { kind: "depthwise", channelAxis: 0, reason: "depthwise kernel by its shape" };
-    return { kind: "weight", channelAxis: axisOf(name, last, shape), reason: "weight by its name and shape" };
+      return {
+        kind: "depthwise",
+        channelAxis: 0,
+        reason: "depthwise kernel by its shape",
+        ...windowOf(shape, 0),
+      };
+    const channelAxis = axisOf(name, last, shape);
+    const reason = "weight by its name and shape";
+    return { kind: "weight", channelAxis, reason, ...windowOf(shape, channelAxis) };
   };
 }
 
@@ -82,6 +89,17 @@ function axisOf(name: string, last: string, shape: readonly number[]): number {
   if (last === "kernel") return shape.length - 1;
   if (INPUT_FIRST.test(name) || (TRANSPOSED.test(name) && shape.length >= 3)) return 1;
   return 0;
+}
+
+/** Larger sides are hardly those of a kernel. */
+const MAX_SIDE = 31;
+
+/** Kernels lie behind the channels, or before them where the outputs are last; those of transposed convolutions see no neighbours. */
+function windowOf(shape: readonly number[], channelAxis: number): { isConvolution?: boolean } {
+  const last = shape.length - 1;
+  if (last < 2 || (channelAxis > 0 && channelAxis < last)) return {};
+  const sides = channelAxis === 0 ? shape.slice(2) : shape.slice(0, -2);
+  return sides.every((side) => side <= MAX_SIDE) ? { isConvolution: true } : {};
 }
 
 const longAxes = (shape: readonly number[]) => shape.filter((extent) => extent > 1).length;

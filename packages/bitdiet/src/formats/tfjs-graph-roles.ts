@@ -40,10 +40,15 @@ type Inputs = InputsOf<GraphOperation>;
 
 const isTrue = (node: Node | undefined, ...keys: string[]) =>
   keys.some((key) => node?.attr?.[key]?.b === true);
-const conv: Inputs = () => [undefined, weight("kernel", last), vector("bias"), vector("slope")];
+const conv: Inputs = () => [
+  undefined,
+  { ...weight("kernel", last), isConvolution: true },
+  vector("bias"),
+  vector("slope"),
+];
 const depthwise: Inputs = () => [
   undefined,
-  { kind: "depthwise", as: "depthwise kernel", axis: lastButOne, data: 0 },
+  { kind: "depthwise", as: "depthwise kernel", axis: lastButOne, isConvolution: true, data: 0 },
   vector("bias"),
   vector("slope"),
 ];

@@ -28,7 +28,7 @@ export function layersUses(
     if (rank >= 2 && className === "Embedding") return { kind: "embedding", channelAxis: 0, reason };
     // [height, width, in, multiplier]: one kernel an input channel.
     if (rank >= 3 && /^depthwise_(kernel|filter)/.test(kind))
-      return { kind: "depthwise", channelAxis: rank - 2, reason };
+      return { kind: "depthwise", channelAxis: rank - 2, reason, isConvolution: true };
     // A manifest without a network tells layers by names alone.
     const isKernel =
       className === ""
@@ -37,7 +37,14 @@ export function layersUses(
     if (!isKernel || rank < 2) return { kind: "exact", reason };
     // [height, width, out, in]
     const isTransposed = className.includes("Transpose") && rank >= 3;
-    return { kind: "weight", channelAxis: rank - (isTransposed ? 2 : 1), reason };
+    const isConvolution =
+      className === "" ? rank === 4 : /Conv/.test(className) && rank >= 3 && !isTransposed;
+    return {
+      kind: "weight",
+      channelAxis: rank - (isTransposed ? 2 : 1),
+      reason,
+      ...(isConvolution && { isConvolution }),
+    };
   };
 }
 

@@ -31,17 +31,21 @@ export interface GridAlong {
   axis?: number;
 }
 
+/** Computes with it: a weight, whose `data` is the other operand. */
+export interface WeightRole {
+  kind: "weight" | "depthwise" | "embedding";
+  as: string;
+  axis(shape: KnownShape): number | undefined;
+  /** Whether its kernels see inputs side by side. */
+  isConvolution?: boolean;
+  /** Bits of an integer of which an element holds several: see `IntegerRows`. */
+  width?: number;
+  data?: number;
+}
+
 /** What an operation does with one of its inputs. */
 export type Role =
-  /** Computes with it: a weight, whose `data` is the other operand. */
-  | {
-      kind: "weight" | "depthwise" | "embedding";
-      as: string;
-      axis(shape: KnownShape): number | undefined;
-      /** Bits of an integer of which an element holds several: see `IntegerRows`. */
-      width?: number;
-      data?: number;
-    }
+  | WeightRole
   | { kind: "vector"; as: string }
   /** Moves its numbers: `back` gives an output's axis as one of the input's, `forward` the output's shape. */
   | {
@@ -138,10 +142,16 @@ export function usesIn<Op extends Operation>(
         return { use: { kind: "exact", reason: `filter of a signal, ${reason}` } };
       const axis = role.axis(known);
       const source = axis === undefined ? undefined : toSource(axis);
-      const { kind, width } = role;
+      const { kind, width, isConvolution } = role;
       const channelAxis = inShape(source, shape);
       const isAlong = along && (along.grid.steps.length === 1 || along.axis === channelAxis);
-      const use = { kind, channelAxis, reason, ...(width && { width }) };
+      const use = {
+        kind,
+        channelAxis,
+        reason,
+        ...(isConvolution && { isConvolution }),
+        ...(width && { width }),
+      };
       return { use: isAlong ? { ...use, grid: along.grid } : use };
     };
     follow(value, shape, (axis) => axis);

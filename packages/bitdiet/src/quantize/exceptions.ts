@@ -15,6 +15,7 @@ import {
   type ModelTensor,
   trainedGrid,
 } from "../model.js";
+import { inputsOf } from "./from-weights.js";
 import { finenessOf, type Quantize } from "./quantize.js";
 import { search } from "./search.js";
 import { goalOf } from "./target.js";
@@ -79,7 +80,8 @@ async function quantizedTo(tensor: ModelTensor, bits: number): Promise<Quantized
   const values = floatValues(dtype as FloatDtype, await tensor.bytes());
   const size = elementCount(shape);
   const { best } = await search(goalOf({ bits }, size), 4 ** (1 - bits), async (lambda) => {
-    const quantized = quantizeWeights({ values, shape, axis: channelAxis(tensor)! }, finenessOf(lambda));
+    const weights = { values, shape, axis: channelAxis(tensor)! };
+    const quantized = quantizeWeights(weights, finenessOf(lambda), inputsOf(tensor));
     const bytes = quantized ? encodeTensor({ name, dtype, quantized }).bytes.length : 0;
     return { quantized, bytes, bits: (8 * bytes) / size };
   });

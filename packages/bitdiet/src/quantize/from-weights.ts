@@ -13,6 +13,7 @@ import {
   type ModelTensor,
   trainedGrid,
 } from "../model.js";
+import { type InputsOf, likelyInputs } from "./likely-inputs.js";
 import { onGrid } from "./on-grid.js";
 import { finenessOf, type Quantize } from "./quantize.js";
 import { quantizeWeights } from "./weights.js";
@@ -40,6 +41,14 @@ function likelyOffset({ shape, use }: ModelTensor): number {
   return (use.kind === "depthwise" ? DEPTHWISE_BITS : 0) - bySize;
 }
 
+/** What the inputs of a tensor's rows have in common, as far as its use tells: rows of a table are looked up, not summed over. */
+export function inputsOf({ use }: Pick<ModelTensor, "use">): InputsOf | undefined {
+  if (use.kind === "embedding") return undefined;
+  const isConvolution = "isConvolution" in use && use.isConvolution;
+  return (kernels, kernel) =>
+    isConvolution ? likelyInputs(kernels, kernel) : likelyInputs(kernels * kernel[0] * kernel[1], [1, 1]);
+}
+
 /** One tensor after the other, read when it is asked for: a model need not fit into memory. */
 export function quantizedTensors(
   model: Model,
@@ -50,7 +59,7 @@ export function quantizedTensors(
     const grid = trainedGrid(tensor);
     const values = floatValues(dtype as FloatDtype, await tensor.bytes());
     if (grid) return onGrid({ values, shape, axis }, grid);
-    return quantizeWeights({ values, shape, axis }, fineness(tensor));
+    return quantizeWeights({ values, shape, axis }, fineness(tensor), inputsOf(tensor));
   };
   return new Map(
     model.tensors.flatMap((tensor) => {

@@ -31,7 +31,7 @@ test("tensors say what they are, and the model is written as it was read, byte f
       name: "kernel",
       shape: [8, 3, 3, 3],
       dtype: "float32",
-      use: { kind: "weight", channelAxis: 0, reason: "kernel of Conv conv" },
+      use: { kind: "weight", channelAxis: 0, reason: "kernel of Conv conv", isConvolution: true },
     },
     {
       name: "matrix",

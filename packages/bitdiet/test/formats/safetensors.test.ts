@@ -6,6 +6,7 @@ import { memoryFiles } from "../../src/formats/files.js";
 import { readModel, writeModel } from "../../src/formats/list.js";
 import { folderFiles } from "../../src/formats/node-files.js";
 import { readSafetensors, writeSafetensors } from "../../src/formats/safetensors.js";
+import { safetensorsUses } from "../../src/formats/safetensors-use.js";
 import { type Model, ModelFileError } from "../../src/model.js";
 import { bytesOf, collect, type Files, normals } from "./small-models.js";
 
@@ -37,6 +38,21 @@ test("readSafetensors gives names, shapes, types, and the axis of a weight's out
     { name: "bias", shape: [4], dtype: "bfloat16", use: { kind: "vector", reason: "bias by its name" } },
   ]);
   expect(await bytesByName(model)).toEqual({ weight: data.slice(0, 48), bias: data.slice(48) });
+});
+
+test("kernels whose inputs lie side by side are told from other weights by their layout", () => {
+  const tensors = [
+    ["conv.weight", [8, 4, 3, 3]],
+    ["conv1d.weight", [8, 4, 5]],
+    ["depthwise.weight", [8, 1, 3, 3]],
+    ["flax/kernel", [3, 3, 4, 8]],
+    ["conv_transpose.weight", [4, 8, 3, 3]],
+    ["heads.weight", [12, 64, 64]],
+    ["fc.weight", [8, 4]],
+  ] as const;
+  const useOf = safetensorsUses(tensors.map(([name, shape]) => ({ name, shape, dtype: "float32" as const })));
+  const areConvolutions = tensors.filter(([name]) => "isConvolution" in useOf(name)).map(([name]) => name);
+  expect(areConvolutions).toEqual(["conv.weight", "conv1d.weight", "depthwise.weight", "flax/kernel"]);
 });
 
 test("what is written again reads the same, metadata included", async () => {

@@ -340,6 +340,19 @@ test("weights of a wrapper are those of the layer in it", () => {
   expect(useOf("both/forward_lstm/recurrent_kernel", [4, 16]).kind).toBe("weight");
 });
 
+test("layers tell which kernels see inputs side by side", () => {
+  const classes = ["Conv2D", "Conv1D", "DepthwiseConv2D", "Conv2DTranspose", "Dense", "MultiHeadAttention"];
+  const layers = classes.map((name) => ({ class_name: name, config: { name } }));
+  const useOf = layersUses({ class_name: "Sequential", config: { layers } });
+  const isConvolution = (name: string, shape: number[]) => "isConvolution" in useOf(name, shape);
+  expect(isConvolution("Conv2D/kernel", [3, 3, 4, 8])).toBe(true);
+  expect(isConvolution("Conv1D/kernel", [5, 4, 8])).toBe(true);
+  expect(isConvolution("DepthwiseConv2D/depthwise_kernel", [3, 3, 8, 1])).toBe(true);
+  expect(isConvolution("Conv2DTranspose/kernel", [3, 3, 8, 4])).toBe(false);
+  expect(isConvolution("Dense/kernel", [4, 8])).toBe(false);
+  expect(isConvolution("MultiHeadAttention/query/kernel", [64, 4, 16])).toBe(false);
+});
+
 test("nodes of any nonsense are refused or of no use, never a TypeError", async () => {
   const files = (node: unknown, library?: unknown) => ({
     "model.json": new TextEncoder().encode(
@@ -372,7 +385,11 @@ test("nodes of any nonsense are refused or of no use, never a TypeError", async 
 
 test("weights of a manifest without a network are told by their names, as TF.js lays them out", () => {
   const useOf = layersUses({});
-  expect(useOf("conv0/filters", [3, 3, 3, 16])).toMatchObject({ kind: "weight", channelAxis: 3 });
+  expect(useOf("conv0/filters", [3, 3, 3, 16])).toMatchObject({
+    kind: "weight",
+    channelAxis: 3,
+    isConvolution: true,
+  });
   expect(useOf("conv1/depthwise_filter", [3, 3, 16, 1])).toMatchObject({ kind: "depthwise", channelAxis: 2 });
   expect(useOf("conv1/pointwise_filter", [1, 1, 16, 32])).toMatchObject({ kind: "weight", channelAxis: 3 });
   expect(useOf("fc/weights", [256, 10])).toMatchObject({ kind: "weight", channelAxis: 1 });

@@ -16,7 +16,7 @@ import {
   vector,
   weight,
 } from "../roles.js";
-import { type KnownShape, lookUp, type Role, type Roles } from "../use.js";
+import { type KnownShape, lookUp, type Role, type Roles, type WeightRole } from "../use.js";
 import type { FlatModel, OnnxConstant, OnnxOperation } from "./flat.js";
 import type { OnnxNode } from "./graph.js";
 import { inlineData } from "./tensor.js";
@@ -35,13 +35,17 @@ const recurrent: Inputs = () => [
   weight("recurrent weights", second, -1),
   vector("bias"),
 ];
-const kernelRole = (axis: () => number, node: OnnxNode | undefined, shape: KnownShape): Role => {
+const kernelRole = (axis: () => number, node: OnnxNode | undefined, shape: KnownShape): WeightRole => {
   const isDepthwise = int(node, "group") > 1 && shape?.[1] === 1;
   return isDepthwise
     ? { kind: "depthwise", as: "depthwise kernel", axis: first, data: 0 }
     : weight("kernel", axis);
 };
-const conv: Inputs = ({ node }, shape) => [undefined, kernelRole(first, node, shape), vector("bias")];
+const conv: Inputs = ({ node }, shape) => [
+  undefined,
+  { ...kernelRole(first, node, shape), isConvolution: true },
+  vector("bias"),
+];
 const gemm: Inputs = ({ node }) => [
   weight("matrix", int(node, "transA") ? second : first, 1),
   weight("matrix", int(node, "transB") ? first : second),
