@@ -62,9 +62,10 @@ export function showMaps(layer: string, before: FeatureMaps, now: FeatureMaps | 
     `${shown} of ${channels} feature maps of ${layer}, ${height} by ${width} each, before`,
   );
   if (!now || now.values.length !== before.values.length) {
-    element("maps-now-caption").textContent = "Now: folded into its neighbour";
-    element<HTMLCanvasElement>("maps-now").width = 1;
-    element("maps-now").setAttribute("aria-label", "Nothing");
+    // Calibration folds batch norms into the convolutions before them.
+    element("maps-now-caption").textContent = "Now: gone, folded into what follows";
+    Object.assign(element("maps-now"), { width: 1, height: 1 });
+    element("maps-now").setAttribute("aria-label", "Nothing: the layer was folded into what follows");
     return;
   }
   drawMaps(element<HTMLCanvasElement>("maps-now"), now, shown, largest);

@@ -102,7 +102,7 @@ async function open(files: File[], pixels?: PixelRange, isBundled = false): Prom
     const trial = "problem" in opened.trial ? undefined : opened.trial;
     state = { clerk, files, isBundled, opened, trial, picture: 0, known: new Map() };
     showOpened(state);
-    if (!pixels) range.value = opened.isRangeTold ? TOLD : "unit";
+    if (!pixels || isBundled) range.value = opened.isRangeTold ? TOLD : "unit";
     if (!isBundled) element("title").scrollIntoView();
     await squeeze();
   } catch (error) {
@@ -143,7 +143,8 @@ function showOpened(current: State): void {
   element("was").textContent = bytesText(opened.tensorBytes);
   element("snippet").textContent = snippetFor(opened);
   element("calibration").hidden = opened.calibratesOn === undefined;
-  element("calibration-data").textContent = `Calibrate on ${opened.calibratesOn} (slower)`;
+  if (opened.calibratesOn !== undefined)
+    element("calibration-data").textContent = `Calibrate on ${opened.calibratesOn} (slower, as many bytes)`;
   if (trial) {
     showTiles(trial, (picture) => {
       current.picture = picture;

@@ -4,5 +4,6 @@ import * as ort from "onnxruntime-web/wasm";
 
 export function startOnnxRuntime(): OnnxRuntime {
   ort.env.wasm.numThreads = 1;
+  ort.env.logLevel = "fatal"; // errors are thrown: they need not be printed, too
   return ort;
 }

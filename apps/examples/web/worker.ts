@@ -38,7 +38,16 @@ interface Subject extends TriedOut {
   quantize?: Quantize;
   /** The same with a look at pictures, once that was asked for. */
   calibrated?: Quantize;
+  /** Who is told how far calibration is: whoever asks at the time. */
+  report: Report;
+  /** What came out without calibration, by bits: what calibration is to be as small as. */
+  plain: Map<number, CompressReport>;
+  /** Where searches for other sizes begin: a lambda, and the bits that it led to. */
+  known?: { lambda: number; bits: number };
+  /** Octaves by which calibration takes another lambda for the same size, where that was seen. */
+  octaves: number;
 }
+type Report = (doing: string, done: number, total: number) => void;
 let subject: Subject | undefined;
 
 type OnProgress = (doing: string, share: number) => void;
@@ -57,7 +66,10 @@ const handlers: Handlers = {
       isBundled || !runner
         ? undefined
         : await safePoint(opened.model, runner, isOwn ? [...others, ...feeds] : undefined, onProgress);
-    subject = { opened, check: safe?.check, quantize: safe?.quantize, ...triedOut };
+    const { bits, lambda, check, quantize } = safe ?? {};
+    const known = bits && lambda ? { bits, lambda } : undefined;
+    const untouched = { report: () => {}, plain: new Map(), octaves: 0 };
+    subject = { opened, check, quantize, known, ...triedOut, ...untouched };
     return {
       name: opened.name,
       format: opened.format,
@@ -65,7 +77,7 @@ const handlers: Handlers = {
       tensorBytes: sizes.total,
       fileBytes: opened.fileBytes,
       uint8DeflatedBytes: sizes.uint8Deflated,
-      safeBits: safe?.bits,
+      safeBits: bits,
       calibratesOn:
         others.length > 0 ? `${isOwn ? "your other " : ""}${others.length} ${othersAre}` : undefined,
       isRangeTold,
@@ -113,19 +125,43 @@ const handlers: Handlers = {
 
 async function compress(
   current: Subject,
-  { bits, isCalibrated }: Setting,
+  setting: Setting,
   onProgress: OnProgress,
 ): Promise<{ bytes: Uint8Array; report: CompressReport }> {
   const { model } = current.opened;
-  const report = (doing: string, done: number, total: number) => onProgress(doing, done / total);
-  if (!isCalibrated)
-    return compressModel(model, { bits }, { quantize: current.quantize, onProgress: report });
+  const { bits } = setting;
+  current.report = (doing, done, total) => onProgress(doing, done / total);
+  if (setting.isCalibrated) return calibrated(current, bits, onProgress);
+  const { quantize, report: onTold, known } = current;
+  // An octave of lambda is about half a bit.
+  const start = known && known.lambda * 4 ** (known.bits - bits);
+  const made = await compressModel(model, { bits }, { quantize, start, onProgress: onTold });
+  current.plain.set(bits, made.report);
+  if (made.report.lambda) current.known = { lambda: made.report.lambda, bits };
+  return made;
+}
+
+/** As many bytes as it takes without calibration, so that what both make of pictures can be compared. */
+async function calibrated(current: Subject, bits: number, onProgress: OnProgress) {
+  const { model } = current.opened;
+  if (!current.plain.has(bits)) await compress(current, { bits, isCalibrated: false }, onProgress);
+  const { bytes: maxBytes, lambda = 1 } = current.plain.get(bits)!;
   if (!current.calibrated) {
     const { calibrateOn } = await import("./calibration.js");
+    const report: Report = (...told) => current.report(...told);
     current.calibrated = await calibrateOn(current.others, model, current.check, report);
   }
+  let round = 0;
+  const quantize: Quantize = (lambda) => {
+    current.report = (doing, done, total) => onProgress(`${doing}, round ${round}`, done / total);
+    round++;
+    return current.calibrated!(lambda);
+  };
   onProgress("rounding with care", 0);
-  return compressModel(model, { bits }, { quantize: current.calibrated });
+  const start = lambda * 2 ** current.octaves;
+  const made = await compressModel(model, { maxBytes }, { quantize, start });
+  current.octaves = Math.log2((made.report.lambda ?? start) / lambda);
+  return made;
 }
 
 /** Bytes of an element by its type's name. */
