@@ -19,7 +19,8 @@ const SIDE = 28;
 export const sampleDigits = (): Promise<Digits> =>
   fetchDigits(new URL("./model/samples.bin", import.meta.url));
 
-/** 64 others, which the bundled network was trained on. */
+/** Others, which the bundled network was trained on. */
+export const CALIBRATION_DIGITS = 64;
 export const calibrationDigits = (): Promise<Digits> =>
   fetchDigits(new URL("./model/calibration.bin", import.meta.url));
 

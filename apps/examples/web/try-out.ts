@@ -12,7 +12,14 @@ import { mostLikely } from "./answers.js";
 import type { Picture, PixelRange, Trial } from "./messages.js";
 import type { OpenedModel } from "./open-model.js";
 import { answersOf, errorsOf, type Outputs, outputsFor } from "./outputs.js";
-import { calibrationDigits, digitPictures, ownPicture, sampleDigits, scaledDigits } from "./pictures.js";
+import {
+  CALIBRATION_DIGITS,
+  calibrationDigits,
+  digitPictures,
+  ownPicture,
+  sampleDigits,
+  scaledDigits,
+} from "./pictures.js";
 import { startRunner } from "./runtimes.js";
 
 export interface TriedOut {
@@ -22,10 +29,17 @@ export interface TriedOut {
   /** A run for each of the trial's pictures, and what came out. */
   feeds: Feeds[];
   outputs: Outputs[];
-  /** Runs with pictures that have no part in the trial, for calibration to look at; and what they are. */
-  others: Feeds[];
-  othersAre: "digits" | "pictures";
+  /** Pictures that have no part in the trial, for calibration to look at. */
+  others?: Others;
   isRangeTold: boolean;
+}
+
+export interface Others {
+  /** What they are, in words. */
+  are: string;
+  isOwn: boolean;
+  /** A run for each. */
+  feeds(): Promise<Feeds[]>;
 }
 
 /** How long all pictures together may take, ms: digits, which tell little of another network, and the visitor's own. */
@@ -45,7 +59,6 @@ export async function tryOut(
   range: PixelRange | undefined,
   onProgress: OnProgress,
 ): Promise<TriedOut> {
-  const untried = { feeds: [], outputs: [], others: [], othersAre: "pictures", isRangeTold: false } as const;
   let runner: Runner | undefined;
   try {
     runner = await startRunner(model);
@@ -58,11 +71,10 @@ export async function tryOut(
     const { trial, isReader } = trialOf(pictures, outputs);
     const isRangeTold = hints.range !== undefined;
     const whole = { ...trial, isInk: !isOwn, layers: runner.layers };
-    const others = isReader ? await otherDigits(input) : (found.others ?? []);
-    const othersAre = isReader ? "digits" : "pictures";
-    return { trial: whole, runner, feeds, outputs, others, othersAre, isRangeTold };
+    const others = isReader ? otherDigits(input) : found.others;
+    return { trial: whole, runner, feeds, outputs, others, isRangeTold };
   } catch (error) {
-    return { ...untried, feeds: [], outputs: [], others: [], trial: { problem: messageOf(error) }, runner };
+    return { trial: { problem: messageOf(error) }, runner, feeds: [], outputs: [], isRangeTold: false };
   }
 }
 
@@ -90,7 +102,7 @@ function trialOf(pictures: Picture[], outputs: Outputs[]) {
 interface Material {
   pictures: Picture[];
   feeds: Feeds[];
-  others?: Feeds[];
+  others?: Others;
 }
 
 /** Every second picture judges, where there are enough: the others are for calibration. */
@@ -114,7 +126,13 @@ async function own(
     }
   }
   const judges = await affordable(runner, feeds[0], feeds.length, PATIENCE.own);
-  return { pictures: pictures.slice(0, judges), feeds: feeds.slice(0, judges), others };
+  return {
+    pictures: pictures.slice(0, judges),
+    feeds: feeds.slice(0, judges),
+    others: isSplit
+      ? { are: `your other ${others.length} pictures`, isOwn: true, feeds: async () => others }
+      : undefined,
+  };
 }
 
 /** All of them for a network of their size, of others as many as there is time for. */
@@ -130,9 +148,13 @@ async function digits(runner: Runner, input: PictureInput): Promise<Material> {
   };
 }
 
-async function otherDigits(input: PictureInput): Promise<Feeds[]> {
-  const all = await calibrationDigits();
-  return scaledDigits(all, input, all.labels.length).map(input.feeds);
+/** Fetched when they are wanted. */
+function otherDigits(input: PictureInput): Others {
+  const feeds = async () => {
+    const all = await calibrationDigits();
+    return scaledDigits(all, input, all.labels.length).map(input.feeds);
+  };
+  return { are: `${CALIBRATION_DIGITS} digits`, isOwn: false, feeds };
 }
 
 /** How many of so many runs there is time for, a few at least. The first run of all is slower. */

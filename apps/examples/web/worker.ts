@@ -60,12 +60,9 @@ const handlers: Handlers = {
     const opened = await openModel(files.filter((file) => !isPicture(file)));
     const sizes = await sizesOf(opened.model);
     const triedOut = await tryOut(opened, files.filter(isPicture), range, onProgress);
-    const { runner, trial, feeds, others, othersAre, isRangeTold } = triedOut;
-    const isOwn = othersAre === "pictures" && others.length > 0;
-    const safe =
-      isBundled || !runner
-        ? undefined
-        : await safePoint(opened.model, runner, isOwn ? [...others, ...feeds] : undefined, onProgress);
+    const { runner, trial, feeds, others, isRangeTold } = triedOut;
+    const own = others?.isOwn ? [...(await others.feeds()), ...feeds] : undefined;
+    const safe = isBundled || !runner ? undefined : await safePoint(opened.model, runner, own, onProgress);
     const { bits, lambda, check, quantize } = safe ?? {};
     const known = bits && lambda ? { bits, lambda } : undefined;
     const untouched = { report: () => {}, plain: new Map(), octaves: 0 };
@@ -78,8 +75,7 @@ const handlers: Handlers = {
       fileBytes: opened.fileBytes,
       uint8DeflatedBytes: sizes.uint8Deflated,
       safeBits: bits,
-      calibratesOn:
-        others.length > 0 ? `${isOwn ? "your other " : ""}${others.length} ${othersAre}` : undefined,
+      calibratesOn: others?.are,
       isRangeTold,
       trial,
     };
@@ -149,7 +145,7 @@ async function calibrated(current: Subject, bits: number, onProgress: OnProgress
   if (!current.calibrated) {
     const { calibrateOn } = await import("./calibration.js");
     const report: Report = (...told) => current.report(...told);
-    current.calibrated = await calibrateOn(current.others, model, current.check, report);
+    current.calibrated = await calibrateOn(await current.others!.feeds(), model, current.check, report);
   }
   let round = 0;
   const quantize: Quantize = (lambda) => {
