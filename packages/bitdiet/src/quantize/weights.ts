@@ -107,7 +107,7 @@ function integerFor(exact: number, rate: number, model: WeightRateModel | undefi
 }
 
 /** The step with which integers come closest to a row; 0 if all are 0. */
-function fittedStep(wanted: Float32Array, integers: Int32Array): number {
+export function fittedStep(wanted: Float32Array, integers: Int32Array): number {
   let product = 0;
   let square = 0;
   for (let i = 0; i < wanted.length; i++) {

@@ -9,7 +9,7 @@
 import { type DecodeLimits, decodeModel } from "../file/decode.js";
 import { encodeModel } from "../file/encode.js";
 import { dequantize } from "../file/quantized-tensor.js";
-import { quantizeWeights } from "../quantize/weights.js";
+import { fittedStep } from "../quantize/weights.js";
 
 /** By how much the values of a tensor have changed. */
 export interface Change {
@@ -28,39 +28,73 @@ export interface ChangeSender {
   send(changes: readonly Change[]): Uint8Array;
 }
 
-/** About half a bit a value. */
-const FINENESS = -0.5;
+/** A little less than a fiftieth of float32. */
+const BITS = 0.6;
+/** Finenesses that are tried, in eighths. */
+const FINENESSES = { least: -8 * 8, most: 16 * 8 };
 
 /**
- * @param fineness a tensor's values are multiples of 2^(1 - fineness) times the root of their mean square: at 0 about 0.7 bits a
- *   value, each 1 more adds up to a bit, each 1 less takes more than half
+ * @param bits a value that a round's file takes at most, above 0; only a file of zeros may take more. What is left of it in a round is not
+ *   saved up
+ * @throws {RangeError} if bits is no number above 0
  */
-export function changeSender({ fineness = FINENESS }: { fineness?: number } = {}): ChangeSender {
+export function changeSender({ bits = BITS }: { bits?: number } = {}): ChangeSender {
+  if (!(bits > 0)) throw new RangeError(`bits: expected a number above 0, got ${bits}`);
   const lost = new Map<string, Float32Array>();
   return {
     send(changes) {
-      const tensors = changes.map(({ name, shape, values }) => {
-        const before = lost.get(name) ?? new Float32Array(values.length);
-        if (before.length !== values.length)
-          throw new RangeError(`changes: ${name}: expected ${before.length} values, got ${values.length}`);
-        if (!values.every(Number.isFinite)) throw new RangeError(`changes: ${name}: expected finite numbers`);
-        const wanted = values.map((value, i) => value + before[i]);
-        // One row, one step: steps for each channel would cost more than such coarse values.
-        const row = { values: wanted, shape: [1, wanted.length], axis: 0 };
-        const quantized = quantizeWeights(row, fineness);
-        const told = quantized ? dequantize(quantized) : new Float32Array(wanted.length);
+      const wanted = changes.map((change) => withLost(change, lost.get(change.name)));
+      const values = changes.reduce((sum, { values }) => sum + values.length, 0);
+      // The finest that fits. The best coder of few symbols is worth its time.
+      let { least, most } = FINENESSES;
+      let best = written(wanted, least / 8);
+      while (most - least > 1) {
+        const middle = (least + most) >> 1;
+        const tried = written(wanted, middle / 8);
+        if (8 * tried.bytes.length > bits * values) most = middle;
+        else [least, best] = [middle, tried];
+      }
+      best.tensors.forEach(({ name, quantized }, i) => {
+        const told = dequantize(quantized);
         lost.set(
           name,
-          wanted.map((value, i) => value - told[i]),
+          wanted[i].values.map((value, k) => value - told[k]),
         );
-        const steps = quantized?.steps ?? new Float32Array(1);
-        const integers = quantized?.integers ?? new Int32Array(wanted.length);
-        return { name, dtype: "float32" as const, quantized: { shape, integers, axis: 0, steps } };
       });
-      // The best coder of few symbols is worth its time.
-      return encodeModel({ tensors }, { minGain: 0 });
+      return best.bytes;
     },
   };
+}
+
+function withLost(
+  { name, shape, values }: Change,
+  before: Float32Array = new Float32Array(values.length),
+): Change {
+  if (before.length !== values.length)
+    throw new RangeError(`changes: ${name}: expected ${before.length} values, got ${values.length}`);
+  if (!values.every(Number.isFinite)) throw new RangeError(`changes: ${name}: expected finite numbers`);
+  return { name, shape, values: values.map((value, i) => value + before[i]) };
+}
+
+function written(changes: readonly Change[], fineness: number) {
+  const tensors = changes.map(({ name, shape, values }) => ({
+    name,
+    dtype: "float32" as const,
+    quantized: { shape, axis: 0, ...nearest(values, fineness) },
+  }));
+  return { tensors, bytes: encodeModel({ tensors }, { minGain: 0 }) };
+}
+
+/**
+ * The nearest integers in steps of 2^(1 - fineness) times the root of the mean square, and the step that then fits them best; a single one,
+ * since those of channels would cost more than such coarse values. (By rate, changes of one size would all become 0, round after round.)
+ */
+function nearest(values: Float32Array, fineness: number): { integers: Int32Array; steps: Float32Array } {
+  const squares = values.reduce((sum, value) => sum + value * value, 0);
+  const step = 2 ** (1 - fineness) * Math.sqrt(squares / values.length);
+  const integers =
+    step > 0 ? Int32Array.from(values, (value) => Math.round(value / step)) : new Int32Array(values.length);
+  return { integers, steps: Float32Array.of(fittedStep(values, integers)) };
 }
 
 /** What was sent, by the names of tensors. @throws {CorruptInputError} if the bytes are damaged or beyond the limits */

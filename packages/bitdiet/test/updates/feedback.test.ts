@@ -6,7 +6,7 @@ const SHAPE = [3, 3, 8, 40];
 const SIZE = 2880;
 
 test("what a round loses is sent later: sums stay as near as a single round is off", async () => {
-  const sender = changeSender();
+  const sender = changeSender({ bits: 0.9 });
   const [sum, told] = [new Float64Array(SIZE), new Float64Array(SIZE)];
   const energy = (values: ArrayLike<number>) =>
     Array.from(values).reduce((total, value) => total + value ** 2, 0);
@@ -14,7 +14,7 @@ test("what a round loses is sent later: sums stay as near as a single round is o
   for (let round = 0; round < 30; round++) {
     const values = normals(SIZE, round, 0.01);
     const bytes = sender.send([{ name: "w", shape: SHAPE, values }]);
-    expect((8 * bytes.length) / SIZE).toBeLessThan(0.64 * 1.3);
+    expect((8 * bytes.length) / SIZE).toBeLessThanOrEqual(0.9);
     const received = (await changesIn(bytes)).get("w")!;
     for (let i = 0; i < SIZE; i++) {
       sum[i] += values[i];
@@ -28,7 +28,7 @@ test("what a round loses is sent later: sums stay as near as a single round is o
 });
 
 test("a change that ends is told to its end; zeros are a few bytes", async () => {
-  const sender = changeSender({ fineness: 0 });
+  const sender = changeSender({ bits: 2 });
   const values = normals(400, 1);
   const told = new Float64Array(400);
   for (let round = 0; round < 12; round++) {
@@ -46,6 +46,17 @@ test("a change that ends is told to its end; zeros are a few bytes", async () =>
   ).toBeLessThan(60);
 });
 
+test("changes of one size, as Adam's are, are told from the first round on, within the bits", () => {
+  const sender = changeSender();
+  for (let round = 0; round < 4; round++) {
+    const jitter = normals(20_000, round, 0.3);
+    const values = normals(20_000, 10 + round).map((value, i) => Math.sign(value) * (1 + jitter[i]));
+    const bits = (8 * sender.send([{ name: "w", shape: [20_000], values }]).length) / 20_000;
+    expect(bits).toBeGreaterThan(0.3);
+    expect(bits).toBeLessThanOrEqual(0.6);
+  }
+});
+
 test("refuses what does not fit, and damaged bytes", async () => {
   const sender = changeSender();
   const bytes = sender.send([{ name: "w", shape: [40], values: normals(40, 1) }]);
@@ -54,4 +65,5 @@ test("refuses what does not fit, and damaged bytes", async () => {
   expect(send(new Float32Array(40).fill(Number.NaN))).toThrow("w: expected finite numbers");
   bytes[bytes.length - 1] ^= 1;
   await expect(changesIn(bytes)).rejects.toThrow(CorruptInputError);
+  expect(() => changeSender({ bits: 0 })).toThrow("bits: expected a number above 0, got 0");
 });
