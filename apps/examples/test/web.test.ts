@@ -385,19 +385,20 @@ describe.skipIf(!hasChromium)("the page", () => {
   }, 150_000);
 
   it("says how far outputs that are no answers are off, and calibrates on half of the visitor's pictures", async () => {
+    page.setDefaultTimeout(150_000); // dozens of sessions, where a busy machine is slow
     const files = Object.entries(onnxMaps(bundledWeights()));
     await page.setInputFiles("#files", [
       ...files.map(([name, bytes]) => ({ name, mimeType: "", buffer: Buffer.from(bytes) })),
-      ...pngs(24),
+      ...pngs(16),
     ]);
     await page.waitForFunction(() => document.getElementById("lead")!.textContent!.includes("maps"));
-    const off = (verdict: string) => Number(/Outputs off by ([\d.]+) % on 12 pictures/.exec(verdict)![1]);
+    const off = (verdict: string) => Number(/Outputs off by ([\d.]+) % on 8 pictures/.exec(verdict)![1]);
     const safe = off(await settled());
     expect(safe).toBeGreaterThan(0);
     expect(safe).toBeLessThan(10);
     const alone = await slideTo(18);
     expect(off(alone)).toBeGreaterThan(safe);
-    expect(await page.textContent("#calibration")).toContain("Calibrate on your other 12 pictures");
+    expect(await page.textContent("#calibration")).toContain("Calibrate on your other 8 pictures");
     expect(await page.locator("#tiles input").first().getAttribute("aria-label")).toMatch(
       /^0\.png, outputs off by [\d.]+ %$/,
     );
@@ -407,7 +408,7 @@ describe.skipIf(!hasChromium)("the page", () => {
     const calibrated = await settled();
     expect(off(calibrated)).toBeLessThan(0.8 * off(alone));
     expect(Number.parseFloat(calibrated)).toBeLessThan(1.02 * Number.parseFloat(alone));
-  }, 150_000);
+  }, 300_000);
 
   it("takes the range of pixels from preprocessor_config.json, until the visitor says otherwise", async () => {
     const config = { do_normalize: false, rescale_factor: 1 };
@@ -496,7 +497,7 @@ describe.skipIf(!hasChromium)("the page", () => {
     expect(bytes(calibrated)).toBeLessThan(1.01 * bytes(alone));
     await page.uncheck("#calibrate");
     await expect.poll(() => page.textContent("#verdict")).toBe(alone);
-  });
+  }, 150_000);
 
   it("opens again without a network", async () => {
     await page.waitForFunction(() => document.getElementById("offline")!.textContent !== "");

@@ -1,4 +1,4 @@
-// The smallest file of a network whose outputs stay, by the search that `bitdiet compress` makes where no size is asked for: the network
+// The smallest file of a network whose outputs stay, by the search that `bitdiet compress` makes first where no size is asked for: the network
 // is run on the visitor's pictures or on made-up inputs, before and after.
 // Example: `(await safePoint(model, runner, undefined, onProgress))?.bits` is 8.1 for MobileNet: there the slider begins.
 import type { Model, Quantize } from "bitdiet";
@@ -50,13 +50,11 @@ async function safePointOn(
   const report = (doing: string, done: number, total: number) => onProgress(doing, done / total);
   try {
     const check = await checkOutputs(model, runner, { feeds, clock, onProgress: report });
-    const candidates = defaultCandidates(model, check);
-    const { report: found } = await compressChecked(model, undefined, check, {
-      candidates,
-      onProgress: report,
-    });
-    const { quantize } = candidates.find(({ name }) => name === found.method)!;
-    const { bits, lambda } = found;
+    // The likeliest way alone: that another one is better is rare, and to look takes as long again.
+    const [likeliest] = defaultCandidates(model, check);
+    const how = { candidates: [likeliest], onProgress: report };
+    const { bits, lambda } = (await compressChecked(model, undefined, check, how)).report;
+    const { quantize } = likeliest;
     return { bits: Number.isFinite(bits) ? bits : undefined, lambda, quantize, check };
   } catch (error) {
     console.info(`The network's outputs were not compared: ${(error as Error).message}`);

@@ -137,6 +137,9 @@ async function compress(
   return made;
 }
 
+/** Lambdas of an octave that calibration tells apart: a step is about a sixteenth of a bit. */
+const STEPS = 8;
+
 /** As many bytes as it takes without calibration, so that what both make of pictures can be compared. */
 async function calibrated(current: Subject, bits: number, onProgress: OnProgress) {
   const { model } = current.opened;
@@ -147,11 +150,17 @@ async function calibrated(current: Subject, bits: number, onProgress: OnProgress
     const report: Report = (...told) => current.report(...told);
     current.calibrated = await calibrateOn(await current.others!.feeds(), model, current.check, report);
   }
-  let round = 0;
+  // A round is a walk through the whole network: lambdas that are nearly the same share one, and bytes come as near as that allows.
+  const rounds = new Map<number, ReturnType<Quantize>>();
   const quantize: Quantize = (lambda) => {
+    const step = Math.round(STEPS * Math.log2(lambda));
+    const known = rounds.get(step);
+    if (known) return known;
+    const round = rounds.size + 1;
     current.report = (doing, done, total) => onProgress(`${doing}, round ${round}`, done / total);
-    round++;
-    return current.calibrated!(lambda);
+    const made = current.calibrated!(2 ** (step / STEPS));
+    rounds.set(step, made);
+    return made;
   };
   onProgress("rounding with care", 0);
   const start = lambda * 2 ** current.octaves;
