@@ -2,7 +2,8 @@
 import type { Rows } from "./weights-shape.js";
 
 /** What the bytes say, and where their bits are. */
-export interface CodedWeights extends Rows {
+export interface CodedWeights {
+  shape: Rows;
   count: number;
   isMatrix: boolean;
   profile: number;

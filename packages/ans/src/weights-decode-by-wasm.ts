@@ -61,7 +61,8 @@ export function engine(): Decode | undefined {
 }
 
 function decodeBy({ memory, decodeGroups }: Exports, coded: CodedWeights): DecodedWeights {
-  const { rowLength, height, width, count, isMatrix, profile, meanClass, payload, low } = coded;
+  const { count, isMatrix, profile, meanClass, payload, low } = coded;
+  const { rowLength, height, width } = coded.shape;
   const [rowGain, columnGain] = coded.gains;
   const rows = count / rowLength;
   const kernel = height * width;

@@ -21,7 +21,8 @@ import { ESCAPE, frozenTables } from "./weights-tables.js";
 import { expectedOf, kernelMean, matrixMean, movedMean } from "./weights-walk.js";
 
 export function decodePlainly(coded: CodedWeights): DecodedWeights {
-  const { rowLength, width, height, count, isMatrix, payload, gains, meanClass } = coded;
+  const { count, isMatrix, payload, gains, meanClass } = coded;
+  const { rowLength, height, width } = coded.shape;
   const tables = frozenTables(isMatrix, coded.profile);
   const scales = rowScales(meanClass, gains);
   const integers = new Int32Array(count);

@@ -46,7 +46,8 @@ export function decodeWeightRows(bytes: Uint8Array, count: number, shape: Rows):
 }
 
 function readStart(bytes: Uint8Array, count: number, shape: Rows): CodedWeights {
-  const [kind, meanClass] = bytes;
+  const kind = bytes[0];
+  const meanClass = bytes[1];
   const profile = kind & 15;
   if (!(profile < PROFILES && meanClass < MEAN_CLASSES)) corrupt("weights: header");
   let at = 2;
@@ -60,7 +61,7 @@ function readStart(bytes: Uint8Array, count: number, shape: Rows): CodedWeights 
     states[lane] = bitsAt(payload, position) & ((1 << TABLE_LOG) - 1);
   const isMatrix = shape.height * shape.width === 1;
   return {
-    ...shape,
+    shape,
     count,
     isMatrix,
     profile,

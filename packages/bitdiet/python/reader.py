@@ -575,7 +575,7 @@ def cost(entry):
 
     first = integers(entry["coder"], lengths[0])
     if entry.get("flags", 0) & 1:
-        first += rows * STEP + lengths[0] * NANOSECONDS_PER_BYTE[0]
+        first += rows * STEP + lengths[0] * NANOSECONDS_PER_BYTE[2]
     if not entry.get("refinement"):
         return first
     return 2 * first + integers(entry["refinement"][1], lengths[1])
@@ -830,8 +830,7 @@ def read_steps(reader, count):
     middle = reader.signed()
 
     def numbers(n):
-        coded = reader.block()
-        return decode_cabac(coded, n, max(1, n), (1, 1))
+        return read_integers(reader.block(), 2, n, n, (1, 1))
 
     if count == 1:
         return np.array([0 if grid > 127 else step_at(middle, parts)], "<f4")

@@ -87,7 +87,8 @@ async function dequantized(
   const { integers, steps } = await readQuantized(entry, part, refinement);
   const coarse = refined && !refinement ? 2 ** refined.bits : 1;
   const layout = rowsOf(entry.shape, axis);
-  const factors = new Float64Array(layout.extents[0]).map((_, row) => (steps[row] ?? steps[0]) * coarse);
+  const factors = new Float64Array(layout.extents[0]).fill(steps[0] * coarse);
+  if (steps.length > 1) for (let row = 0; row < factors.length; row++) factors[row] = steps[row] * coarse;
   return scatterRows(new Float32Array(entry.size / 4), integers, layout, factors);
 }
 

@@ -55,7 +55,7 @@ export interface EncodeOptions {
   progressive?: boolean;
 }
 
-const MIN_GAIN = 0.015;
+const MIN_GAIN = 0.02;
 
 /** An entry whose parts have lengths and hashes, but no place yet (start 0), and their bytes. */
 export interface EncodedTensor {

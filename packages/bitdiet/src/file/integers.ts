@@ -23,7 +23,7 @@ export interface IntegerDecoder {
 }
 
 /** The one that steps are coded by, too. */
-export const CABAC = 0;
+export const WEIGHTS = 2;
 
 export const decoders: readonly IntegerDecoder[] = [
   {

@@ -6,7 +6,7 @@
 import type { MetadataEntry, Part, TensorEntry } from "./entries.js";
 import { CorruptInputError } from "./errors.js";
 import { integerLayout } from "./integer-layout.js";
-import { CABAC, decoders } from "./integers.js";
+import { decoders, WEIGHTS } from "./integers.js";
 
 export interface DecodeLimits {
   /**
@@ -64,7 +64,7 @@ export function costOf(entry: MetadataEntry | TensorEntry): { bytes: number; nan
     rows * ROW_NANOSECONDS +
     startOf({ length });
   const steps = quantized?.perRow
-    ? rows * STEP_NANOSECONDS + part.length * decoders[CABAC].nanosecondsPerByte
+    ? rows * STEP_NANOSECONDS + part.length * decoders[WEIGHTS].nanosecondsPerByte
     : 0;
   const first = listOf(coded.coder, part) + steps;
   if (!quantized?.refinement || !refinementPart) return { bytes: size, nanoseconds: first };

@@ -9,14 +9,13 @@ import { type Dtype, elementCount } from "../model.js";
 import { gridValues } from "./affine-grid.js";
 import { must } from "./errors.js";
 import { readIntegerTensor } from "./integer-tensor.js";
+import { WEIGHTS } from "./integers.js";
 import { type Reader, readBlock, readBytes, readNumber } from "./numbers.js";
 import { indexWidth, MAX_VALUES } from "./palette.js";
 import { readPlanes, widthOf } from "./planes.js";
 
 export const GRID = 252;
 export const ROWS = 253;
-/** The coder of integers in rows here: it sees rows, and decodes as fast as work is counted for. */
-export const WEIGHTS = 2;
 /** Bytes of an element from which on counted work has room for it. */
 export const MIN_WIDTH_OF_ROWS = 4;
 

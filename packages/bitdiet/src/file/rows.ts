@@ -89,95 +89,107 @@ export function scatterRows(
   factors: Float64Array,
 ): Float32Array {
   const [, middle, inner] = extents;
-  const starts = new Int32Array(factors.length)
-    .map((_, row) => row * strides[0])
-    .filter((_, row) => factors[row] !== 0);
-  const scales = factors.filter((factor) => factor !== 0);
-  if (middle === 1 && strides[2] === 1 && integers instanceof Int32Array)
-    return scaledRows(values, integers, starts, scales, inner);
+  const starts = new Int32Array(factors.length);
+  const scales = new Float64Array(factors.length);
+  let kept = 0;
+  for (let row = 0; row < factors.length; row++) {
+    if (factors[row] === 0) continue;
+    starts[kept] = row * strides[0];
+    scales[kept++] = factors[row];
+  }
   const places = new Int32Array(middle * inner);
   for (let j = 0, k = 0; j < middle; j++) {
     for (let l = 0; l < inner; l++) places[k++] = j * strides[1] + l * strides[2];
   }
-  for (let first = 0; first < starts.length; first += TILE) {
-    const last = Math.min(first + TILE, starts.length);
-    const done =
-      integers instanceof Uint8Array
-        ? scatterFours(values, integers, places, starts, scales, first, last)
-        : 0;
-    scatterOnes(values, integers, places, starts, scales, first, last, done);
-  }
+  const scatterFour = integers instanceof Uint8Array ? scatterFourOfBytes : scatterFourOfNumbers;
+  let row = 0;
+  for (; row + 4 <= kept; row += 4)
+    scatterFour(values, integers as Int32Array & Uint8Array, places, starts, scales, row);
+  for (; row < kept; row++) scatterOne(values, integers, places, starts, scales, row);
   return values;
 }
 
-/** Rows that are in order already. */
-function scaledRows(
+/** Rows row .. row + 3: four at once keep a processor busy that waits for none of them. */
+function scatterFourOfNumbers(
   values: Float32Array,
-  integers: Int32Array,
+  integers: Int32Array | Float32Array,
+  places: Int32Array,
   starts: Int32Array,
   factors: Float64Array,
-  length: number,
-): Float32Array {
-  for (let row = 0, from = 0; row < starts.length; row++) {
-    const factor = factors[row];
-    const start = starts[row];
-    for (let k = 0; k < length; k++) values[start + k] = integers[from++] * factor;
+  row: number,
+): void {
+  const { length } = places;
+  const p = starts[row];
+  const q = starts[row + 1];
+  const r = starts[row + 2];
+  const s = starts[row + 3];
+  const f = factors[row];
+  const g = factors[row + 1];
+  const h = factors[row + 2];
+  const i = factors[row + 3];
+  let a = row * length;
+  let b = a + length;
+  let c = b + length;
+  let d = c + length;
+  for (let k = 0; k < length; k = (k + 1) | 0) {
+    const place = places[k];
+    values[(p + place) | 0] = integers[a] * f;
+    values[(q + place) | 0] = integers[b] * g;
+    values[(r + place) | 0] = integers[c] * h;
+    values[(s + place) | 0] = integers[d] * i;
+    a = (a + 1) | 0;
+    b = (b + 1) | 0;
+    c = (c + 1) | 0;
+    d = (d + 1) | 0;
   }
-  return values;
 }
 
-/** Four integers of each row by one load, of rows first .. last - 1. @returns how many of each row that were */
-function scatterFours(
+/** The same of integers as zigzag.ts writes them. */
+function scatterFourOfBytes(
   values: Float32Array,
   integers: Uint8Array,
   places: Int32Array,
   starts: Int32Array,
   factors: Float64Array,
-  first: number,
-  last: number,
-): number {
-  const view = new DataView(integers.buffer, integers.byteOffset, integers.length);
+  row: number,
+): void {
   const { length } = places;
-  let k = 0;
-  for (; k + 4 <= length; k = (k + 4) | 0) {
-    const a = places[k];
-    const b = places[k + 1];
-    const c = places[k + 2];
-    const d = places[k + 3];
-    for (let i = first, from = (first * length + k) | 0; i < last; i++, from = (from + length) | 0) {
-      let four = view.getInt32(from, true);
-      const factor = factors[i];
-      const start = starts[i];
-      values[(start + a) | 0] = (((four >>> 1) & 127) ^ -(four & 1)) * factor;
-      four >>>= 8;
-      values[(start + b) | 0] = (((four >>> 1) & 127) ^ -(four & 1)) * factor;
-      four >>>= 8;
-      values[(start + c) | 0] = (((four >>> 1) & 127) ^ -(four & 1)) * factor;
-      four >>>= 8;
-      values[(start + d) | 0] = (((four >>> 1) & 127) ^ -(four & 1)) * factor;
-    }
+  const p = starts[row];
+  const q = starts[row + 1];
+  const r = starts[row + 2];
+  const s = starts[row + 3];
+  const f = factors[row];
+  const g = factors[row + 1];
+  const h = factors[row + 2];
+  const i = factors[row + 3];
+  let a = row * length;
+  let b = a + length;
+  let c = b + length;
+  let d = c + length;
+  for (let k = 0; k < length; k = (k + 1) | 0) {
+    const place = places[k];
+    values[(p + place) | 0] = ((integers[a] >>> 1) ^ -(integers[a] & 1)) * f;
+    values[(q + place) | 0] = ((integers[b] >>> 1) ^ -(integers[b] & 1)) * g;
+    values[(r + place) | 0] = ((integers[c] >>> 1) ^ -(integers[c] & 1)) * h;
+    values[(s + place) | 0] = ((integers[d] >>> 1) ^ -(integers[d] & 1)) * i;
+    a = (a + 1) | 0;
+    b = (b + 1) | 0;
+    c = (c + 1) | 0;
+    d = (d + 1) | 0;
   }
-  return k;
 }
 
-/** The same one by one, from number k of each row on. */
-function scatterOnes(
+function scatterOne(
   values: Float32Array,
   integers: Int32Array | Float32Array | Uint8Array,
   places: Int32Array,
   starts: Int32Array,
   factors: Float64Array,
-  first: number,
-  last: number,
-  k: number,
+  row: number,
 ): void {
-  const { length } = places;
   const isZigzag = integers instanceof Uint8Array;
-  for (; k < length; k++) {
-    const place = places[k];
-    for (let i = first, from = first * length + k; i < last; i++, from += length) {
-      const integer = integers[from];
-      values[starts[i] + place] = (isZigzag ? (integer >>> 1) ^ -(integer & 1) : integer) * factors[i];
-    }
+  for (let k = 0, from = row * places.length; k < places.length; k++, from++) {
+    const integer = integers[from];
+    values[starts[row] + places[k]] = (isZigzag ? (integer >>> 1) ^ -(integer & 1) : integer) * factors[row];
   }
 }

@@ -4,7 +4,7 @@
  *     writeSteps(Float32Array.of(0.5, 0.25, 0))   // 7 bytes
  */
 import { must } from "./errors.js";
-import { CABAC, decoders } from "./integers.js";
+import { decoders, WEIGHTS } from "./integers.js";
 import { type Reader, readBlock, readBytes, readSigned } from "./numbers.js";
 import { gridStep } from "./step-grid.js";
 
@@ -24,7 +24,7 @@ export async function readSteps(reader: Reader, count: number): Promise<Float32A
   must(parts >= 1 && parts <= 128);
   const middle = readSigned(reader);
   if (count === 1 && isPruned) return new Float32Array(1);
-  const { decode } = await decoders[CABAC].load();
+  const { decode } = await decoders[WEIGHTS].load();
   const list = (length: number) =>
     decode(readBlock(reader), length, { rowLength: Math.max(1, length), kernel: [1, 1] });
   const pruned = isPruned ? list(count) : new Int32Array(count);

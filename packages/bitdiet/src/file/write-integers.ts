@@ -23,15 +23,16 @@ export interface IntegerCoder {
 export const coders: readonly IntegerCoder[] = [
   {
     name: "cabac",
-    startNanoseconds: 1e4,
-    nanosecondsEach: 150,
+    // Its code: pages load it for the sake of such tensors alone.
+    startNanoseconds: 4e6,
+    nanosecondsEach: 120,
     encode: cabac.encodeWeights,
     estimateBits: cabac.estimateBits,
   },
   {
     name: "ans",
     startNanoseconds: 2e4,
-    nanosecondsEach: 8,
+    nanosecondsEach: 5,
     encode: (integers) => {
       const symbols = byteSymbols(integers);
       return symbols && ans.encodeBytes(symbols);
@@ -44,8 +45,8 @@ export const coders: readonly IntegerCoder[] = [
   {
     name: "weights",
     // Its tables, a share of them: the tensors of a file build them once.
-    startNanoseconds: 1e5,
-    nanosecondsEach: 14,
+    startNanoseconds: 3e4,
+    nanosecondsEach: 9,
     encode: (integers, rows) => (areBelow30Bits(integers) ? ans.encodeWeights(integers, rows) : undefined),
     estimateBits: (integers, rows) =>
       areBelow30Bits(integers) ? ans.encodedWeightBits(integers, rows) : Infinity,

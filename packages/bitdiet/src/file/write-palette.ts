@@ -5,9 +5,10 @@
  */
 import type { Dtype } from "../model.js";
 import { affineGridOf, gridValues } from "./affine-grid.js";
+import { WEIGHTS } from "./integers.js";
 import { blockOf, join, writeNumber } from "./numbers.js";
 import { indexWidth, type Palette, paletteOf } from "./palette.js";
-import { GRID, indexDtype, MIN_WIDTH_OF_ROWS, ROWS, WEIGHTS } from "./palette-form.js";
+import { GRID, indexDtype, MIN_WIDTH_OF_ROWS, ROWS } from "./palette-form.js";
 import { widthOf } from "./planes.js";
 import { writeIntegerTensor } from "./write-integer-tensor.js";
 import { coders, estimated, type Measure, written } from "./write-integers.js";

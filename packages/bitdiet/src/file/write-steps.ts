@@ -3,7 +3,7 @@
  *
  *     writeSteps(Float32Array.of(0.5, 0.25, 0));   // 7 bytes
  */
-import { encodeWeights } from "@bitdiet/cabac";
+import { encodeWeights } from "@bitdiet/ans";
 import { blockOf, join, writeSigned } from "./numbers.js";
 import { gridIndex, gridOf } from "./step-grid.js";
 import { PRUNED } from "./steps.js";

@@ -252,7 +252,7 @@ describe("a tensor that is not what its entry says is refused, its hash notwiths
     [
       "a step for each of many slices, in no bytes",
       quantized([1_000_000], [1, 0], [0], Uint8Array.of(1, 0, 1, 0)),
-      'tensor "w": payload: end',
+      'tensor "w": weights: length',
     ],
     ["elements that are missing", lossless(INT32, [3], stored), ODD],
     ["elements that are too many", lossless(INT32, [1], stored), `tensor "w": ${ODD}`],
@@ -315,7 +315,7 @@ describe("a tensor that is not what its entry says is refused, its hash notwiths
         400 * entry.shape[axis] +
         start(length);
       work = list(coder, entry.part.length);
-      if (perRow) work += 700 * entry.shape[axis] + 400 * entry.part.length;
+      if (perRow) work += 700 * entry.shape[axis] + 50 * entry.part.length;
       const more = entry.refinementPart?.length ?? 0;
       if (refinement) work = 2 * work + list(refinement.coder, more);
     }
