@@ -26,6 +26,7 @@ export { decompress } from "./decompress.js";
 export { decompressMap } from "./decompress-map.js";
 export { encodeBytes, encodedBits } from "./encode-bytes.js";
 export { normalizeCounts } from "./normalize.js";
-export { decodeWeightRows, decodeWeights } from "./weights-decode.js";
+export type { WeightBlock } from "./weights-coded.js";
+export { decodeWeightRows, decodeWeights, weightBlocks } from "./weights-decode.js";
 export { encodedWeightBits, encodeWeights } from "./weights-encode.js";
 export type { WeightShape } from "./weights-shape.js";

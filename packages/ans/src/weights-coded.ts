@@ -18,9 +18,18 @@ export interface CodedWeights {
   low: Uint8Array;
 }
 
-/** How far a decoder has come when all integers are there. */
-export interface DecodedWeights {
+/** Some columns of some rows. */
+export interface WeightBlock {
+  /** The first of the rows, and of the columns. */
+  row: number;
+  from: number;
+  columns: number;
+  /** Row after row; there until the next block is asked for. */
   integers: Int32Array;
+}
+
+/** How far a decoder has come when all blocks are there. */
+export interface EndOfWeights {
   states: Int32Array;
   position: number;
   lowPosition: number;

@@ -2,7 +2,7 @@
  * The decoder one weight after the other, as FORMAT.md says it: for engines without WebAssembly, and to see what assembly/ does.
  */
 import { corrupt } from "@bitdiet/stream";
-import { bitsAt, type CodedWeights, type DecodedWeights } from "./weights-coded.js";
+import { bitsAt, type CodedWeights, type EndOfWeights, type WeightBlock } from "./weights-coded.js";
 import {
   asNeighbour,
   columnRate,
@@ -20,12 +20,12 @@ import { type LowBits, rareValue } from "./weights-low-bits.js";
 import { ESCAPE, frozenTables } from "./weights-tables.js";
 import { expectedOf, kernelMean, matrixMean, movedMean } from "./weights-walk.js";
 
-export function decodePlainly(coded: CodedWeights): DecodedWeights {
+export function* decodePlainly(coded: CodedWeights): Generator<WeightBlock, EndOfWeights> {
   const { count, isMatrix, payload, gains, meanClass } = coded;
   const { rowLength, height, width } = coded.shape;
   const tables = frozenTables(isMatrix, coded.profile);
   const scales = rowScales(meanClass, gains);
-  const integers = new Int32Array(count);
+  const integers = new Int32Array(LANES * rowLength);
   const states = coded.states.slice();
   const low: LowBits = { bytes: coded.low, bit: 0 };
   const end = 8 * payload.length;
@@ -35,7 +35,7 @@ export function decodePlainly(coded: CodedWeights): DecodedWeights {
   const columnMeans = new Int32Array(rowLength).fill(rowStart);
   for (let start = 0; start < rows && position <= end; start += LANES) {
     const group = Array.from({ length: Math.min(LANES, rows - start) }, (_, lane) => ({
-      row: integers.subarray((start + lane) * rowLength, (start + lane + 1) * rowLength),
+      row: integers.subarray(lane * rowLength, (lane + 1) * rowLength),
       mean: rowStart,
       absent: 0,
     }));
@@ -68,7 +68,13 @@ export function decodePlainly(coded: CodedWeights): DecodedWeights {
       });
       columnMeans[j] += (((sum << 8) - columnMeans[j]) * rate) >> 6;
     }
+    yield {
+      row: start,
+      from: 0,
+      columns: rowLength,
+      integers: integers.subarray(0, group.length * rowLength),
+    };
     rowStart = (rowStart + (group.reduce((all, { mean }) => all + mean, 0) >> 2)) >> 1;
   }
-  return { integers, states, position, lowPosition: low.bit };
+  return { states, position, lowPosition: low.bit };
 }

@@ -4,9 +4,9 @@
  *     profile + 16 * gains · class of the mean · LEB128 bytes of low bits · low bits · payload as in payload.ts
  */
 import { corrupt, describe, readNumber } from "@bitdiet/stream";
-import { bitsAt, type CodedWeights } from "./weights-coded.js";
+import { bitsAt, type CodedWeights, type WeightBlock } from "./weights-coded.js";
 import { GAINS, LANES, MEAN_CLASSES, TABLE_LOG } from "./weights-contexts.js";
-import { engine } from "./weights-decode-by-wasm.js";
+import { decodeByWasm } from "./weights-decode-by-wasm.js";
 import { decodePlainly } from "./weights-decode-plainly.js";
 import { PROFILES } from "./weights-frozen.js";
 import { checkedShape, type Rows, type WeightShape } from "./weights-shape.js";
@@ -34,18 +34,47 @@ export function decodeWeights(bytes: Uint8Array, count: number, shape: WeightSha
  * @throws {CorruptInputError} unless the bytes are exactly those of `count` weights of that shape
  */
 export function decodeWeightRows(bytes: Uint8Array, count: number, shape: Rows): Int32Array {
-  if (count === 0 ? bytes.length > 0 : count > bytes.length * WEIGHTS_PER_BYTE) corrupt("weights: length");
-  if (count === 0) return new Int32Array(0);
-  const coded = readStart(bytes, count, shape);
-  const { integers, states, position, lowPosition } = (engine() ?? decodePlainly)(coded);
-  const unread = 8 * coded.low.length - lowPosition;
-  const isDone = position === 8 * coded.payload.length && !states.some(Boolean) && unread >= 0 && unread < 8;
-  if (!isDone || (unread > 0 && coded.low[lowPosition >>> 3] >>> (lowPosition & 7) !== 0))
-    corrupt("weights: end");
-  return integers;
+  const blocks = weightBlocks(bytes, count, shape);
+  const { rowLength } = shape;
+  const decoded = new Int32Array(count);
+  for (const { row, from, columns, integers } of blocks) {
+    if (columns === rowLength) decoded.set(integers, row * rowLength);
+    else
+      for (
+        let at = 0, start = row * rowLength + from;
+        at < integers.length;
+        at += columns, start += rowLength
+      )
+        decoded.set(integers.subarray(at, at + columns), start);
+  }
+  return decoded;
 }
 
-function readStart(bytes: Uint8Array, count: number, shape: Rows): CodedWeights {
+/**
+ * The same weights block by block, as they are decoded: for what does more with them, or pauses.
+ *
+ * @throws {CorruptInputError} as `decodeWeightRows`, some of it only behind the last block
+ */
+export function weightBlocks(
+  bytes: Uint8Array,
+  count: number,
+  shape: Rows,
+): Generator<WeightBlock, void, undefined> {
+  if (count === 0 ? bytes.length > 0 : count > bytes.length * WEIGHTS_PER_BYTE) corrupt("weights: length");
+  return blocksOf(count === 0 ? undefined : readStart(bytes, count, shape));
+}
+
+function* blocksOf(coded: CodedWeights | undefined): Generator<WeightBlock, void, undefined> {
+  if (!coded) return;
+  const { payload, low } = coded;
+  const { states, position, lowPosition } = yield* decodeByWasm(coded) ?? decodePlainly(coded);
+  const unread = 8 * low.length - lowPosition;
+  const isDone = position === 8 * payload.length && !states.some(Boolean) && unread >= 0 && unread < 8;
+  if (!isDone || (unread > 0 && low[lowPosition >>> 3] >>> (lowPosition & 7) !== 0)) corrupt("weights: end");
+}
+
+/** What comes before the payload. */
+export function readStart(bytes: Uint8Array, count: number, shape: Rows): CodedWeights {
   const kind = bytes[0];
   const meanClass = bytes[1];
   const profile = kind & 15;

@@ -9,8 +9,9 @@
  */
 import { decodeBytes } from "@bitdiet/ans/decode-bytes";
 import { must } from "./errors.js";
-import type { DecodeIntegers, RowShape } from "./integer-rows.js";
+import type { DecodeBlocks, DecodeIntegers, RowShape } from "./integer-rows.js";
 import { once } from "./once.js";
+import type { RowBlock } from "./rows.js";
 import { fromSymbols } from "./zigzag.js";
 
 export interface IntegerDecoder {
@@ -19,7 +20,7 @@ export interface IntegerDecoder {
   nanoseconds: number;
   nanosecondsPerByte: number;
   /** Pages fetch a coder when a file names it. */
-  load(): Promise<{ decode: DecodeIntegers }>;
+  load(): Promise<{ decode: DecodeIntegers; blocks?: DecodeBlocks }>;
 }
 
 /** The one that steps are coded by, too. */
@@ -57,6 +58,25 @@ export async function readIntegers(
   if (count === 0) return new Int32Array(0);
   const { decode } = await decoders[coder].load();
   return decode(bytes, count, lines(count, rows));
+}
+
+/** The same block by block, as they are decoded. @throws {CorruptInputError} also while blocks are asked for */
+export async function readBlocks(
+  bytes: Uint8Array,
+  count: number,
+  coder: number,
+  rows: RowShape,
+): Promise<Iterable<RowBlock>> {
+  const { blocks } = await decoders[coder].load();
+  if (blocks && count > 0) return inRows(blocks(bytes, count, lines(count, rows)), rows);
+  const integers = await readIntegers(bytes, count, coder, rows);
+  return [{ row: 0, from: 0, columns: rows.rowLength, integers }];
+}
+
+/** What `lines` has put into one row. */
+function* inRows(blocks: Iterable<RowBlock>, { rowLength }: RowShape): Generator<RowBlock> {
+  for (const { row, from, columns, integers } of blocks)
+    yield rowLength === 1 ? { row: from, from: 0, columns: 1, integers } : { row, from, columns, integers };
 }
 
 /** Integers from either form that decoders give. */

@@ -84,10 +84,35 @@ export function toRows<Values extends Float32Array | Int32Array>(
  */
 export function scatterRows(
   values: Float32Array,
-  integers: Int32Array | Float32Array | Uint8Array,
-  { extents, strides }: Rows,
+  integers: Numbers,
+  rows: Rows,
   factors: Float64Array,
 ): Float32Array {
+  rowScatterer(
+    values,
+    rows,
+    factors,
+  )({ row: 0, from: 0, columns: rows.extents[1] * rows.extents[2], integers });
+  return values;
+}
+
+type Numbers = Int32Array | Float32Array | Uint8Array;
+
+/** Some columns of some rows, row after row. */
+export interface RowBlock {
+  /** The first of the rows, of those that are kept, and of the columns. */
+  row: number;
+  from: number;
+  columns: number;
+  integers: Numbers;
+}
+
+/** `scatterRows` block by block: what it returns puts one where it belongs. */
+export function rowScatterer(
+  values: Float32Array,
+  { extents, strides }: Rows,
+  factors: Float64Array,
+): (block: RowBlock) => void {
   const [, middle, inner] = extents;
   const starts = new Int32Array(factors.length);
   const scales = new Float64Array(factors.length);
@@ -101,37 +126,48 @@ export function scatterRows(
   for (let j = 0, k = 0; j < middle; j++) {
     for (let l = 0; l < inner; l++) places[k++] = j * strides[1] + l * strides[2];
   }
-  const scatterFour = integers instanceof Uint8Array ? scatterFourOfBytes : scatterFourOfNumbers;
-  let row = 0;
-  for (; row + 4 <= kept; row += 4)
-    scatterFour(values, integers as Int32Array & Uint8Array, places, starts, scales, row);
-  for (; row < kept; row++) scatterOne(values, integers, places, starts, scales, row);
-  return values;
+  return (block) => {
+    const rows = block.integers.length / block.columns;
+    const all: Scattered = { ...block, values, starts, scales, places };
+    let row = 0;
+    for (; row + 4 <= rows; row += 4) {
+      if (block.integers instanceof Uint8Array) scatterFourOfBytes(all, block.integers, row);
+      else scatterFour(all, block.integers, row);
+    }
+    for (; row < rows; row++) scatterOne(all, row);
+  };
 }
 
-/** Rows row .. row + 3: four at once keep a processor busy that waits for none of them. */
-function scatterFourOfNumbers(
-  values: Float32Array,
+interface Scattered extends RowBlock {
+  values: Float32Array;
+  /** Of the rows that are kept: the place of their first value, and their factors. */
+  starts: Int32Array;
+  scales: Float64Array;
+  /** Of the values of a row, from its first on. */
+  places: Int32Array;
+}
+
+/** Rows first .. first + 3 of the block: four at once keep a processor busy that waits for none of them. */
+function scatterFour(
+  { row, from, columns, values, starts, scales, places }: Scattered,
   integers: Int32Array | Float32Array,
-  places: Int32Array,
-  starts: Int32Array,
-  factors: Float64Array,
-  row: number,
+  first: number,
 ): void {
-  const { length } = places;
-  const p = starts[row];
-  const q = starts[row + 1];
-  const r = starts[row + 2];
-  const s = starts[row + 3];
-  const f = factors[row];
-  const g = factors[row + 1];
-  const h = factors[row + 2];
-  const i = factors[row + 3];
-  let a = row * length;
-  let b = a + length;
-  let c = b + length;
-  let d = c + length;
-  for (let k = 0; k < length; k = (k + 1) | 0) {
+  const at = row + first;
+  const p = starts[at];
+  const q = starts[at + 1];
+  const r = starts[at + 2];
+  const s = starts[at + 3];
+  const f = scales[at];
+  const g = scales[at + 1];
+  const h = scales[at + 2];
+  const i = scales[at + 3];
+  let a = first * columns;
+  let b = a + columns;
+  let c = b + columns;
+  let d = c + columns;
+  const end = from + columns;
+  for (let k = from; k < end; k = (k + 1) | 0) {
     const place = places[k];
     values[(p + place) | 0] = integers[a] * f;
     values[(q + place) | 0] = integers[b] * g;
@@ -146,27 +182,25 @@ function scatterFourOfNumbers(
 
 /** The same of integers as zigzag.ts writes them. */
 function scatterFourOfBytes(
-  values: Float32Array,
+  { row, from, columns, values, starts, scales, places }: Scattered,
   integers: Uint8Array,
-  places: Int32Array,
-  starts: Int32Array,
-  factors: Float64Array,
-  row: number,
+  first: number,
 ): void {
-  const { length } = places;
-  const p = starts[row];
-  const q = starts[row + 1];
-  const r = starts[row + 2];
-  const s = starts[row + 3];
-  const f = factors[row];
-  const g = factors[row + 1];
-  const h = factors[row + 2];
-  const i = factors[row + 3];
-  let a = row * length;
-  let b = a + length;
-  let c = b + length;
-  let d = c + length;
-  for (let k = 0; k < length; k = (k + 1) | 0) {
+  const at = row + first;
+  const p = starts[at];
+  const q = starts[at + 1];
+  const r = starts[at + 2];
+  const s = starts[at + 3];
+  const f = scales[at];
+  const g = scales[at + 1];
+  const h = scales[at + 2];
+  const i = scales[at + 3];
+  let a = first * columns;
+  let b = a + columns;
+  let c = b + columns;
+  let d = c + columns;
+  const end = from + columns;
+  for (let k = from; k < end; k = (k + 1) | 0) {
     const place = places[k];
     values[(p + place) | 0] = ((integers[a] >>> 1) ^ -(integers[a] & 1)) * f;
     values[(q + place) | 0] = ((integers[b] >>> 1) ^ -(integers[b] & 1)) * g;
@@ -180,16 +214,14 @@ function scatterFourOfBytes(
 }
 
 function scatterOne(
-  values: Float32Array,
-  integers: Int32Array | Float32Array | Uint8Array,
-  places: Int32Array,
-  starts: Int32Array,
-  factors: Float64Array,
-  row: number,
+  { row, from, columns, integers, values, starts, scales, places }: Scattered,
+  number: number,
 ): void {
   const isZigzag = integers instanceof Uint8Array;
-  for (let k = 0, from = row * places.length; k < places.length; k++, from++) {
-    const integer = integers[from];
-    values[starts[row] + places[k]] = (isZigzag ? (integer >>> 1) ^ -(integer & 1) : integer) * factors[row];
+  const start = starts[row + number];
+  const factor = scales[row + number];
+  for (let k = from, at = number * columns; k < from + columns; k++, at++) {
+    const integer = integers[at];
+    values[start + places[k]] = (isZigzag ? (integer >>> 1) ^ -(integer & 1) : integer) * factor;
   }
 }

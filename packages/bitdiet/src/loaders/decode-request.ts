@@ -3,7 +3,7 @@
  *
  *     await answerTo({ entry, part });   // { tensor: { name, dtype, shape, values } } or { error, isCorrupt: true }
  */
-import { type DecodedTensor, decodePart } from "../file/decode-part.js";
+import { type DecodedTensor, decodePart, type Pause } from "../file/decode-part.js";
 import type { TensorEntry } from "../file/entries.js";
 import type { CheckedPart } from "../file/parts.js";
 
@@ -16,10 +16,13 @@ export interface DecodeRequest {
 
 export type DecodeAnswer = { tensor: DecodedTensor } | { error: string; isCorrupt: boolean };
 
-/** Decodes; never throws. */
-export async function answerTo({ entry, part, refinement }: DecodeRequest): Promise<DecodeAnswer> {
+/** Decodes; never throws. @param pause as of `decodePart` */
+export async function answerTo(
+  { entry, part, refinement }: DecodeRequest,
+  pause?: Pause,
+): Promise<DecodeAnswer> {
   try {
-    return { tensor: await decodePart(entry, part, refinement) };
+    return { tensor: await decodePart(entry, part, refinement, pause) };
   } catch (error) {
     const { name, message } = error as Error;
     return { error: message, isCorrupt: name === "CorruptInputError" };

@@ -106,12 +106,18 @@ const isAnswer = (message: unknown): boolean =>
 
 const ownThread = /* @__PURE__ */ once(() => import("./decode-request.js"));
 
-/** What this thread answers, after a pause for whatever else waits if it is time for one. */
-async function answered(request: DecodeRequest): Promise<DecodeAnswer> {
-  await pause();
-  // Pages whose Workers decode need not fetch it.
-  const { answerTo } = await ownThread();
-  return answerTo(request);
+let answering: Promise<unknown> = Promise.resolve();
+
+/** What this thread answers, one request after the other, with pauses for whatever else waits. */
+function answered(request: DecodeRequest): Promise<DecodeAnswer> {
+  const answer = answering.then(async () => {
+    await pause();
+    // Pages whose Workers decode need not fetch it.
+    const { answerTo } = await ownThread();
+    return answerTo(request, pause);
+  });
+  answering = answer.catch(() => undefined);
+  return answer;
 }
 
 /** Waits for the next answer of a Worker that has something to do. */

@@ -116,7 +116,12 @@ test("Workers that end without an error, never answer, or take no messages are d
     let ended = 0;
     const mute = (): DecodeWorker => ({ postMessage() {}, terminate: () => void ended++ });
     const loading = decoded(bytes, { worker: mute, workers: 3 });
-    for (let i = 0; i < 100; i++) await vi.advanceTimersByTimeAsync(1000);
+    // Until it is there: this thread's pauses are timers, too.
+    let isThere = false;
+    void loading.finally(() => {
+      isThere = true;
+    });
+    while (!isThere) await vi.advanceTimersByTimeAsync(1000);
     expect(await loading).toEqual(expected);
     expect(ended).toBe(3);
     expect(vi.getTimerCount()).toBe(0);
