@@ -363,7 +363,7 @@ describe.skipIf(!hasChromium)("the page", () => {
       .poll(() => page.getAttribute("#maps-before", "aria-label"))
       .toContain("64 of 64 feature maps of r3, 7 by 7");
     expect(await page.getAttribute("#maps-now", "aria-label")).toMatch(/off by [\d.]+ %/);
-    await slideTo(20);
+    await slideTo(22);
     const downloading = page.waitForEvent("download");
     await page.click("#download");
     const file = new Uint8Array(readFileSync(await (await downloading).path()));
@@ -485,8 +485,8 @@ describe.skipIf(!hasChromium)("the page", () => {
     expect(second.replace("again", "seven")).toBe(first);
   });
 
-  it("calibrates on other digits, and then reads nearly all at a bit a weight, where rounding alone fails", async () => {
-    const alone = await slideTo(20);
+  it("calibrates on other digits, and then reads nearly all at half a bit a weight, where rounding alone fails", async () => {
+    const alone = await slideTo(22);
     const right = (verdict: string) => Number(/Reads (\d+) of/.exec(verdict)![1]);
     expect(right(alone)).toBeLessThan(120);
     await page.check("#calibrate");

@@ -22,7 +22,7 @@ export async function tinySource(folder: string): Promise<TestbedSource> {
   const data = join(folder, "data");
   mkdirSync(data, { recursive: true });
   for (const n of [1, 2, 3, 4, 5]) writeFileSync(join(data, `data_batch_${n}.bin`), records(50));
-  writeFileSync(join(data, "test_batch.bin"), records(100));
+  writeFileSync(join(data, "test_batch.bin"), records(300));
   const checkpoint = join(folder, "resnet8.safetensors");
   const parameters = initialCifarResnet(8, 10, 1);
   await writeCheckpoint(checkpoint, pyTorchFromParameters(parameters));
