@@ -93,6 +93,18 @@ describe("likelyInputs", () => {
     );
   });
 
+  it("see no neighbours under kernels that would take too long", () => {
+    for (const [kernels, side] of [
+      [512, 15],
+      [1, 64],
+    ]) {
+      const { kernels: all } = likelyInputs(kernels, [side, side]);
+      expect(all).toHaveLength(kernels * side * side);
+      expect(all[0].size).toBe(2);
+    }
+    expect(likelyInputs(512, [7, 7]).kernels[0].size).toBe(50);
+  });
+
   it("of one weight have nothing to make up for", () => {
     const { kernels, cost } = likelyInputs(1, [1, 1]);
     expect(kernels).toHaveLength(1);
